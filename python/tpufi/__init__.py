@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hardware faults in TensorFlow programs."""
+
+from tpufi import gradients as _gradients  # Registers the gradients of the ops.
+from tpufi.errors import InputError
+from tpufi.ops import flip_bits, inject_fault, inject_random, zero_out
+from tpufi.random import random_patterns
+from tpufi.sites import Site, SiteTable
+
+__version__ = "0.1.0"

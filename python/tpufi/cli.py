@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all command-line tools share: exit codes and one-line errors.
+
+0 done; 2 the user's input is wrong (one line on stderr, nothing written); 130
+interrupted; 1, with a traceback, is a defect of ours.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from tpufi.errors import InputError
+
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message on one line and exit with code 2."""
+        self.exit(WRONG_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
+    """Run `main` and exit with the code of the contract above."""
+    try:
+        code = main(None)
+    except InputError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        code = WRONG_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        code = INTERRUPTED
+    sys.exit(code)
+
+
+def positive(text: str) -> int:
+    """Parse an integer that is at least 1, for `type=` of an argument."""
+    return _at_least(text, 1)
+
+
+def natural(text: str) -> int:
+    """Parse an integer that is at least 0, for `type=` of an argument."""
+    return _at_least(text, 0)
+
+
+def _at_least(text: str, bound: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+    if value < bound:
+        raise argparse.ArgumentTypeError(f"{value} is below {bound}")
+    return value

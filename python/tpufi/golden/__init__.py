@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Golden runs: the same training without a fault, on disk."""
+
+from tpufi.golden.config import GoldenConfig
+from tpufi.golden.folder import GoldenFolder
+from tpufi.golden.train import open_golden, train_golden
+
+__all__ = ["GoldenConfig", "GoldenFolder", "open_golden", "train_golden"]

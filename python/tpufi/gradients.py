@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Registered gradients of the fault ops (docs/decisions/0003-gradients.md).
+
+`straight_through` (the default): the gradient passes as if there were no fault; a
+transient fault changes a value, not the program that differentiates it.
+`zero_at_struck`: it is stopped at the struck elements.
+`true`: the derivative of what the op computes. A replaced value does not depend on
+`x`, so it is zero there; flipping bits gives +-2**(change of exponent), and NaN where
+the old or new value is Inf or NaN and no derivative exists.
+"""
+
+import tensorflow as tf
+
+from tpufi._library import ops as _ops
+from tpufi.element import element
+
+
+@tf.RegisterGradient("Tpufi>FlipBits")
+def _flip_bits_gradient(op: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor | None]:
+    x, start, count, mask = op.inputs
+    kind = op.get_attr("gradient")
+    if kind == b"true":
+        dy = _times_slope(dy, x, op.outputs[0])
+    elif kind == b"zero_at_struck":
+        # In a compiled program a mask that is too wide makes the fault void.
+        widest = tf.constant(element(x.dtype.name).mask, tf.uint64)
+        count = tf.where(mask <= widest, count, tf.zeros_like(count))
+        dy = _zeroed(dy, start, count)
+    return [dy, None, None, None]
+
+
+@tf.RegisterGradient("Tpufi>ZeroOut")
+def _zero_out_gradient(op: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor | None]:
+    return [_stopped(op, dy), None, None]
+
+
+@tf.RegisterGradient("Tpufi>InjectRandom")
+def _inject_random_gradient(op: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor | None]:
+    return [_stopped(op, dy), None, None, None, None]
+
+
+@tf.RegisterGradient("Tpufi>InjectFault")
+def _inject_fault_gradient(
+    op: tf.Operation, dy: tf.Tensor, _: tf.Tensor
+) -> list[tf.Tensor | None]:
+    if op.get_attr("gradient") == b"zero_at_struck":
+        _x, replica, faults, words = op.inputs
+        # The same rows with "keep nothing, write zero". `repeat` stays as well: without
+        # it a row of more elements than words is void, here as in the forward pass.
+        faults = faults * tf.constant([1, 1, 1, 1, 0, 1], tf.int64)
+        dy, _ = _ops.tpufi_inject_fault(
+            dy,
+            replica,
+            faults,
+            tf.zeros_like(words),
+            site=op.get_attr("site"),
+            perm=op.get_attr("perm"),
+            gradient="zero_at_struck",
+        )
+    return [dy, None, None, None]
+
+
+def _stopped(op: tf.Operation, dy: tf.Tensor) -> tf.Tensor:
+    if op.get_attr("gradient") == b"straight_through":
+        return dy
+    return _zeroed(dy, op.inputs[1], op.inputs[2])
+
+
+def _zeroed(dy: tf.Tensor, start: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    # This is part of the program and no fault: its own gradient is the true one.
+    return _ops.tpufi_zero_out(dy, start, count, gradient="true")
+
+
+def _times_slope(dy: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Multiply by dy/dx of the map that takes the bits of `x` to those of `y`."""
+    layout = element(x.dtype.name)
+    word = tf.as_dtype(layout.word)
+    bits = [tf.bitcast(t, word) for t in (x, y)]
+    top = (1 << layout.exponent_bits) - 1
+    fields = [
+        tf.cast(
+            tf.bitwise.bitwise_and(
+                tf.bitwise.right_shift(b, tf.cast(layout.mantissa_bits, word)),
+                tf.cast(top, word),
+            ),
+            tf.int32,
+        )
+        for b in bits
+    ]
+    # Subnormal numbers (field 0) have the spacing of field 1.
+    rest = tf.maximum(fields[1], 1) - tf.maximum(fields[0], 1)
+    # 2**change may be outside the range of the type while dy * 2**change is inside (0
+    # always is), so it is applied as three factors that are normal numbers. The larger
+    # ones come last: what an earlier product rounds, a later one takes to zero.
+    largest = top // 2 - 1
+    exponents = []
+    for _ in range(2):
+        exponents.insert(0, tf.clip_by_value(rest, -largest, largest))
+        rest = rest - exponents[0]
+    scaled = dy
+    for exponent in (rest, *exponents):
+        biased = tf.cast(exponent + top // 2, word)
+        factor = tf.bitwise.left_shift(biased, tf.cast(layout.mantissa_bits, word))
+        scaled = scaled * tf.bitcast(factor, dy.dtype)
+    sign = tf.bitwise.right_shift(
+        tf.bitwise.bitwise_xor(*bits), tf.cast(layout.bits - 1, word)
+    )
+    scaled = tf.where(tf.equal(sign, tf.cast(1, word)), -scaled, scaled)
+    undefined = tf.logical_or(tf.equal(fields[0], top), tf.equal(fields[1], top))
+    nan = tf.constant(float("nan"), dy.dtype)
+    struck = tf.not_equal(*bits)
+    return tf.where(struck, tf.where(undefined, nan, scaled), dy)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batch normalisation with the statistics of one replica's batch."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers import initializers
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Normalise each channel over the batch and all pixels, then scale and shift.
+
+    The moving averages follow the batch statistics, faulty or not, and are averaged
+    over replicas by the training step.
+
+    Args:
+      name: layer name.
+      momentum: weight of the old moving average, 0 <= momentum < 1.
+      epsilon: added to the variance.
+
+    Source: Ioffe and Szegedy 2015.
+    """
+
+    name: str
+    momentum: float = 0.9
+    epsilon: float = 1e-3
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        return (
+            Weight(f"{self.name}/gamma", shape[-1:], initializers.ones),
+            Weight(f"{self.name}/beta", shape[-1:], initializers.zeros),
+        )
+
+    def statistics(self, shape: Shape) -> tuple[Weight, ...]:
+        return (
+            Weight(f"{self.name}/moving_mean", shape[-1:], initializers.zeros),
+            Weight(f"{self.name}/moving_variance", shape[-1:], initializers.ones),
+        )
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        image, channel = (batch, *shape), shape[-1:]
+        shapes = {
+            ("forward", "input"): image,
+            ("forward", "mean"): channel,
+            ("forward", "variance"): channel,
+            ("forward", "weight"): channel,
+            ("forward", "bias"): channel,
+            ("forward", "output"): image,
+            ("grad_in", "input"): image,
+            ("grad_in", "output"): image,
+            ("grad_wt", "output"): channel,
+            ("grad_wt", "bias_output"): channel,
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(
+        self, run: Run, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
+    ) -> tf.Tensor:
+        mean = run.statistics[f"{self.name}/moving_mean"]
+        variance = run.statistics[f"{self.name}/moving_variance"]
+        return (x - mean) * (tf.math.rsqrt(variance + self.epsilon) * gamma) + beta
+
+    def forward(
+        self,
+        sites: LayerSites,
+        run: Run,
+        x: tf.Tensor,
+        gamma: tf.Tensor,
+        beta: tf.Tensor,
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = sites.strike(x, "forward", "input")
+        axes = list(range(x.shape.rank - 1))
+        mean, variance = tf.nn.moments(struck_x, axes)
+        mean = sites.strike(mean, "forward", "mean")
+        variance = sites.strike(variance, "forward", "variance")
+        self._follow(run, "moving_mean", mean)
+        self._follow(run, "moving_variance", variance)
+        struck_gamma = sites.strike(gamma, "forward", "weight")
+        struck_beta = sites.strike(beta, "forward", "bias")
+        inverse = tf.math.rsqrt(variance + self.epsilon)
+        y = (struck_x - mean) * (inverse * struck_gamma) + struck_beta
+        return sites.strike(y, "forward", "output"), (x, mean, inverse, gamma)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        x, mean, inverse, gamma = saved
+        dy = sites.strike(dy, "grad_in", "input")
+        axes = list(range(x.shape.rank - 1))
+        count = tf.cast(tf.size(x) // tf.size(mean), x.dtype)
+        normal = (x - mean) * inverse
+        dgamma = sites.strike(tf.reduce_sum(dy * normal, axes), "grad_wt", "output")
+        dbeta = sites.strike(tf.reduce_sum(dy, axes), "grad_wt", "bias_output")
+        # The batch statistics depend on x as well; their part is what is subtracted.
+        dx = (dy - dbeta / count - normal * (dgamma / count)) * (inverse * gamma)
+        return sites.strike(dx, "grad_in", "output"), dgamma, dbeta
+
+    def _follow(self, run: Run, what: str, batch: tf.Tensor) -> None:
+        name = f"{self.name}/{what}"
+        old = run.statistics[name]
+        # One product only: of two, a compiler may fuse either one with the sum, and
+        # would choose differently with fault sites and without.
+        run.new_statistics[name] = old - (old - batch) * (1 - self.momentum)

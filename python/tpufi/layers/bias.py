@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bias: a number per channel, added."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers import initializers
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class Bias(Layer):
+    """Add a trained number to each channel (last axis).
+
+    Args:
+      name: layer name.
+    """
+
+    name: str
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        return (Weight(f"{self.name}/bias", shape[-1:], initializers.zeros),)
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        shapes = {
+            ("forward", "input"): (batch, *shape),
+            ("forward", "weight"): shape[-1:],
+            ("forward", "output"): (batch, *shape),
+            ("grad_in", "output"): (batch, *shape),
+            ("grad_wt", "input"): (batch, *shape),
+            ("grad_wt", "output"): shape[-1:],
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, run: Run, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+        return tf.nn.bias_add(x, bias)
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, bias: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        x = sites.strike(x, "forward", "input")
+        bias = sites.strike(bias, "forward", "weight")
+        return sites.strike(tf.nn.bias_add(x, bias), "forward", "output"), ()
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        summed = sites.strike(dy, "grad_wt", "input")
+        dbias = tf.reduce_sum(summed, list(range(dy.shape.rank - 1)))
+        dbias = sites.strike(dbias, "grad_wt", "output")
+        return sites.strike(dy, "grad_in", "output"), dbias

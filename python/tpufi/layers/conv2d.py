@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""2-d convolution with 'same' padding; the textbook operands of its gradients."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers import initializers
+from tpufi.layers.hooks import LayerSites, Strike
+from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class Conv2D(Layer):
+    """Convolve NHWC images; no bias.
+
+    Positions of backward faults refer to the operands of the textbook form, in which
+    both gradients are stride-1 convolutions without padding: the incoming gradient is
+    dilated with zeros (stride - 1 between pixels), the layer input is padded.
+
+    Args:
+      name: layer name.
+      filters: output channels.
+      kernel: odd kernel size.
+      stride: stride in both directions.
+
+    Source: docs/sites.md.
+    """
+
+    name: str
+    filters: int
+    kernel: int
+    stride: int = 1
+
+    def output_shape(self, shape: Shape) -> Shape:
+        height, width, _ = shape
+        return -(-height // self.stride), -(-width // self.stride), self.filters
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        kernel = (self.kernel, self.kernel, shape[-1], self.filters)
+        return (Weight(f"{self.name}/kernel", kernel, initializers.glorot_normal),)
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        (height, width, channels), k = shape, self.kernel
+        out_height, out_width, filters = self.output_shape(shape)
+        padded = height + k - 1, width + k - 1
+        shapes = {
+            ("forward", "input"): (batch, *shape),
+            ("forward", "weight"): (k, k, channels, filters),
+            ("forward", "output"): (batch, out_height, out_width, filters),
+            ("grad_in", "input"): (batch, *padded, filters),
+            ("grad_in", "weight"): (k, k, filters, channels),
+            ("grad_in", "output"): (batch, *shape),
+            ("grad_wt", "input"): (channels, *padded, batch),
+            ("grad_wt", "weight"): (height, width, batch, filters),
+            ("grad_wt", "output"): (channels, k, k, filters),
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(x, kernel, self.stride, "SAME")
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = sites.strike(x, "forward", "input")
+        struck_kernel = sites.strike(kernel, "forward", "weight")
+        y = tf.nn.conv2d(struck_x, struck_kernel, self.stride, "SAME")
+        # A fault in an operand corrupts a copy on its way to the multipliers: the
+        # backward pass reads the operands again and finds them whole.
+        return sites.strike(y, "forward", "output"), (x, kernel)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        x, kernel = saved
+        how = {"strides": [1, self.stride, self.stride, 1], "padding": "SAME"}
+        operands = ("input", "weight")
+
+        dx = tf.raw_ops.Conv2DBackpropInput(
+            input_sizes=x.shape, filter=kernel, out_backprop=dy, **how
+        )
+        dx = sites.redo_if_struck(
+            dx, "grad_in", operands, lambda strike: self._grad_in(strike, x, kernel, dy)
+        )
+        dx = sites.strike(dx, "grad_in", "output")
+
+        dkernel = tf.raw_ops.Conv2DBackpropFilter(
+            input=x, filter_sizes=kernel.shape, out_backprop=dy, **how
+        )
+        dkernel = sites.redo_if_struck(
+            dkernel, "grad_wt", operands, lambda strike: self._grad_wt(strike, x, dy)
+        )
+        dkernel = sites.strike(dkernel, "grad_wt", "output", perm=(2, 0, 1, 3))
+        return dx, dkernel
+
+    def _grad_in(
+        self, strike: Strike, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
+    ) -> tf.Tensor:
+        """Input gradient: full correlation with the rotated kernel."""
+        sizes = [size + self.kernel - 1 for size in x.shape[1:3]]
+        offsets = [self.kernel - 1 - self._padding(size) for size in x.shape[1:3]]
+        gradient = strike(self._dilate(dy, sizes, offsets), "grad_in", "input")
+        rotated = tf.transpose(tf.reverse(kernel, [0, 1]), (0, 1, 3, 2))
+        rotated = strike(rotated, "grad_in", "weight")
+        return tf.nn.conv2d(gradient, rotated, 1, "VALID")
+
+    def _grad_wt(self, strike: Strike, x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
+        """Kernel gradient: correlation over pixels, the batch is the channel axis."""
+        half = (self.kernel - 1) // 2
+        padded = tf.pad(x, ((0, 0), (half, half), (half, half), (0, 0)))
+        padded = strike(tf.transpose(padded, (3, 1, 2, 0)), "grad_wt", "input")
+        offsets = [half - self._padding(size) for size in x.shape[1:3]]
+        gradient = self._dilate(dy, x.shape[1:3], offsets)
+        gradient = strike(tf.transpose(gradient, (1, 2, 0, 3)), "grad_wt", "weight")
+        product = tf.nn.conv2d(padded, gradient, 1, "VALID")
+        return tf.transpose(product, (1, 2, 0, 3))
+
+    def _padding(self, size: int) -> int:
+        """Zeros that 'same' padding puts before an axis of `size`."""
+        pixels = -(-size // self.stride)
+        return max((pixels - 1) * self.stride + self.kernel - size, 0) // 2
+
+    def _dilate(self, dy: tf.Tensor, sizes: list[int], offsets: list[int]) -> tf.Tensor:
+        """Spread `dy` over zeros: pixel i goes to offset + i * stride."""
+        for axis, (size, offset) in enumerate(zip(sizes, offsets, strict=True), 1):
+            pixels = dy.shape[axis]
+            spread = tf.pad(
+                tf.expand_dims(dy, axis + 1),
+                [[0, 0]] * (axis + 1)
+                + [[0, self.stride - 1]]
+                + [[0, 0]] * (dy.shape.rank - axis - 1),
+            )
+            shape = list(dy.shape)
+            shape[axis] = pixels * self.stride
+            dy = tf.reshape(spread, shape)
+            length = (pixels - 1) * self.stride + 1
+            shape[axis] = length
+            dy = tf.slice(dy, [0] * len(shape), shape)
+            pads = [[0, 0]] * dy.shape.rank
+            pads[axis] = [offset, size - offset - length]
+            dy = tf.pad(dy, pads)
+        return dy

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""First values of weights: pure functions of a random key and a shape."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.random import Key
+
+# Standard deviation of a standard normal cut at +-2.
+_CUT_NORMAL_DEVIATION = 0.87962566103423978
+
+
+def zeros(key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    """Return zeros."""
+    del key
+    return np.zeros(shape, np.float32)
+
+
+def ones(key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    """Return ones."""
+    del key
+    return np.ones(shape, np.float32)
+
+
+def glorot_normal(key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    """Return normal values cut at two deviations, of variance 2 / (fan_in + fan_out).
+
+    Source: Glorot and Bengio 2010; the cut and its correction as in Keras.
+    """
+    area = math.prod(shape[:-2])
+    deviation = math.sqrt(2 / (area * (shape[-2] + shape[-1])))
+    seed = np.array(key, np.uint32).view(np.int32)
+    return tf.random.stateless_truncated_normal(
+        shape, seed, stddev=deviation / _CUT_NORMAL_DEVIATION
+    ).numpy()

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a layer is, and how its handwritten backward pass enters the tape."""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.layers.hooks import Hooks, LayerSites
+from tpufi.random import Key
+from tpufi.sites import Site
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weight:
+    """A parameter (trained) or statistic (carried along) of a layer.
+
+    Args:
+      name: `layer/what`.
+      shape: its shape.
+      initial: makes the first value from the weight's own random key and its shape.
+    """
+
+    name: str
+    shape: Shape
+    initial: Callable[[Key, Shape], np.ndarray]
+
+
+@dataclasses.dataclass(eq=False)
+class Run:
+    """One traced pass of a model over the images of one replica.
+
+    Args:
+      parameters: name -> tensor.
+      statistics: name -> tensor, e.g. moving averages.
+      training: False uses the moving statistics and no dropout.
+      hooks: the fault operands; only used when training.
+      probe: float32 zeros of `hooks.record_shape`; its gradient is the record.
+      seed: uint32 [2], key of this (epoch, step, replica) for dropout.
+      new_statistics: filled by the layers while they are applied.
+    """
+
+    parameters: dict[str, tf.Tensor]
+    statistics: dict[str, tf.Tensor]
+    training: bool = False
+    hooks: Hooks | None = None
+    probe: tf.Tensor | None = None
+    seed: tf.Tensor | None = None
+    new_statistics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+
+
+class Node(abc.ABC):
+    """A part of a model: a layer or a composition of parts."""
+
+    @abc.abstractmethod
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return the output shape for an input shape, both without the batch axis."""
+
+    @abc.abstractmethod
+    def layers(self, shape: Shape) -> Iterator[tuple["Layer", Shape]]:
+        """Yield every layer with its input shape, in the order of creation."""
+
+    @abc.abstractmethod
+    def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
+        """Return the output of this part for a batch."""
+
+
+class Layer(Node):
+    """One operation with parameters, sites, a forward and a backward pass.
+
+    Subclasses are frozen dataclasses with a field `name` and are final.
+    """
+
+    name: str
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        """Return the trained weights, in order, for an input shape."""
+        del shape
+        return ()
+
+    def statistics(self, shape: Shape) -> tuple[Weight, ...]:
+        """Return the weights that are carried along but not trained."""
+        del shape
+        return ()
+
+    @abc.abstractmethod
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        """Return the fault sites for an input shape and a per-replica batch."""
+
+    @abc.abstractmethod
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, *parameters: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        """Return the output and whatever `backward` needs."""
+
+    @abc.abstractmethod
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        """Return the gradients of the input and of each parameter."""
+
+    @abc.abstractmethod
+    def infer(self, run: Run, x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+        """Return the output outside training; there are no faults."""
+
+    def layers(self, shape: Shape) -> Iterator[tuple["Layer", Shape]]:
+        yield self, shape
+
+    def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
+        shape = tuple(x.shape[1:])
+        parameters = [run.parameters[w.name] for w in self.parameters(shape)]
+        if not run.training:
+            return self.infer(run, x, *parameters)
+        return self._train(run, x, *parameters, run.probe)
+
+    def _train(self, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
+        @tf.custom_gradient
+        def differentiable(
+            x: tf.Tensor, *others: tf.Tensor
+        ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
+            *parameters, _probe = others
+            ahead = run.hooks.layer(self.name)
+            y, saved = self.forward(ahead, run, x, *parameters)
+
+            def gradient(dy: tf.Tensor) -> tuple:
+                back = run.hooks.layer(self.name)
+                gradients = self.backward(back, saved, dy)
+                return *gradients, ahead.record() + back.record()
+
+            return y, gradient
+
+        return differentiable(*inputs)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rectified linear unit."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class ReLU(Layer):
+    """Replace negative elements by zero.
+
+    Args:
+      name: layer name.
+    """
+
+    name: str
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        return tuple(
+            Site(self.name, direction, operand, (batch, *shape), dtype)
+            for direction in ("forward", "grad_in")
+            for operand in ("input", "output")
+        )
+
+    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(x)
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        y = tf.nn.relu(sites.strike(x, "forward", "input"))
+        y = sites.strike(y, "forward", "output")
+        return y, (y,)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor]:
+        (y,) = saved
+        dy = sites.strike(dy, "grad_in", "input")
+        # The CPU kernel of ReluGrad multiplies: 0 * Inf = NaN. XLA selects, so do we.
+        dx = tf.where(y > 0, dy, tf.zeros_like(dy))
+        return (sites.strike(dx, "grad_in", "output"),)

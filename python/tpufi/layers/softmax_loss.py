@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Softmax cross-entropy from logits."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Run, Shape
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class SoftmaxLoss:
+    """Sparse cross-entropy of each example, and its handwritten gradient.
+
+    The sum over a replica's examples divided by the global batch is what is
+    differentiated, so that gradients of replicas add up.
+
+    Args:
+      name: layer name.
+    """
+
+    name: str
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        """Return the fault sites for `shape` = (classes,) and a per-replica batch."""
+        logits = (batch, *shape)
+        shapes = {
+            ("forward", "input"): logits,
+            ("forward", "output"): (batch,),
+            ("grad_in", "output"): logits,
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Return the loss of each example, without faults."""
+        return self._losses(logits, labels)
+
+    def __call__(
+        self, logits: tf.Tensor, labels: tf.Tensor, global_batch: int, run: Run
+    ) -> tf.Tensor:
+        """Return the replica's share of the mean loss.
+
+        Args:
+          logits: [batch, classes].
+          labels: int32 [batch].
+          global_batch: examples of all replicas.
+          run: the traced pass.
+        """
+
+        @tf.custom_gradient
+        def differentiable(logits: tf.Tensor, _probe: tf.Tensor) -> tuple:
+            ahead = run.hooks.layer(self.name)
+            loss, saved = self.forward(ahead, logits, labels, global_batch)
+
+            def gradient(dloss: tf.Tensor) -> tuple:
+                back = run.hooks.layer(self.name)
+                dlogits = self.backward(back, saved, dloss)
+                return dlogits, ahead.record() + back.record()
+
+            return loss, gradient
+
+        return differentiable(logits, run.probe)
+
+    def forward(
+        self, sites: LayerSites, logits: tf.Tensor, labels: tf.Tensor, global_batch: int
+    ) -> tuple[tf.Tensor, tuple]:
+        """Return the loss and what the backward pass needs."""
+        logits = sites.strike(logits, "forward", "input")
+        losses = sites.strike(self._losses(logits, labels), "forward", "output")
+        return tf.reduce_sum(losses) / global_batch, (logits, labels, global_batch)
+
+    def backward(self, sites: LayerSites, saved: tuple, dloss: tf.Tensor) -> tf.Tensor:
+        """Return the gradient of the logits: softmax minus one-hot, scaled."""
+        logits, labels, global_batch = saved
+        target = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+        dlogits = (self._softmax(logits) - target) * (dloss / global_batch)
+        return sites.strike(dlogits, "grad_in", "output")
+
+    def _softmax(self, logits: tf.Tensor) -> tf.Tensor:
+        """Of Inf or NaN the CPU kernel makes zeros and one NaN; this, a row of NaN."""
+        powers = tf.exp(logits - tf.reduce_max(logits, -1, keepdims=True))
+        return powers / tf.reduce_sum(powers, -1, keepdims=True)
+
+    def _losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """log(sum(exp(logits))) - logits[label]; NaN and Inf go through."""
+        target = tf.one_hot(labels, logits.shape[-1], True, False, dtype=tf.bool)
+        picked = tf.reduce_sum(tf.where(target, logits, tf.zeros_like(logits)), -1)
+        return tf.reduce_logsumexp(logits, -1) - picked

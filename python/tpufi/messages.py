@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wording of error messages: what was found, in one line; the nearest known names."""
+
+import difflib
+import os
+from collections.abc import Iterable
+
+_LONGEST_QUOTE = 60
+_LONGEST_REASON = 200
+
+
+def quote(text: str) -> str:
+    """Quote text of the user on one line, cut to a readable length.
+
+    Args:
+      text: anything, e.g. a cell of a file with control characters in it.
+
+    Returns:
+      The text in quotation marks, unprintable characters escaped.
+    """
+    if len(text) <= _LONGEST_QUOTE:
+        return repr(text)
+    return f"{text[:_LONGEST_QUOTE]!r}... ({len(text)} characters)"
+
+
+def one_line(error: BaseException) -> str:
+    """Return the reason of an error as one short printable line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    text = " ".join(text.split())[:_LONGEST_REASON]
+    return text if text.isprintable() else repr(text)
+
+
+def show_path(path: str | os.PathLike[str]) -> str:
+    """Return `path` as it was given, or escaped if it would break the line."""
+    text = os.fspath(path)
+    return text if text.isprintable() and text else repr(text)
+
+
+def nearest_first(name: str, known: Iterable[str], limit: int | None = None) -> str:
+    """List known names, those most like `name` first.
+
+    Args:
+      name: what the user wrote.
+      known: the names that would have been right.
+      limit: list at most so many and say how many there are; None lists all.
+
+    Returns:
+      The names joined by commas.
+    """
+    # Names of any length arrive here; the comparison is quadratic in the length.
+    name = name[:200].lower()
+
+    def unlike(other: str) -> float:
+        return -difflib.SequenceMatcher(None, name, other.lower()).ratio()
+
+    ranked = sorted(known, key=unlike)
+    if limit is None or len(ranked) <= limit:
+        return ", ".join(ranked)
+    return f"{', '.join(ranked[:limit])} (of {len(ranked)})"

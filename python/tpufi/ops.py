@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults as TensorFlow operations; the same bits in eager, graph and XLA mode."""
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi._library import ops as _ops
+from tpufi.element import element
+
+IntLike = int | np.integer | tf.Tensor
+
+
+def flip_bits(
+    x: tf.Tensor,
+    start: IntLike,
+    count: IntLike,
+    mask: IntLike,
+    *,
+    gradient: str = "straight_through",
+    name: str | None = None,
+) -> tf.Tensor:
+    """Flip bits of a run of elements.
+
+    `y[i] = x[i] xor mask` for `start <= i < start + count`, on the bits; all other
+    elements are unchanged, bit for bit. `start`, `count` and `mask` are run-time
+    operands: changing tensors never retraces a `tf.function`.
+
+    Args:
+      x: tensor of any shape; float32, bfloat16, half, float64 or any integer type.
+      start: int64 scalar, flat row-major index, 0 <= start <= size - count.
+      count: int64 scalar, 0 <= count <= size; 0 changes nothing, for any start.
+      mask: unsigned scalar, bits to flip; bit 0 is the least significant.
+      gradient: `straight_through`, `zero_at_struck` or `true` (decision 0003).
+      name: name of the operation.
+
+    Returns:
+      Tensor like `x`.
+
+    Raises:
+      ValueError: a Python number is outside its bound.
+      tf.errors.InvalidArgumentError: a tensor is outside its bound (CPU kernel). In a
+        compiled program such a fault changes no element.
+
+    Example:
+      >>> flip_bits(tf.constant([1.0, 1.0]), 1, 1, 1 << 31).numpy().tolist()
+      [1.0, -1.0]
+    """
+    x = tf.convert_to_tensor(x)
+    start, count = _range("flip_bits", x, start, count)
+    mask = _unsigned("flip_bits", "mask", mask, element(x.dtype.name).mask)
+    return _ops.tpufi_flip_bits(x, start, count, mask, gradient=gradient, name=name)
+
+
+def inject_random(
+    x: tf.Tensor,
+    start: IntLike,
+    count: IntLike,
+    seed: tuple[int, int] | tf.Tensor,
+    *,
+    finite: bool | tf.Tensor = True,
+    gradient: str = "straight_through",
+    name: str | None = None,
+) -> tf.Tensor:
+    """Replace a run of elements by random bit patterns.
+
+    The pattern of element i depends on `seed` and i only; the host computes the same
+    bits with `tpufi.random_patterns`. Sign and mantissa bits are fair. With `finite`
+    the exponent is uniform over all values except the one of Inf and NaN.
+
+    Args:
+      x: tensor of any shape; see `flip_bits`.
+      start: int64 scalar, flat row-major index, 0 <= start <= size - count.
+      count: int64 scalar, 0 <= count <= size; 0 changes nothing, for any start.
+      seed: two uint32 words.
+      finite: bool scalar; False makes all bit patterns equally likely.
+      gradient: `straight_through`, `zero_at_struck` or `true` (decision 0003).
+      name: name of the operation.
+
+    Returns:
+      Tensor like `x`.
+
+    Raises:
+      ValueError: a Python number is outside its bound.
+      tf.errors.InvalidArgumentError: see `flip_bits`.
+
+    Source: docs/decisions/0002-random-patterns.md.
+    """
+    x = tf.convert_to_tensor(x)
+    element(x.dtype.name)
+    start, count = _range("inject_random", x, start, count)
+    if not tf.is_tensor(seed):
+        seed = [_bounded("inject_random", "seed word", s, 0xFFFFFFFF) for s in seed]
+        if len(seed) != 2:
+            raise ValueError(f"inject_random: seed has {len(seed)} words, needs 2")
+        seed = tf.constant(seed, tf.uint32)
+    return _ops.tpufi_inject_random(
+        x, start, count, seed, finite, gradient=gradient, name=name
+    )
+
+
+def zero_out(
+    x: tf.Tensor,
+    start: IntLike,
+    count: IntLike,
+    *,
+    gradient: str = "straight_through",
+    name: str | None = None,
+) -> tf.Tensor:
+    """Replace a run of elements by zero.
+
+    Args:
+      x: tensor of any shape; see `flip_bits`.
+      start: int64 scalar, flat row-major index, 0 <= start <= size - count.
+      count: int64 scalar, 0 <= count <= size; 0 changes nothing, for any start.
+      gradient: `straight_through`, `zero_at_struck` or `true` (decision 0003).
+      name: name of the operation.
+
+    Returns:
+      Tensor like `x`; struck elements are +0.
+
+    Raises:
+      ValueError: a Python number is outside its bound.
+      tf.errors.InvalidArgumentError: see `flip_bits`.
+
+    Example:
+      >>> zero_out(tf.constant([7, 8, 9]), 1, 2).numpy().tolist()
+      [7, 0, 0]
+    """
+    x = tf.convert_to_tensor(x)
+    element(x.dtype.name)
+    start, count = _range("zero_out", x, start, count)
+    return _ops.tpufi_zero_out(x, start, count, gradient=gradient, name=name)
+
+
+def inject_fault(
+    x: tf.Tensor,
+    site: int,
+    replica: IntLike,
+    faults: tf.Tensor,
+    words: tf.Tensor,
+    *,
+    perm: tuple[int, ...] = (),
+    gradient: str = "straight_through",
+    name: str | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Apply the rows of a fault descriptor that name this site and replica.
+
+    Args:
+      x: tensor of any shape; see `flip_bits`.
+      site: id of this site; fixed when the program is traced.
+      replica: int64 scalar, the replica that runs.
+      faults: int64 [rows, 6], see `tpufi.descriptor`.
+      words: uint64 [rows, capacity], bits for the struck elements.
+      perm: axis order that positions refer to; view axis j is axis `perm[j]` of `x`.
+      gradient: `straight_through` or `zero_at_struck` (decision 0003).
+      name: name of the operation.
+
+    Returns:
+      Tensor like `x`, and the float32 record [rows, 1 + capacity, 4] of what was struck
+      (`tpufi.descriptor.read_record`).
+
+    Raises:
+      tf.errors.InvalidArgumentError: a matching row lies outside `x` (CPU kernel). In a
+        compiled program such a row changes no element and leaves no record.
+    """
+    return _ops.tpufi_inject_fault(
+        x,
+        tf.cast(replica, tf.int64),
+        faults,
+        words,
+        site=site,
+        perm=list(perm),
+        gradient=gradient,
+        name=name,
+    )
+
+
+def _range(
+    op: str, x: tf.Tensor, start: IntLike, count: IntLike
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Check what is known while tracing; the kernels check the rest."""
+    size = x.shape.num_elements()
+    known = not tf.is_tensor(start) and not tf.is_tensor(count)
+    if known and count != 0 and size is not None:
+        start, count = int(start), int(count)
+        if count < 0 or start < 0 or start + count > size:
+            raise ValueError(
+                f"{op}: start {start} with count {count} is outside the tensor, whose "
+                f"flat indices are [0, {size}); choose start >= 0, count >= 0 and "
+                f"start + count <= {size} (count 0 is always allowed)"
+            )
+    return _int64(op, "start", start), _int64(op, "count", count)
+
+
+def _int64(op: str, what: str, value: IntLike) -> tf.Tensor:
+    if tf.is_tensor(value):
+        return tf.cast(value, tf.int64)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{op}: {what} {value} does not fit in int64")
+    return tf.constant(int(value), tf.int64)
+
+
+def _bounded(op: str, what: str, value: int, largest: int) -> int:
+    if not 0 <= value <= largest:
+        raise ValueError(f"{op}: {what} {value:#x} is outside [0, {largest:#x}]")
+    return int(value)
+
+
+def _unsigned(op: str, what: str, value: IntLike, largest: int) -> tf.Tensor:
+    if not tf.is_tensor(value):
+        return tf.constant(_bounded(op, what, value, largest), tf.uint64)
+    if not value.dtype.is_unsigned:
+        raise TypeError(
+            f"{op}: {what} has type {value.dtype.name}; use an unsigned integer type"
+        )
+    return tf.cast(value, tf.uint64)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an optimiser is: a pure function of weight, gradient and slots."""
+
+import abc
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.sites import Site
+
+Shape = tuple[int, ...]
+
+
+class Optimizer(abc.ABC):
+    """Turns a gradient into a new weight; its tensors are fault sites."""
+
+    @abc.abstractmethod
+    def slots(self) -> tuple[str, ...]:
+        """Return the names of the tensors kept for each weight, first all zero."""
+
+    @abc.abstractmethod
+    def operands(self) -> tuple[str, ...]:
+        """Return the operands of an update that are fault sites."""
+
+    @abc.abstractmethod
+    def update(
+        self,
+        sites: LayerSites,
+        weight: tf.Tensor,
+        gradient: tf.Tensor,
+        slots: dict[str, tf.Tensor],
+        rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Return the new weight and slots.
+
+        Args:
+          sites: the fault sites of this weight.
+          weight: the weight.
+          gradient: its gradient, summed over all replicas.
+          slots: slot name -> tensor like `weight`.
+          rate: scalar learning rate.
+          step: scalar of the weight's type, 1 for the first update.
+        """
+
+    def sites(self, weight: str, shape: Shape, dtype: str) -> tuple[Site, ...]:
+        """Return the fault sites of the update of one weight."""
+        return tuple(Site(weight, "update", o, shape, dtype) for o in self.operands())

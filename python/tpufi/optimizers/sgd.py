@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stochastic gradient descent."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.optimizers.optimizer import Optimizer
+
+
+@dataclasses.dataclass(frozen=True)
+class SGD(Optimizer):
+    """Subtract the gradient times the learning rate; no momentum."""
+
+    def slots(self) -> tuple[str, ...]:
+        return ()
+
+    def operands(self) -> tuple[str, ...]:
+        return ("gradient", "output")
+
+    def update(
+        self,
+        sites: LayerSites,
+        weight: tf.Tensor,
+        gradient: tf.Tensor,
+        slots: dict[str, tf.Tensor],
+        rate: tf.Tensor,
+        step: tf.Tensor,
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        gradient = sites.strike(gradient, "update", "gradient")
+        change = sites.strike(gradient * rate, "update", "output")
+        return weight - change, {}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled training step of a workload with virtual replicas.
+
+Virtual replicas run one after the other on one device with the mathematics of a data-
+parallel cluster: each has its own part of the batch and its own batch statistics, and
+gradients are summed in the order of the replicas. One trace serves every fault.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.data.batches import Batch
+from tpufi.descriptor import Descriptor, disarmed
+from tpufi.layers.hooks import Hooks
+from tpufi.layers.layer import Run
+from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.replica import ReplicaResult, apply_update, replica_gradients
+from tpufi.training.state import State
+from tpufi.workload import Workload
+
+# The update happens once, not per replica; a fault in it names replica 0 or all.
+_UPDATE_REPLICA = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StepResult:
+    """What a step returns to the host.
+
+    Args:
+      state: the state after the step.
+      loss: mean loss over the global batch.
+      accuracy: share of correct classifications.
+      record: float32 record of what was struck; see `tpufi.descriptor.read_record`.
+    """
+
+    state: State
+    loss: float
+    accuracy: float
+    record: np.ndarray
+
+
+class Program:
+    """The training step and the evaluation of one workload.
+
+    Args:
+      workload: what is trained.
+      replicas: data-parallel replicas, >= 1.
+      per_replica: images of one replica, >= 1.
+      with_sites: False leaves all fault ops out (for comparison).
+      jit_compile: True compiles with XLA.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        replicas: int = 8,
+        per_replica: int = 128,
+        *,
+        with_sites: bool = True,
+        jit_compile: bool = False,
+    ):
+        self.workload = workload
+        self.replicas = replicas
+        self.per_replica = per_replica
+        self.table = workload.sites(per_replica)
+        self.traces = 0
+        self._hooked = self.table if with_sites else None
+        options = {"jit_compile": jit_compile, "autograph": False}
+        self._step = tf.function(self.traced_step, **options)
+        self._evaluate = tf.function(self._traced_evaluation, **options)
+
+    def step(
+        self,
+        state: State,
+        batch: Batch,
+        keys: np.ndarray,
+        rate: float,
+        fault: Descriptor | None = None,
+    ) -> StepResult:
+        """Run one training step.
+
+        Args:
+          state: the state before the step; it stays valid.
+          batch: the images and labels of all replicas.
+          keys: uint32 [replicas, 2], keys of this step for dropout.
+          rate: learning rate.
+          fault: what to inject; None for no fault.
+        """
+        fault = fault if fault is not None else disarmed()
+        with exact_arithmetic():
+            state, loss, correct, record = self._step(
+                state,
+                tf.constant(batch.images),
+                tf.constant(batch.labels),
+                tf.constant(keys, tf.uint32),
+                tf.constant(rate, tf.float32),
+                tf.constant(fault.faults),
+                tf.constant(fault.words),
+            )
+        accuracy = int(correct) / (self.replicas * self.per_replica)
+        return StepResult(state, float(loss), accuracy, record.numpy())
+
+    def evaluate(self, state: State, batch: Batch) -> tuple[float, int]:
+        """Return the summed loss and the number of correct classifications."""
+        with exact_arithmetic():
+            loss, correct = self._evaluate(
+                state,
+                tf.constant(batch.images),
+                tf.constant(batch.labels),
+                tf.constant(batch.present),
+            )
+        return float(loss), int(correct)
+
+    def traced_step(
+        self,
+        state: State,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        seeds: tf.Tensor,
+        rate: tf.Tensor,
+        faults: tf.Tensor,
+        words: tf.Tensor,
+    ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Build the step; a function of tensors only, for compiling elsewhere."""
+        self.traces += 1
+        global_batch = self.replicas * self.per_replica
+
+        def one(replica: tf.Tensor) -> ReplicaResult:
+            return replica_gradients(
+                self.workload,
+                state,
+                images[replica],
+                labels[replica],
+                seeds[replica],
+                Hooks(self._hooked, replica, faults, words),
+                global_batch,
+            )
+
+        def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:
+            summed = tf.nest.map_structure(tf.add, total, one(replica))
+            return replica + 1, summed
+
+        hooks = Hooks(
+            self._hooked, tf.constant(_UPDATE_REPLICA, tf.int64), faults, words
+        )
+        nothing = ReplicaResult(
+            {name: tf.zeros_like(w) for name, w in state.parameters.items()},
+            {name: tf.zeros_like(s) for name, s in state.statistics.items()},
+            tf.zeros([], self.workload.dtype),
+            tf.zeros([], tf.int64),
+            tf.zeros(hooks.record_shape),
+        )
+        _, total = tf.while_loop(
+            lambda replica, _: replica < self.replicas,
+            body,
+            (tf.zeros([], tf.int64), nothing),
+            parallel_iterations=1,
+            maximum_iterations=self.replicas,
+        )
+        new_state, record = apply_update(
+            self.workload, state, total, self.replicas, rate, hooks
+        )
+        return new_state, total.loss, total.correct, total.record + record
+
+    def _traced_evaluation(
+        self, state: State, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        run = Run(state.parameters, state.statistics)
+        images = tf.reshape(images, (-1, *self.workload.input_shape))
+        labels, present = tf.reshape(labels, [-1]), tf.reshape(present, [-1])
+        logits = self.workload.model(images, run)
+        losses = self.workload.loss.infer(logits, labels)
+        guesses = tf.argmax(logits, -1, output_type=labels.dtype)
+        right = tf.logical_and(tf.equal(guesses, labels), present)
+        return (
+            tf.reduce_sum(tf.where(present, losses, tf.zeros_like(losses))),
+            tf.reduce_sum(tf.cast(right, tf.int64)),
+        )

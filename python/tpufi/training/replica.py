@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of a training step that one replica does, and the part all do together."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import Hooks
+from tpufi.layers.layer import Run
+from tpufi.training.state import State, Tensors
+from tpufi.workload import Workload
+
+
+class ReplicaResult(NamedTuple):
+    """What a replica contributes; everything is summed over the replicas.
+
+    Args:
+      gradients: by parameter name.
+      statistics: new moving averages of this replica.
+      loss: its share of the mean loss.
+      correct: int64, examples classified correctly.
+      record: see `tpufi.descriptor.read_record`.
+    """
+
+    gradients: Tensors
+    statistics: Tensors
+    loss: tf.Tensor
+    correct: tf.Tensor
+    record: tf.Tensor
+
+
+def replica_gradients(
+    workload: Workload,
+    state: State,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    seed: tf.Tensor,
+    hooks: Hooks,
+    global_batch: int,
+) -> ReplicaResult:
+    """Run forward and backward pass of one replica.
+
+    Args:
+      workload: what is trained.
+      state: the state before the step.
+      images: [per_replica, height, width, channels].
+      labels: int32 [per_replica].
+      seed: uint32 [2], key of this epoch, step and replica.
+      hooks: fault operands.
+      global_batch: images of all replicas.
+    """
+    probe = tf.zeros(hooks.record_shape)
+    run = Run(state.parameters, state.statistics, True, hooks, probe, seed)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch([*state.parameters.values(), probe])
+        logits = workload.model(images, run)
+        loss = workload.loss(logits, labels, global_batch, run)
+    *gradients, record = tape.gradient(loss, [*state.parameters.values(), probe])
+    guesses = tf.argmax(logits, -1, output_type=labels.dtype)
+    correct = tf.reduce_sum(tf.cast(tf.equal(guesses, labels), tf.int64))
+    return ReplicaResult(
+        dict(zip(state.parameters, gradients, strict=True)),
+        {name: run.new_statistics[name] for name in state.statistics},
+        loss,
+        correct,
+        record,
+    )
+
+
+def apply_update(
+    workload: Workload,
+    state: State,
+    total: ReplicaResult,
+    replicas: int,
+    rate: tf.Tensor,
+    hooks: Hooks,
+) -> tuple[State, tf.Tensor]:
+    """Update the weights with the sum over all replicas.
+
+    Returns:
+      The new state and the record of the faults that struck the update.
+    """
+    updates = state.updates + 1
+    parameters, slots, record = {}, {}, tf.zeros(hooks.record_shape)
+    for name, weight in state.parameters.items():
+        sites = hooks.layer(name)
+        old = {s: state.slots[f"{name}/{s}"] for s in workload.optimizer.slots()}
+        parameters[name], new = workload.optimizer.update(
+            sites,
+            weight,
+            total.gradients[name],
+            old,
+            tf.cast(rate, weight.dtype),
+            tf.cast(updates, weight.dtype),
+        )
+        slots |= {f"{name}/{s}": tensor for s, tensor in new.items()}
+        record += sites.record()
+    statistics = {name: s / replicas for name, s in total.statistics.items()}
+    return State(parameters, slots, statistics, updates), record

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program together with its data, seed and schedule: any step can be entered."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from tpufi.data import Batches
+from tpufi.descriptor import Descriptor
+from tpufi.random import derive
+from tpufi.training.program import Program, StepResult
+from tpufi.training.state import State, initial_state
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Session:
+    """One training run; step n is a pure function of the state before it.
+
+    Args:
+      program: the compiled step.
+      batches: the data in their order.
+      seed: seed of weights, order, augmentation and dropout.
+      learning_rate: initial learning rate.
+    """
+
+    program: Program
+    batches: Batches
+    seed: int
+    learning_rate: float
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training steps of an epoch."""
+        return self.batches.steps
+
+    def initial_state(self) -> State:
+        """Return the state before step 0."""
+        return initial_state(self.program.workload, self.seed)
+
+    def step(
+        self, state: State, number: int, fault: Descriptor | None = None
+    ) -> StepResult:
+        """Run a training step.
+
+        Args:
+          state: the state before it.
+          number: steps since the start of training, from 0.
+          fault: what to inject; None for no fault.
+        """
+        epoch, step = divmod(number, self.steps_per_epoch)
+        keys = np.array(
+            [
+                derive(self.seed, "dropout", epoch, step, replica)
+                for replica in range(self.program.replicas)
+            ],
+            np.uint32,
+        )
+        rate = self.program.workload.schedule.rate(self.learning_rate, number)
+        return self.program.step(
+            state, self.batches.train(epoch, step), keys, rate, fault
+        )
+
+    def evaluate(self, state: State) -> tuple[float, float]:
+        """Return mean loss and accuracy over the test images."""
+        results = [
+            self.program.evaluate(state, self.batches.test(i))
+            for i in range(self.batches.test_steps)
+        ]
+        count = len(self.batches.dataset.test_labels)
+        add = functools.partial(np.sum, axis=0)
+        loss, correct = add(np.array(results, np.float64))
+        return float(loss / count), float(correct / count)

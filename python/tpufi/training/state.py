@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The state of a training run: everything a step reads and writes.
+
+States are values. A step returns a new one and leaves the old one whole, so any number
+of experiments can fork from one state.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.random import derive
+from tpufi.workload import Workload
+
+Tensors = dict[str, tf.Tensor]
+
+
+class State(NamedTuple):
+    """Weights, optimiser slots and statistics, by name.
+
+    Args:
+      parameters: trained weights.
+      slots: optimiser slots, `weight/slot`.
+      statistics: moving averages.
+      updates: int64 scalar, number of updates done.
+    """
+
+    parameters: Tensors
+    slots: Tensors
+    statistics: Tensors
+    updates: tf.Tensor
+
+
+def initial_state(workload: Workload, seed: int) -> State:
+    """Return the state before the first update, a pure function of the seed."""
+
+    def first(weights: tuple) -> Tensors:
+        return {
+            w.name: tf.constant(
+                w.initial(derive(seed, "initial", w.name), w.shape), workload.dtype
+            )
+            for w in weights
+        }
+
+    slots = {
+        f"{w.name}/{slot}": tf.zeros(w.shape, workload.dtype)
+        for w in workload.parameters
+        for slot in workload.optimizer.slots()
+    }
+    return State(
+        first(workload.parameters),
+        slots,
+        first(workload.statistics),
+        tf.zeros([], tf.int64),
+    )
+
+
+def to_arrays(state: State) -> dict[str, np.ndarray]:
+    """Return the state as arrays under `group/name` keys."""
+    arrays = {"updates": state.updates.numpy()}
+    for group in ("parameters", "slots", "statistics"):
+        for name, tensor in getattr(state, group).items():
+            arrays[f"{group}/{name}"] = tensor.numpy()
+    return arrays
+
+
+def from_arrays(workload: Workload, arrays: dict[str, np.ndarray]) -> State:
+    """Return the state that `to_arrays` wrote.
+
+    Raises:
+      ValueError: a tensor is missing, has another shape, or is not of this workload.
+    """
+    like = initial_state(workload, 0)
+    expected = to_arrays(like)
+    if unknown := sorted(arrays.keys() ^ expected.keys()):
+        raise ValueError(
+            f"state does not fit workload {workload.name}: {unknown[0]!r} is missing or "
+            f"unknown ({len(unknown)} such tensors)"
+        )
+    for name, array in arrays.items():
+        if array.shape != expected[name].shape or array.dtype != expected[name].dtype:
+            raise ValueError(
+                f"state does not fit workload {workload.name}: {name} is {array.dtype} "
+                f"{array.shape}, expected {expected[name].dtype} {expected[name].shape}"
+            )
+
+    def group(which: str) -> Tensors:
+        names = getattr(like, which)
+        return {name: tf.constant(arrays[f"{which}/{name}"]) for name in names}
+
+    updates = tf.constant(arrays["updates"])
+    return State(group("parameters"), group("slots"), group("statistics"), updates)
+
+
+def same_state(a: State, b: State) -> bool:
+    """Tell whether two states are equal bit for bit."""
+    x, y = to_arrays(a), to_arrays(b)
+    return all(x[name].tobytes() == y[name].tobytes() for name in x)
+
+
+def state_digest(state: State) -> str:
+    """Return the SHA-256 of all tensors of a state, in a fixed order."""
+    digest = hashlib.sha256()
+    for name, array in to_arrays(state).items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

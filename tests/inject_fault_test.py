@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The descriptor and the op behind every site, against numpy, in every mode."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.modes import MODES, assert_same_bits, in_mode, random_bits
+from tpufi import descriptor
+from tpufi.descriptor import EVERY_REPLICA, Descriptor, Struck
+from tpufi.element import ELEMENTS, from_words, to_words
+from tpufi.ops import inject_fault
+
+SITE, REPLICA = 5, 2
+SHAPES = ((), (13,), (4, 6), (2, 3, 5), (3, 2, 2, 4), (2, 1, 3, 2, 3))
+CAPACITIES = (1, 4, 64)
+CASES = 1500
+
+
+def site(mode: str, perm: tuple[int, ...] = ()):
+    """Return the function (x, faults, words) of one site in replica REPLICA."""
+    return in_mode(
+        mode,
+        lambda x, faults, words: inject_fault(
+            x, SITE, REPLICA, faults, words, perm=perm
+        ),
+    )
+
+
+def run(
+    function, x: np.ndarray, d: Descriptor
+) -> tuple[np.ndarray, tuple[Struck, ...]]:
+    y, record = function(tf.constant(x), tf.constant(d.faults), tf.constant(d.words))
+    return y.numpy(), descriptor.read_record(record.numpy())
+
+
+def reference(x: np.ndarray, d: Descriptor, perm: tuple[int, ...] = ()):
+    """Return what numpy makes of a descriptor: the tensor and what was struck."""
+    layout, perm = ELEMENTS[x.dtype.name], perm or tuple(range(x.ndim))
+    view = to_words(x).transpose(perm)
+    flat, struck = view.flatten(), []
+    for (at, replica, start, count, keep, repeat), words in zip(
+        d.faults.tolist(), d.words, strict=True
+    ):
+        if at != SITE or replica not in (-1, REPLICA):
+            count = 0
+        struck.append(Struck(count, flat[start : start + count][: len(words)].copy()))
+        for i in range(start, start + count):
+            word = int(words[0 if repeat else i - start])
+            flat[i] = ((int(flat[i]) & keep) ^ word) & layout.mask
+    result = from_words(flat, x.dtype.name).reshape(view.shape)
+    return result.transpose(np.argsort(perm)), tuple(struck)
+
+
+def assert_as_reference(function, x, d, perm=()) -> None:
+    (y, struck), (want, expected) = run(function, x, d), reference(x, d, perm)
+    assert_same_bits(y, want)
+    assert [s.count for s in struck] == [s.count for s in expected]
+    for actual, wanted in zip(struck, expected, strict=True):
+        np.testing.assert_array_equal(actual.golden, wanted.golden)
+
+
+def random_descriptor(rng, size: int, rows: int, capacity: int) -> Descriptor:
+    """Return rows inside the tensor, most of which strike; all bits are random."""
+    d = descriptor.disarmed(rows, capacity)
+    d.words[:] = rng.integers(0, 1 << 64, d.words.shape, np.uint64)
+    for row in d.faults:
+        repeat = int(rng.integers(0, 2))
+        start = int(rng.integers(0, size))
+        limit = size - start if repeat else min(size - start, capacity)
+        row[:] = (
+            rng.choice([SITE, SITE, SITE, SITE + 1, -1]),
+            rng.choice([REPLICA, EVERY_REPLICA, REPLICA + 1], p=[0.4, 0.4, 0.2]),
+            start,
+            rng.integers(0, limit + 1),
+            rng.choice([0, -1, int(rng.integers(-(1 << 63), 1 << 63))]),
+            repeat,
+        )
+    return d
+
+
+def test_1500_random_descriptors_agree_in_all_modes_and_with_numpy():
+    rng = np.random.default_rng(20231111)
+    programs = list(itertools.product(SHAPES, ELEMENTS))
+    programs = [p for i, p in enumerate(programs) if (i // 12 + i) % 3 == 0]
+    done = struck = 0
+    for number, (shape, dtype) in enumerate(programs):
+        perm = tuple(int(axis) for axis in rng.permutation(len(shape)))
+        rows, capacity = 1 + number % 3, CAPACITIES[number // 3 % 3]
+        functions = [site(mode, perm) for mode in MODES]
+        for _ in range(-(-CASES // len(programs))):
+            x = random_bits(rng, shape, dtype)
+            d = random_descriptor(rng, x.size, rows, capacity)
+            for function in functions:
+                assert_as_reference(function, x, d, perm)
+            done += 1
+            struck += any(s.count for s in reference(x, d, perm)[1])
+    assert done >= CASES and struck > CASES / 2
+    assert {shape for shape, _ in programs} == set(SHAPES)
+    assert {dtype for _, dtype in programs} == set(ELEMENTS)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("perm", list(itertools.permutations(range(3))))
+def test_positions_count_in_the_order_of_the_view(perm, mode):
+    x = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    function = site(mode, perm)
+    for start, count in ((0, 24), (5, 7), (23, 1)):
+        words = np.arange(100, 100 + count, dtype=np.uint64)
+        d = descriptor.replacing(SITE, REPLICA, np.arange(start, start + count), words)
+        assert_as_reference(function, x, d, perm)
+        view = x.transpose(perm).ravel()
+        golden = run(function, x, d)[1][0].golden
+        np.testing.assert_array_equal(golden, to_words(view)[start : start + count])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_apply_in_order_and_each_records_what_it_found(mode):
+    x = np.arange(1, 7, dtype=np.int32)
+    d = descriptor.disarmed(3, 2)
+    d.faults[:] = [
+        (SITE, -1, 1, 2, 0, 0),  # Elements 1 and 2 become 70 and 80,
+        (SITE, -1, 2, 2, -1, 1),  # elements 2 and 3 are flipped by 1,
+        (SITE, -1, 2, 1, 0, 0),  # element 2 becomes 90.
+    ]
+    d.words[:] = [(70, 80), (1, 0), (90, 0)]
+    y, struck = run(site(mode), x, d)
+    assert y.tolist() == [1, 70, 90, 4 ^ 1, 5, 6]
+    assert [s.golden.tolist() for s in struck] == [[2, 3], [80, 4], [80 ^ 1]]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("at", "replica", "strikes"),
+    [
+        (SITE, REPLICA, True),
+        (SITE, EVERY_REPLICA, True),
+        (SITE, REPLICA + 1, False),
+        (SITE, 0, False),
+        (SITE, -2, False),
+        (SITE + 1, EVERY_REPLICA, False),
+        (-1, EVERY_REPLICA, False),
+        (SITE + (1 << 32), EVERY_REPLICA, False),
+    ],
+)
+def test_only_the_named_site_and_replica_are_struck(at, replica, strikes, mode):
+    x = np.arange(8, dtype=np.float32)
+    d = descriptor.rule(at, replica, 2, 3, keep=-1, word=1 << 31)
+    y, (struck,) = run(site(mode), x, d)
+    expected = np.array([0, 1, -2, -3, -4, 5, 6, 7] if strikes else x, np.float32)
+    assert_same_bits(y, expected)
+    assert struck.count == (3 if strikes else 0)
+    assert struck.golden.tolist() == (to_words(x)[2:5].tolist() if strikes else [])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_word_serves_more_elements_than_the_row_has_words(mode):
+    x = np.arange(1000, dtype=np.float64).reshape(10, 100)
+    d = descriptor.rule(SITE, REPLICA, 1, 998, keep=-1, word=1 << 63, capacity=4)
+    y, (struck,) = run(site(mode), x, d)
+    want = x.copy().reshape(-1)
+    want[1:999] *= -1
+    assert_same_bits(y, want.reshape(x.shape))
+    assert struck.count == 998
+    assert from_words(struck.golden, "float64").tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ELEMENTS)
+def test_a_disarmed_site_is_the_identity_with_an_empty_record(dtype, mode):
+    function, rng = site(mode), np.random.default_rng(3)
+    x = random_bits(rng, (3, 7), dtype)
+    for rows, capacity in ((1, 4), (2, 1)):
+        d = descriptor.disarmed(rows, capacity)
+        assert not d.armed
+        y, record = function(
+            tf.constant(x), tf.constant(d.faults), tf.constant(d.words)
+        )
+        assert_same_bits(y.numpy(), x)
+        assert record.shape == (rows, 1 + capacity, 4) and not record.numpy().any()
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+def test_a_thousand_descriptors_need_one_trace(mode):
+    traces = []
+
+    def traced(x, faults, words):
+        traces.append(1)
+        return inject_fault(x, SITE, REPLICA, faults, words)
+
+    function, rng = in_mode(mode, traced), np.random.default_rng(4)
+    x = random_bits(rng, (4, 6), "float32")
+    for _ in range(1000):
+        run(function, x, random_descriptor(rng, x.size, 2, 4))
+    assert len(traces) == 1
+
+
+def test_neither_a_variable_nor_a_value_that_is_used_again_is_overwritten():
+    variable = tf.Variable([1.0, 2.0, 3.0])
+    d = descriptor.rule(SITE, REPLICA, 0, 3, keep=0, word=0)
+    faults, words = tf.constant(d.faults), tf.constant(d.words)
+
+    @tf.function(autograph=False)
+    def both():
+        hidden = variable * 2.0
+        struck, _ = inject_fault(hidden, SITE, REPLICA, faults, words)
+        inject_fault(variable, SITE, REPLICA, faults, words)
+        return struck, hidden
+
+    struck, hidden = both()
+    inject_fault(variable, SITE, REPLICA, faults, words)
+    assert struck.numpy().tolist() == [0, 0, 0]
+    assert hidden.numpy().tolist() == [2, 4, 6]
+    assert variable.numpy().tolist() == [1, 2, 3]

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of layers under test: a new layer joins all layer tests by one line."""
+
+import dataclasses
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tpufi.layers import (
+    BatchNorm,
+    Bias,
+    Conv2D,
+    Dense,
+    Dropout,
+    GlobalAveragePooling,
+    Layer,
+    ReLU,
+    Run,
+    SoftmaxLoss,
+)
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledLoss:
+    """The loss with fixed labels, which makes it look like a layer."""
+
+    loss: SoftmaxLoss
+    labels: tuple[int, ...]
+    global_batch: int
+
+    def parameters(self, shape: tuple) -> tuple:
+        return ()
+
+    def statistics(self, shape: tuple) -> tuple:
+        return ()
+
+    def sites(self, shape: tuple, batch: int, dtype: str) -> tuple[Site, ...]:
+        return self.loss.sites(shape, batch, dtype)
+
+    def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
+        labels = tf.constant(self.labels, tf.int32)
+        if not run.training:
+            return tf.reduce_sum(self.loss.infer(x, labels)) / self.global_batch
+        return self.loss(x, labels, self.global_batch, run)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A layer, its input shape without the batch axis, and the batch."""
+
+    layer: Layer | LabelledLoss
+    shape: tuple[int, ...]
+    batch: int
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        if isinstance(self.layer, LabelledLoss):
+            return ()
+        return self.batch, *self.layer.output_shape(self.shape)
+
+    def sites(self, dtype: str) -> tuple[Site, ...]:
+        return self.layer.sites(self.shape, self.batch, dtype)
+
+    @property
+    def kind(self) -> str:
+        return type(self.layer).__name__
+
+    def __str__(self) -> str:
+        form = "x".join(map(str, (self.batch, *self.shape)))
+        if isinstance(self.layer, Conv2D):
+            return f"Conv2D-k{self.layer.kernel}-s{self.layer.stride}-{form}"
+        return f"{self.kind}-{form}"
+
+
+def _convolutions() -> Iterator[Case]:
+    # Height, width, channels, filters and batch differ, so that swapped axes show.
+    for kernel in (1, 3, 5, 7):
+        for stride in (1, 2):
+            for height, width in ((6, 4), (5, 7), (4, 1), (1, 1)):
+                layer = Conv2D("conv", 5, kernel, stride)
+                yield Case(layer, (height, width, 3), 2)
+
+
+CASES = (
+    *_convolutions(),
+    Case(Bias("bias"), (4,), 3),
+    Case(Bias("bias"), (3, 2, 4), 2),
+    Case(BatchNorm("bn"), (4, 3, 5), 2),
+    Case(BatchNorm("bn", momentum=0.6, epsilon=0.1), (1, 1, 3), 4),
+    Case(BatchNorm("bn"), (3,), 5),
+    Case(ReLU("relu"), (3, 4, 2), 2),
+    Case(ReLU("relu"), (7,), 3),
+    Case(GlobalAveragePooling("pool"), (3, 4, 5), 2),
+    Case(GlobalAveragePooling("pool"), (1, 1, 5), 2),
+    Case(Dense("dense", 4), (6,), 3),
+    Case(Dense("dense", 1), (2,), 1),
+    Case(Dropout("drop", 0.15), (4, 3, 5), 2),
+    Case(Dropout("drop", 0.5), (9,), 3),
+    Case(LabelledLoss(SoftmaxLoss("loss"), (3, 0, 4), 7), (5,), 3),
+)
+
+# Compiling takes most of the time; the other convolutions differ in size only.
+SLOW_IN_XLA = {
+    case
+    for case in CASES
+    if isinstance(case.layer, Conv2D) and case.shape[:2] != (5, 7)
+}
+CASES_IN_MODES = [
+    pytest.param(
+        case,
+        mode,
+        id=f"{case}-{mode}",
+        marks=pytest.mark.slow if mode == "xla" and case in SLOW_IN_XLA else (),
+    )
+    for case in CASES
+    for mode in ("graph", "xla")
+]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Values:
+    """What a layer is given: arrays by name, and the gradient of its output."""
+
+    x: np.ndarray
+    parameters: dict[str, np.ndarray]
+    statistics: dict[str, np.ndarray]
+    dy: np.ndarray
+    seed: np.ndarray
+
+    @classmethod
+    def drawn(cls, case: Case, dtype: str) -> "Values":
+        """Draw normal values, the same for every type up to rounding."""
+        rng = np.random.default_rng(zlib.crc32(str(case).encode()))
+
+        def normal(shape: tuple) -> np.ndarray:
+            return rng.standard_normal(shape).astype(np.float32).astype(dtype)
+
+        return cls(
+            normal((case.batch, *case.shape)),
+            {w.name: normal(w.shape) for w in case.layer.parameters(case.shape)},
+            {w.name: normal(w.shape) ** 2 for w in case.layer.statistics(case.shape)},
+            normal(case.output_shape),
+            rng.integers(0, 1 << 32, 2, np.uint32),
+        )

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every layer computes what it says, with and without fault sites."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.layer_cases import CASES, CASES_IN_MODES, Case, LabelledLoss, Values
+from tests.layer_program import layer_program
+from tests.modes import assert_same_bits
+from tests.plain_layers import PLAIN, plain
+from tpufi import layers
+from tpufi.descriptor import EVERY_REPLICA, replacing
+from tpufi.layers import BatchNorm, Dropout, Layer, Run, SoftmaxLoss
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+in_every_mode = pytest.mark.parametrize(("case", "mode"), CASES_IN_MODES)
+# A fault that replaces one element by an unlikely finite value.
+WORD = np.array([0x40490FDB], np.uint64)
+
+
+def _same(actual: dict, expected: dict) -> None:
+    assert actual.keys() == expected.keys()
+    for name, array in actual.items():
+        assert_same_bits(array, expected[name])
+
+
+def test_every_layer_of_the_package_has_a_case():
+    tested = {type(case.layer) for case in CASES} - {LabelledLoss} | {SoftmaxLoss}
+    exported = {getattr(layers, name) for name in layers.__all__}
+    final = {c for c in exported if issubclass(c, Layer) and c is not Layer}
+    assert tested == final | {SoftmaxLoss}
+    assert {type(case.layer) for case in CASES} == PLAIN.keys()
+
+
+@in_every_mode
+def test_handwritten_gradients_equal_autodiff_in_float64(case: Case, mode):
+    values = Values.drawn(case, "float64")
+    actual = layer_program(case, "float64", mode)(values).results
+    x = tf.constant(values.x)
+    weights = [tf.constant(w) for w in values.parameters.values()]
+    with tf.GradientTape() as tape:
+        tape.watch([x, *weights])
+        y = plain(case.layer, x, weights, values.seed)
+    dx, *gradients = tape.gradient(y, [x, *weights], tf.constant(values.dy))
+    expected = {"output": y, "gradient/input": dx}
+    for name, gradient in zip(values.parameters, gradients, strict=True):
+        expected[f"gradient/{name}"] = gradient
+    for name, tensor in expected.items():
+        want = tensor.numpy()
+        assert actual[name].shape == want.shape, name
+        # Sums may cancel: the scale is that of the whole tensor, or of the values.
+        scale = max(np.abs(want).max(), 1e-3)
+        np.testing.assert_allclose(
+            actual[name], want, rtol=1e-10, atol=1e-10 * scale, err_msg=name
+        )
+
+
+@every_case
+def test_moving_statistics_follow_the_batch(case: Case):
+    values = Values.drawn(case, "float64")
+    actual = layer_program(case, "float64", "graph")(values).results
+    found = {n: a for n, a in actual.items() if n.startswith("statistics/")}
+    if not isinstance(case.layer, BatchNorm):
+        assert not found
+        return
+    axes = tuple(range(values.x.ndim - 1))
+    momentum, old = case.layer.momentum, values.statistics
+    mean, variance = values.x.mean(axes), values.x.var(axes)
+    for what, batch in (("moving_mean", mean), ("moving_variance", variance)):
+        want = old[f"bn/{what}"] * momentum + batch * (1 - momentum)
+        np.testing.assert_allclose(found.pop(f"statistics/bn/{what}"), want, rtol=1e-12)
+    assert not found
+
+
+@every_case
+def test_outside_training_the_moving_statistics_and_no_dropout_apply(case: Case):
+    values = Values.drawn(case, "float64")
+    x = tf.constant(values.x)
+    y = case.layer(x, Run(values.parameters, values.statistics))
+    weights = list(values.parameters.values())
+    if isinstance(case.layer, BatchNorm):
+        mean, variance = values.statistics.values()
+        scale = weights[0] / np.sqrt(variance + case.layer.epsilon)
+        want = (values.x - mean) * scale + weights[1]
+    elif isinstance(case.layer, Dropout):
+        want = values.x
+    else:
+        want = plain(case.layer, x, weights, values.seed)
+    np.testing.assert_allclose(y, want, rtol=1e-12, atol=1e-12)
+
+
+@in_every_mode
+def test_every_declared_site_is_visited_and_reports_what_was_asked(case: Case, mode):
+    program = layer_program(case, "float32", mode)
+    values = Values.drawn(case, "float32")
+    for site_id, site in enumerate(program.table):
+        count = min(site.size, 3)
+        start = site.size - count
+        words = np.full(count, WORD[0])
+        for replica in (0, EVERY_REPLICA):
+            fault = replacing(site_id, replica, np.arange(start, site.size), words)
+            assert program(values, fault).struck.count == count, site.name
+    assert program.traces == 1
+
+
+@in_every_mode
+def test_a_disarmed_layer_equals_one_without_sites_by_bits(case: Case, mode):
+    values = Values.drawn(case, "float32")
+    disarmed = layer_program(case, "float32", mode)(values)
+    _same(
+        disarmed.results,
+        layer_program(case, "float32", mode, with_sites=False)(values).results,
+    )
+    assert disarmed.struck.count == 0
+
+
+@in_every_mode
+def test_a_fault_of_another_replica_changes_no_bit(case: Case, mode):
+    program = layer_program(case, "float32", mode)
+    values = Values.drawn(case, "float32")
+    expected = program(values).results
+    for site_id, site in enumerate(program.table):
+        fault = replacing(site_id, 1, np.array([site.size // 2]), WORD)
+        outcome = program(values, fault, replica=0)
+        assert outcome.struck.count == 0, site.name
+        _same(outcome.results, expected)
+        assert program(values, fault, replica=1).struck.count == 1, site.name

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One layer as a program: values and a fault in, results and a record out."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tests.layer_cases import Case, Values
+from tests.modes import in_mode
+from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
+from tpufi.layers import Hooks, Run
+from tpufi.sites import SiteTable
+
+
+class Outcome(NamedTuple):
+    """What a layer made of its values.
+
+    Fields:
+      results: by name: `output`, `gradient/input`, `gradient/W` of each weight,
+        `statistics/S` of each statistic.
+      struck: what the fault did.
+    """
+
+    results: dict[str, np.ndarray]
+    struck: Struck
+
+
+class LayerProgram:
+    """The forward and backward pass of one layer; one trace for all faults."""
+
+    def __init__(self, case: Case, dtype: str, mode: str, with_sites: bool = True):
+        self.case = case
+        self.table = SiteTable(case.sites(dtype))
+        self.traces = 0
+        self._hooked = self.table if with_sites else None
+        self._run = in_mode(mode, self._traced)
+
+    def __call__(
+        self, values: Values, fault: Descriptor | None = None, replica: int = 0
+    ) -> Outcome:
+        fault = fault or disarmed()
+        results, record = self._run(
+            tf.constant(values.x),
+            {name: tf.constant(w) for name, w in values.parameters.items()},
+            {name: tf.constant(s) for name, s in values.statistics.items()},
+            tf.constant(values.dy),
+            tf.constant(values.seed),
+            tf.constant(replica, tf.int64),
+            tf.constant(fault.faults),
+            tf.constant(fault.words),
+        )
+        arrays = {name: tensor.numpy() for name, tensor in results.items()}
+        (struck,) = read_record(record.numpy())
+        return Outcome(arrays, struck)
+
+    def _traced(
+        self,
+        x: tf.Tensor,
+        parameters: dict[str, tf.Tensor],
+        statistics: dict[str, tf.Tensor],
+        dy: tf.Tensor,
+        seed: tf.Tensor,
+        replica: tf.Tensor,
+        faults: tf.Tensor,
+        words: tf.Tensor,
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        self.traces += 1
+        hooks = Hooks(self._hooked, replica, faults, words)
+        probe = tf.zeros(hooks.record_shape)
+        run = Run(parameters, statistics, True, hooks, probe, seed)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([x, *parameters.values(), probe])
+            y = self.case.layer(x, run)
+        wanted = [x, *parameters.values(), probe]
+        dx, *gradients, record = tape.gradient(y, wanted, dy)
+        results = {"output": y, "gradient/input": dx}
+        for name, gradient in zip(parameters, gradients, strict=True):
+            results[f"gradient/{name}"] = gradient
+        for name, statistic in run.new_statistics.items():
+            results[f"statistics/{name}"] = statistic
+        return results, record
+
+
+@functools.cache
+def layer_program(
+    case: Case, dtype: str, mode: str, with_sites: bool = True
+) -> LayerProgram:
+    """Return the program, traced once for all tests of a process."""
+    return LayerProgram(case, dtype, mode, with_sites)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers as a TensorFlow user would write them, for autodiff; no fault sites.
+
+Nothing here calls the layers or the library kernels that their gradients call.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+import tpufi
+from tests.layer_cases import LabelledLoss
+from tpufi.layers import BatchNorm, Bias, Conv2D, Dense, Dropout, Layer, ReLU
+from tpufi.layers.pooling import GlobalAveragePooling
+from tpufi.random import derive
+
+
+def dropout_mask(layer: Dropout, shape: tuple, seed: np.ndarray) -> np.ndarray:
+    """Compute on the host which elements the layer keeps, scaled up."""
+    key = tuple(int(a) ^ b for a, b in zip(seed, derive(0, layer.name), strict=True))
+    bits = tpufi.random_patterns("uint32", key, 0, int(np.prod(shape)), False)
+    kept = bits.reshape(shape) >= round(layer.rate * 2**32)
+    return kept / (1 - layer.rate)
+
+
+def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Sum over the kernel's taps of shifted images times a matrix each."""
+    size = kernel.shape[0]
+    pixels = [-(-n // stride) for n in x.shape[1:3]]
+    pads = [
+        max((p - 1) * stride + size - n, 0)
+        for p, n in zip(pixels, x.shape[1:3], strict=True)
+    ]
+    x = tf.pad(x, [[0, 0], *([p // 2, p - p // 2] for p in pads), [0, 0]])
+    reach = [(p - 1) * stride + 1 for p in pixels]
+    return tf.add_n(
+        [
+            tf.einsum(
+                "bhwc,cf->bhwf",
+                x[:, i : i + reach[0] : stride, j : j + reach[1] : stride],
+                kernel[i, j],
+            )
+            for i in range(size)
+            for j in range(size)
+        ]
+    )
+
+
+def _batch_norm(layer: BatchNorm, x: tf.Tensor, weights: list, _: np.ndarray):
+    gamma, beta = weights
+    mean, variance = tf.nn.moments(x, list(range(x.shape.rank - 1)))
+    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, layer.epsilon)
+
+
+def _loss(layer: LabelledLoss, x: tf.Tensor, _weights: list, _: np.ndarray):
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(list(layer.labels), x)
+    return tf.reduce_sum(losses) / layer.global_batch
+
+
+PLAIN = {
+    Conv2D: lambda layer, x, w, _: convolve(x, w[0], layer.stride),
+    Bias: lambda layer, x, w, _: x + w[0],
+    BatchNorm: _batch_norm,
+    ReLU: lambda layer, x, w, _: tf.maximum(x, tf.zeros_like(x)),
+    GlobalAveragePooling: lambda layer, x, w, _: (
+        tf.reduce_sum(x, [1, 2]) / (x.shape[1] * x.shape[2])
+    ),
+    Dense: lambda layer, x, w, _: tf.einsum("bi,io->bo", x, w[0]),
+    Dropout: lambda layer, x, w, seed: (
+        x * tf.constant(dropout_mask(layer, x.shape, seed), x.dtype)
+    ),
+    LabelledLoss: _loss,
+}
+
+
+def plain(
+    layer: Layer | LabelledLoss, x: tf.Tensor, weights: list, seed: np.ndarray
+) -> tf.Tensor:
+    """Return the layer's output in training, without faults."""
+    return PLAIN[type(layer)](layer, x, weights, seed)

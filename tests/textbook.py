@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers in numpy, with the operands that positions of faults refer to.
+
+Every operand and result passes through `alter(direction, operand, array)`, which may
+return another array. What is done to it reaches whatever is computed from it, with one
+exception that is part of the definition of a site: an operand ("input", "weight",
+"bias") is a copy on its way into one operation, so other operations read it whole.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.layer_cases import Case, LabelledLoss, Values
+from tests.plain_layers import dropout_mask
+from tpufi.layers import (
+    BatchNorm,
+    Bias,
+    Conv2D,
+    Dense,
+    Dropout,
+    GlobalAveragePooling,
+    ReLU,
+)
+
+Alter = Callable[[str, str, np.ndarray], np.ndarray]
+Results = dict[str, np.ndarray]
+
+
+def textbook(case: Case, values: Values, alter: Alter) -> Results:
+    """Return what `LayerProgram` returns, in the type of the values."""
+    with np.errstate(all="ignore"):
+        return _TEXTBOOK[type(case.layer)](case.layer, values, alter)
+
+
+def slide(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarray:
+    """Correlate [b, h, w, c] with [k, l, c, f], no padding."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[:2], (1, 2))
+    return np.einsum("bhwckl,klcf->bhwf", windows[:, ::stride, ::stride], kernel)
+
+
+def _conv2d(layer: Conv2D, v: Values, alter: Alter) -> Results:
+    (kernel,) = v.parameters.values()
+    size, stride, half = layer.kernel, layer.stride, layer.kernel // 2
+    pixels = v.dy.shape[1:3]
+    # 'Same' padding: what the windows need beyond the image, the odd zero at the end.
+    lack = [
+        max((n - 1) * stride + size - image, 0)
+        for n, image in zip(pixels, v.x.shape[1:3], strict=True)
+    ]
+    before = [zeros // 2 for zeros in lack]
+    same = [(0, 0), *((n // 2, n - n // 2) for n in lack), (0, 0)]
+    x = np.pad(alter("forward", "input", v.x), same)
+    y = slide(x, alter("forward", "weight", kernel), stride)
+
+    # Pixel i of the output reads rows i * stride - before ... of the image. In the
+    # frame of the image plus k // 2 zeros on each side, its gradient stands where a
+    # stride-1 window around it covers the same rows.
+    def dilated(frame: list[int], first: list[int]) -> np.ndarray:
+        wide = np.zeros((len(v.dy), *frame, v.dy.shape[-1]), v.dy.dtype)
+        rows, columns = (
+            slice(f, f + (n - 1) * stride + 1, stride)
+            for f, n in zip(first, pixels, strict=True)
+        )
+        wide[:, rows, columns] = v.dy
+        return wide
+
+    image = list(v.x.shape[1:3])
+    incoming = dilated([n + size - 1 for n in image], [size - 1 - b for b in before])
+    rotated = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    dx = slide(
+        alter("grad_in", "input", incoming), alter("grad_in", "weight", rotated), 1
+    )
+
+    padded = np.pad(v.x, [(0, 0), (half, half), (half, half), (0, 0)])
+    padded = alter("grad_wt", "input", padded.transpose(3, 1, 2, 0))
+    incoming = dilated(image, [half - b for b in before]).transpose(1, 2, 0, 3)
+    product = slide(padded, alter("grad_wt", "weight", incoming), 1)
+    product = alter("grad_wt", "output", product)
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+        "gradient/conv/kernel": product.transpose(1, 2, 0, 3),
+    }
+
+
+def _dense(layer: Dense, v: Values, alter: Alter) -> Results:
+    (kernel,) = v.parameters.values()
+    y = np.einsum(
+        "bi,io->bo", alter("forward", "input", v.x), alter("forward", "weight", kernel)
+    )
+    dx = np.einsum(
+        "bo,oi->bi",
+        alter("grad_in", "input", v.dy),
+        alter("grad_in", "weight", kernel.T),
+    )
+    dkernel = np.einsum(
+        "ib,bo->io",
+        alter("grad_wt", "input", v.x.T),
+        alter("grad_wt", "weight", v.dy),
+    )
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+        "gradient/dense/kernel": alter("grad_wt", "output", dkernel),
+    }
+
+
+def _bias(layer: Bias, v: Values, alter: Alter) -> Results:
+    (bias,) = v.parameters.values()
+    y = alter("forward", "input", v.x) + alter("forward", "weight", bias)
+    incoming = alter("grad_wt", "input", v.dy)
+    dbias = incoming.reshape(-1, incoming.shape[-1]).sum(0)
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", v.dy),
+        "gradient/bias/bias": alter("grad_wt", "output", dbias),
+    }
+
+
+def _batch_norm(layer: BatchNorm, v: Values, alter: Alter) -> Results:
+    gamma, beta = v.parameters.values()
+    axes, count = tuple(range(v.x.ndim - 1)), v.x.size // v.x.shape[-1]
+    x = alter("forward", "input", v.x)
+    mean = x.sum(axes) / count
+    variance = ((x - mean) ** 2).sum(axes) / count
+    mean = alter("forward", "mean", mean)
+    variance = alter("forward", "variance", variance)
+    deviation = np.sqrt(variance + layer.epsilon)
+    scaled = (x - mean) / deviation * alter("forward", "weight", gamma)
+    y = scaled + alter("forward", "bias", beta)
+
+    dy = alter("grad_in", "input", v.dy)
+    normal = (v.x - mean) / deviation
+    dgamma = alter("grad_wt", "output", (dy * normal).sum(axes))
+    dbeta = alter("grad_wt", "bias_output", dy.sum(axes))
+    dx = gamma / deviation * (dy - dbeta / count - normal * dgamma / count)
+    new = {
+        f"statistics/{name}": layer.momentum * old + (1 - layer.momentum) * batch
+        for (name, old), batch in zip(
+            v.statistics.items(), (mean, variance), strict=True
+        )
+    }
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+        "gradient/bn/gamma": dgamma,
+        "gradient/bn/beta": dbeta,
+        **new,
+    }
+
+
+def _relu(layer: ReLU, v: Values, alter: Alter) -> Results:
+    y = alter("forward", "output", np.maximum(alter("forward", "input", v.x), 0))
+    dy = alter("grad_in", "input", v.dy)
+    dx = np.where(y > 0, dy, np.zeros_like(dy))
+    return {"output": y, "gradient/input": alter("grad_in", "output", dx)}
+
+
+def _pooling(layer: GlobalAveragePooling, v: Values, alter: Alter) -> Results:
+    pixels = v.x.shape[1] * v.x.shape[2]
+    y = alter("forward", "input", v.x).sum((1, 2)) / pixels
+    share = alter("grad_in", "input", v.dy) / pixels
+    dx = np.zeros_like(v.x) + share[:, None, None, :]
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+    }
+
+
+def _dropout(layer: Dropout, v: Values, alter: Alter) -> Results:
+    x = alter("forward", "input", v.x)
+    drawn = dropout_mask(layer, v.x.shape, v.seed).astype(v.x.dtype)
+    mask = alter("forward", "mask", drawn)
+    dx = alter("grad_in", "input", v.dy) * mask
+    return {
+        "output": alter("forward", "output", x * mask),
+        "gradient/input": alter("grad_in", "output", dx),
+    }
+
+
+def _loss(layer: LabelledLoss, v: Values, alter: Alter) -> Results:
+    logits = alter("forward", "input", v.x)
+    rows, labels = np.arange(len(logits)), list(layer.labels)
+    largest = logits.max(-1, keepdims=True)
+    powers = np.exp(logits - largest)
+    # An infinite shift would make NaN of the finite logits in a row with an Inf.
+    shift = np.where(np.isfinite(largest), largest, 0)
+    sums = np.log(np.exp(logits - shift).sum(-1)) + shift[:, 0]
+    losses = alter("forward", "output", sums - logits[rows, labels])
+    target = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
+    share = v.dy / layer.global_batch
+    dlogits = (powers / powers.sum(-1, keepdims=True) - target) * share
+    return {
+        "output": np.asarray(losses.sum() / layer.global_batch, logits.dtype),
+        "gradient/input": alter("grad_in", "output", dlogits.astype(logits.dtype)),
+    }
+
+
+_TEXTBOOK = {
+    Conv2D: _conv2d,
+    Dense: _dense,
+    Bias: _bias,
+    BatchNorm: _batch_norm,
+    ReLU: _relu,
+    GlobalAveragePooling: _pooling,
+    Dropout: _dropout,
+    LabelledLoss: _loss,
+}
