@@ -94,7 +94,7 @@ def test_positions_that_name_no_clear_fault_are_input_errors(
         (-1, 1 << 31, [1.0, -2.0, -3.0, 4.0]),  # Flip.
         ((1 << 64) - 1, 1 << 31, [1.0, -2.0, -3.0, 4.0]),
         (0xFFFFFFFF, 1 << 31, [1.0, -2.0, -3.0, 4.0]),
-        (~(1 << 30), 0, [1.0, 0.0, 3.0 * 2.0**-128, 4.0]),  # Stuck-at-0.
+        (~(1 << 30), 0, [1.0, 0.0, 2.0**-127, 4.0]),  # Stuck-at-0.
         (~(1 << 31), 1 << 31, [1.0, -2.0, -3.0, 4.0]),  # Stuck-at-1.
         (0, 0x42280000, [1.0, 42.0, 42.0, 4.0]),  # Replace.
     ],
@@ -124,3 +124,10 @@ def test_a_record_carries_every_bit_of_64():
     for dtype in ("uint64", "int64", "float64"):
         _, (struck,) = strike(from_words(words, dtype), d)
         assert struck.golden.tolist() == words.tolist()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+def test_bits_of_values_keep_the_shape_even_of_scalars_and_transposed_arrays(shape):
+    x = random_bits(np.random.default_rng(8), shape, "float16")
+    assert to_words(x.T).shape == x.T.shape
+    assert_same_bits(from_words(to_words(x.T), "float16"), x.T)

@@ -61,8 +61,7 @@ template <typename Word>
 constexpr WordPair<Word> RandomWords(WordPair<Word> key, WordPair<Word> index,
                                      int block) {
   return Threefry2x32(
-      key, {index.lo,
-            index.hi | Literal(index.hi, block == 0 ? 0u : 0x80000000u)});
+      key, {index.lo, index.hi | Literal(index.hi, block == 0 ? 0u : 0x80000000u)});
 }
 
 // Random bit pattern of an element of at most 32 bits: sign and mantissa are fair
@@ -71,8 +70,7 @@ constexpr WordPair<Word> RandomWords(WordPair<Word> key, WordPair<Word> index,
 template <typename Word>
 constexpr Word RandomPattern32(ElementFormat format, WordPair<Word> words,
                                Word finite_mask) {
-  const Word raw =
-      words.lo & Literal(words.lo, static_cast<uint32_t>(format.mask()));
+  const Word raw = words.lo & Literal(words.lo, static_cast<uint32_t>(format.mask()));
   if (!format.is_float()) return raw;
   const uint32_t field = static_cast<uint32_t>(format.exponent_mask());
   const Word exponent = FiniteExponent(words.hi, format.exponent_bits)
@@ -83,10 +81,8 @@ constexpr Word RandomPattern32(ElementFormat format, WordPair<Word> words,
 
 // High and low half of a random 64-bit element; the exponent comes from `second`.
 template <typename Word>
-constexpr WordPair<Word> RandomPattern64(ElementFormat format,
-                                         WordPair<Word> words,
-                                         WordPair<Word> second,
-                                         Word finite_mask) {
+constexpr WordPair<Word> RandomPattern64(ElementFormat format, WordPair<Word> words,
+                                         WordPair<Word> second, Word finite_mask) {
   if (!format.is_float()) return words;
   const Word raw = words.hi;
   const uint32_t field = static_cast<uint32_t>(format.exponent_mask() >> 32);
@@ -94,19 +90,6 @@ constexpr WordPair<Word> RandomPattern64(ElementFormat format,
                         << Literal(raw, format.mantissa_bits - 32);
   const Word replaced = (raw & Literal(raw, ~field)) | exponent;
   return {words.lo, raw ^ ((raw ^ replaced) & finite_mask)};
-}
-
-// Random bit pattern of the element at flat `index`, for host and CPU kernels.
-constexpr uint64_t RandomPattern(ElementFormat format, WordPair<uint32_t> key,
-                                 uint64_t index, bool finite) {
-  const WordPair<uint32_t> counter = {static_cast<uint32_t>(index),
-                                      static_cast<uint32_t>(index >> 32)};
-  const uint32_t finite_mask = finite ? ~0u : 0u;
-  const WordPair<uint32_t> words = RandomWords(key, counter, 0);
-  if (format.bits <= 32) return RandomPattern32(format, words, finite_mask);
-  const WordPair<uint32_t> pattern = RandomPattern64(
-      format, words, RandomWords(key, counter, 1), finite_mask);
-  return (uint64_t{pattern.hi} << 32) | pattern.lo;
 }
 
 }  // namespace tpufi

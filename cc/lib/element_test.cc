@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cc/lib/element.h"
-
 #include <cassert>
 #include <initializer_list>
+
+#include "cc/lib/random_patterns.h"
 
 namespace tpufi {
 namespace {
 
-constexpr ElementFormat kFormats[] = {
-    kFloat32, kFloat64, kHalf, kBfloat16, {8, 0, 0}, {16, 0, 0}, {32, 0, 0},
-    {64, 0, 0}};
+constexpr ElementFormat kFormats[] = {kFloat32,  kFloat64,   kHalf,      kBfloat16,
+                                      {8, 0, 0}, {16, 0, 0}, {32, 0, 0}, {64, 0, 0}};
 
 static_assert(kFloat32.exponent_mask() == 0x7f800000u);
 static_assert(kBfloat16.exponent_mask() == 0x7f80u);
@@ -52,8 +51,7 @@ void RandomPatternsFitAndAreFiniteWhereAsked() {
 
 void TheUpperHalfOfTheIndexCounts() {
   const uint64_t low = RandomPattern(kFloat32, {1, 2}, 5, true);
-  const uint64_t high =
-      RandomPattern(kFloat32, {1, 2}, 5 + (uint64_t{1} << 32), true);
+  const uint64_t high = RandomPattern(kFloat32, {1, 2}, 5 + (uint64_t{1} << 32), true);
   assert(low != high);
 }
 

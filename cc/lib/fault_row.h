@@ -2,9 +2,9 @@
 // The fault descriptor: one row of int64 numbers per fault, the same for all sites.
 //
 // A program carries `faults` [rows, kFaultFields] and `words` [rows, capacity] as
-// run-time operands. A row names the site it strikes; every other site ignores it. Row r
-// changes element start + i of its site to (x & keep) ^ words[r, i], or to
-// (x & keep) ^ words[r, 0] for every i if `repeat` is 1.
+// run-time operands. A row names the site it strikes; every other site ignores it. Row
+// r changes element start + i of its site to (x & keep) ^ words[r, i], or to (x & keep)
+// ^ words[r, 0] for every i if `repeat` is 1.
 #ifndef TPUFI_CC_LIB_FAULT_ROW_H_
 #define TPUFI_CC_LIB_FAULT_ROW_H_
 

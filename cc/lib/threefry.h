@@ -30,8 +30,7 @@ constexpr Word RotateLeft(Word x, int distance) {
 
 // Returns the 64 random bits of `counter` under `key`.
 template <typename Word>
-constexpr WordPair<Word> Threefry2x32(WordPair<Word> key,
-                                      WordPair<Word> counter) {
+constexpr WordPair<Word> Threefry2x32(WordPair<Word> key, WordPair<Word> counter) {
   constexpr int kRotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
   const Word parity = key.lo ^ key.hi ^ Literal(key.lo, 0x1BD11BDA);
   const Word keys[3] = {key.lo, key.hi, parity};

@@ -18,10 +18,10 @@
 namespace tpufi {
 
 inline constexpr tensorflow::DataType kElementTypes[] = {
-    tensorflow::DT_FLOAT, tensorflow::DT_BFLOAT16, tensorflow::DT_HALF,
-    tensorflow::DT_DOUBLE, tensorflow::DT_INT8, tensorflow::DT_UINT8,
-    tensorflow::DT_INT16, tensorflow::DT_UINT16, tensorflow::DT_INT32,
-    tensorflow::DT_UINT32, tensorflow::DT_INT64, tensorflow::DT_UINT64};
+    tensorflow::DT_FLOAT,  tensorflow::DT_BFLOAT16, tensorflow::DT_HALF,
+    tensorflow::DT_DOUBLE, tensorflow::DT_INT8,     tensorflow::DT_UINT8,
+    tensorflow::DT_INT16,  tensorflow::DT_UINT16,   tensorflow::DT_INT32,
+    tensorflow::DT_UINT32, tensorflow::DT_INT64,    tensorflow::DT_UINT64};
 
 inline ElementFormat FormatOf(tensorflow::DataType type) {
   switch (type) {

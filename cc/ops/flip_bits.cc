@@ -2,6 +2,8 @@
 // Tpufi>FlipBits: y[i] = x[i] xor mask for start <= i < start + count.
 //
 // The bit-flip model of a transient fault in a flip-flop or memory cell.
+#include <algorithm>
+
 #include "cc/lib/element.h"
 #include "cc/ops/element_type.h"
 #include "cc/ops/run_fault_cpu.h"
@@ -40,8 +42,7 @@ gradient: What flows back to x; see docs/decisions/0003-gradients.md.
 )doc");
 
 struct FlipRule {
-  absl::Status Read(OpKernelContext* ctx, absl::string_view op,
-                    ElementFormat format) {
+  absl::Status Read(OpKernelContext* ctx, absl::string_view op, ElementFormat format) {
     if (absl::Status s = CheckScalar(op, "mask", ctx->input(3)); !s.ok()) {
       return s;
     }
@@ -49,14 +50,18 @@ struct FlipRule {
     return CheckWord(op, "mask", mask, format);
   }
   uint64_t keep() const { return ~uint64_t{0}; }
-  uint64_t word(int64_t /*index*/) const { return mask; }
+  template <typename Word>
+  void words(int64_t /*start*/, int n, Word* words) const {
+    std::fill_n(words, n, static_cast<Word>(mask));
+  }
+  static constexpr int64_t kCyclesPerElement = 1;
 
   uint64_t mask = 0;
 };
 
 struct XlaFlipRule {
-  void Build(XlaOpKernelContext* ctx, ElementFormat format,
-             xla::XlaOp /*indices*/, xla::PrimitiveType /*index_type*/) {
+  void Build(XlaOpKernelContext* ctx, ElementFormat format, xla::XlaOp /*indices*/,
+             xla::PrimitiveType /*index_type*/) {
     const xla::XlaOp mask = ctx->Input(3);
     valid = xla::Le(mask, xla::ScalarLike(mask, format.mask()));
     word = xla::ConvertElementType(mask, WordType(format));

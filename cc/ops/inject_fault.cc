@@ -31,8 +31,7 @@ absl::Status Shape(InferenceContext* ctx) {
   DimensionHandle rows, capacity, records;
   TF_RETURN_IF_ERROR(ctx->WithRank(ctx->input(1), 0, &unused));
   TF_RETURN_IF_ERROR(ctx->Merge(
-      ctx->input(2), ctx->MakeShape({ctx->UnknownDim(), kFaultFields}),
-      &faults));
+      ctx->input(2), ctx->MakeShape({ctx->UnknownDim(), kFaultFields}), &faults));
   TF_RETURN_IF_ERROR(ctx->WithRank(ctx->input(3), 2, &words));
   TF_RETURN_IF_ERROR(ctx->Merge(ctx->Dim(faults, 0), ctx->Dim(words, 0), &rows));
   TF_RETURN_IF_ERROR(ctx->Add(ctx->Dim(words, 1), 1, &records));
@@ -90,15 +89,14 @@ class InjectFaultCpuOp final : public OpKernel {
                     words.dims() == 2 && words.dim_size(0) == faults.dim_size(0),
                 absl::InvalidArgumentError(absl::StrCat(
                     type_string(), ": faults must be [rows, ", kFaultFields,
-                    "] and words [rows, capacity], got ",
-                    faults.shape().DebugString(), " and ",
-                    words.shape().DebugString())));
+                    "] and words [rows, capacity], got ", faults.shape().DebugString(),
+                    " and ", words.shape().DebugString())));
     const int64_t replica = ctx->input(1).scalar<int64_t>()();
     Tensor* record = nullptr;
-    OP_REQUIRES_OK(ctx, ctx->allocate_output(
-                            1, {words.dim_size(0), words.dim_size(1) + 1,
-                                int64_t{kQuarters}},
-                            &record));
+    OP_REQUIRES_OK(
+        ctx, ctx->allocate_output(
+                 1, {words.dim_size(0), words.dim_size(1) + 1, int64_t{kQuarters}},
+                 &record));
     record->flat<float>().setZero();
     Tensor* y = nullptr;  // Null as long as nothing is struck.
     for (int64_t row = 0; row < faults.dim_size(0); ++row) {
@@ -114,8 +112,8 @@ class InjectFaultCpuOp final : public OpKernel {
   }
 
  private:
-  absl::Status CheckRow(const Tensor& x, const Tensor& faults,
-                        const Tensor& words, int64_t row) const {
+  absl::Status CheckRow(const Tensor& x, const Tensor& faults, const Tensor& words,
+                        int64_t row) const {
     const auto fault = faults.matrix<int64_t>();
     const int rank = x.dims();
     if (!IsPermutation(perm_, rank)) {
@@ -133,8 +131,8 @@ class InjectFaultCpuOp final : public OpKernel {
                       {fault(row, kStart), count}, x.NumElements());
   }
 
-  void StrikeRow(const Tensor& faults, const Tensor& words, int64_t row,
-                 Tensor* y, Tensor* record) const {
+  void StrikeRow(const Tensor& faults, const Tensor& words, int64_t row, Tensor* y,
+                 Tensor* record) const {
     const auto fault = faults.matrix<int64_t>();
     const auto word = words.matrix<uint64_t>();
     auto note = record->tensor<float, 3>();
@@ -160,8 +158,8 @@ class InjectFaultCpuOp final : public OpKernel {
   std::vector<int64_t> perm_;
 };
 
-REGISTER_KERNEL_BUILDER(
-    Name("Tpufi>InjectFault").Device(tensorflow::DEVICE_CPU), InjectFaultCpuOp);
+REGISTER_KERNEL_BUILDER(Name("Tpufi>InjectFault").Device(tensorflow::DEVICE_CPU),
+                        InjectFaultCpuOp);
 REGISTER_XLA_OP(Name("Tpufi>InjectFault").TypeConstraint("T", kElementTypes),
                 InjectFaultXlaOp);
 

@@ -2,9 +2,9 @@
 // Lowering. A run of `count` elements that each get a word of their own needs a lookup
 // `words[index - start]` per element, which as a gather would break fusion. Instead the
 // view's trailing axes are taken until their product, the period, is at least the
-// capacity: no two struck elements then share a place in the period, so a small table of
-// that trailing shape, broadcast over the leading axes, holds each element's word. The
-// table is the words rotated by start modulo period: a slice of a small vector.
+// capacity: no two struck elements then share a place in the period, so a small table
+// of that trailing shape, broadcast over the leading axes, holds each element's word.
+// The table is the words rotated by start modulo period: a slice of a small vector.
 #include "cc/ops/inject_fault_xla.h"
 
 #include <algorithm>
@@ -46,8 +46,8 @@ struct Period {
 
 // vector[(i + shift) mod n] for a vector of n elements and 0 <= shift <= n.
 XlaOp Rotate(XlaOp vector, XlaOp shift, int64_t n) {
-  return xla::DynamicSlice(
-      xla::ConcatInDim(vector.builder(), {vector, vector}, 0), {shift}, {n});
+  return xla::DynamicSlice(xla::ConcatInDim(vector.builder(), {vector, vector}, 0),
+                           {shift}, {n});
 }
 
 // Cuts or zero-fills a vector of `from` elements to `to`.
@@ -57,20 +57,18 @@ XlaOp Resize(XlaOp vector, int64_t from, int64_t to) {
 }
 
 // A period-sized vector in view order, spread over the whole tensor.
-XlaOp Spread(XlaOp vector, const Period& period,
-             const std::vector<int64_t>& dims) {
-  const XlaOp table = xla::Transpose(xla::Reshape(vector, period.view_dims),
-                                     period.order);
+XlaOp Spread(XlaOp vector, const Period& period, const std::vector<int64_t>& dims) {
+  const XlaOp table =
+      xla::Transpose(xla::Reshape(vector, period.view_dims), period.order);
   return xla::BroadcastInDim(table, dims, period.sorted_axes);
 }
 
 // Sum over all periods, as a vector in view order: the inverse of Spread.
 XlaOp Collect(XlaOp x, const Period& period, const View& view) {
-  std::vector<int64_t> leading(view.perm().begin(),
-                               view.perm().begin() + period.first);
-  const XlaOp table = xla::Reduce(
-      x, xla::Zero(x.builder(), xla::U64),
-      xla::CreateScalarAddComputation(xla::U64, x.builder()), leading);
+  std::vector<int64_t> leading(view.perm().begin(), view.perm().begin() + period.first);
+  const XlaOp table =
+      xla::Reduce(x, xla::Zero(x.builder(), xla::U64),
+                  xla::CreateScalarAddComputation(xla::U64, x.builder()), leading);
   std::vector<int64_t> back(period.order.size());
   for (size_t j = 0; j < back.size(); ++j) back[period.order[j]] = j;
   return xla::Reshape(xla::Transpose(table, back), {period.size});
@@ -107,10 +105,10 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
   const int64_t size = xla::ShapeUtil::ElementsIn(*shape);
   const std::vector<int64_t> dims(shape->dimensions().begin(),
                                   shape->dimensions().end());
-  OP_REQUIRES(ctx, IsPermutation(perm_, dims.size()),
-              absl::InvalidArgumentError(
-                  absl::StrCat(type_string(), ": perm is not a permutation of ",
-                               dims.size(), " axes")));
+  OP_REQUIRES(
+      ctx, IsPermutation(perm_, dims.size()),
+      absl::InvalidArgumentError(absl::StrCat(
+          type_string(), ": perm is not a permutation of ", dims.size(), " axes")));
   if (size == 0 || rows == 0 || capacity == 0) {
     ctx->SetOutput(0, ctx->Input(0));
     ctx->SetOutput(1, xla::Broadcast(xla::Zero(builder, xla::F32),
@@ -127,30 +125,28 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
   std::vector<XlaOp> records;
   for (int64_t row = 0; row < rows; ++row) {
     const auto field = [&](FaultField f) {
-      return xla::Reshape(
-          xla::Slice(ctx->Input(2), {row, f}, {row + 1, f + 1}, {1, 1}), {});
+      return xla::Reshape(xla::Slice(ctx->Input(2), {row, f}, {row + 1, f + 1}, {1, 1}),
+                          {});
     };
     const XlaOp start = field(kStart), count = field(kCount);
     const XlaOp replica = field(kReplica);
     const XlaOp repeats = xla::Ne(field(kRepeat), xla::ScalarLike(count, 0));
-    const XlaOp here = xla::And(
-        xla::Eq(field(kSite), xla::ScalarLike(count, site_)),
-        xla::Or(xla::Eq(replica, xla::ScalarLike(replica, -1)),
-                xla::Eq(replica, ctx->Input(1))));
-    const XlaOp strikes = xla::And(
-        xla::And(here, IsValid(start, count, size)),
-        xla::Or(repeats, xla::Le(count, xla::ScalarLike(count, capacity))));
+    const XlaOp here = xla::And(xla::Eq(field(kSite), xla::ScalarLike(count, site_)),
+                                xla::Or(xla::Eq(replica, xla::ScalarLike(replica, -1)),
+                                        xla::Eq(replica, ctx->Input(1))));
+    const XlaOp strikes =
+        xla::And(xla::And(here, IsValid(start, count, size)),
+                 xla::Or(repeats, xla::Le(count, xla::ScalarLike(count, capacity))));
 
-    const XlaOp words = xla::Reshape(
-        xla::SliceInDim(ctx->Input(3), row, row + 1, 1, 0), {capacity});
+    const XlaOp words =
+        xla::Reshape(xla::SliceInDim(ctx->Input(3), row, row + 1, 1, 0), {capacity});
     const XlaOp first = xla::SliceInDim(words, 0, 1, 1, 0);
     const XlaOp shift = xla::Rem(start, xla::ScalarLike(start, period.size));
     const XlaOp turn = xla::ScalarLike(start, period.size) - shift;
     const XlaOp table = xla::ConvertElementType(
         xla::Select(xla::Broadcast(repeats, {period.size}),
                     xla::BroadcastInDim(first, {period.size}, {0}),
-                    Rotate(Resize(words, capacity, period.size), turn,
-                           period.size)),
+                    Rotate(Resize(words, capacity, period.size), turn, period.size)),
         word_type);
     const XlaOp keep = xla::ConvertElementType(field(kKeep), word_type);
     const XlaOp hit = InRun(indices, index_type, start, count, strikes);
@@ -158,13 +154,13 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
     const XlaOp noted =
         InRun(indices, index_type, start,
               xla::Min(count, xla::ScalarLike(count, capacity)), strikes);
-    const XlaOp golden = Collect(
-        xla::Select(noted, xla::ConvertElementType(bits, xla::U64),
-                    xla::Broadcast(xla::Zero(builder, xla::U64), dims)),
-        period, view);
+    const XlaOp golden =
+        Collect(xla::Select(noted, xla::ConvertElementType(bits, xla::U64),
+                            xla::Broadcast(xla::Zero(builder, xla::U64), dims)),
+                period, view);
     const XlaOp struck = xla::Reshape(
-        xla::ConvertElementType(
-            xla::Select(strikes, count, xla::ScalarLike(count, 0)), xla::U64),
+        xla::ConvertElementType(xla::Select(strikes, count, xla::ScalarLike(count, 0)),
+                                xla::U64),
         {1});
     records.push_back(xla::Reshape(
         Quarters(xla::ConcatInDim(builder,

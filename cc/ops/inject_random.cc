@@ -2,8 +2,8 @@
 // Tpufi>InjectRandom: random bit patterns for start <= i < start + count.
 //
 // The model of a fault in control logic that leaves an arbitrary value. The pattern of
-// element i is a pure function of (seed, i): cc/lib/element.h RandomPattern.
-#include "cc/lib/element.h"
+// element i is a pure function of (seed, i): cc/lib/random_patterns.h.
+#include "cc/lib/random_patterns.h"
 #include "cc/ops/element_type.h"
 #include "cc/ops/run_fault_cpu.h"
 #include "cc/ops/run_fault_xla.h"
@@ -57,9 +57,8 @@ struct RandomRule {
                     ElementFormat element_format) {
     const tensorflow::Tensor& seed = ctx->input(3);
     if (seed.dims() != 1 || seed.dim_size(0) != 2) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(op, ": seed must have shape [2], got ",
-                       seed.shape().DebugString()));
+      return absl::InvalidArgumentError(absl::StrCat(
+          op, ": seed must have shape [2], got ", seed.shape().DebugString()));
     }
     if (absl::Status s = CheckScalar(op, "finite", ctx->input(4)); !s.ok()) {
       return s;
@@ -70,9 +69,11 @@ struct RandomRule {
     return absl::OkStatus();
   }
   uint64_t keep() const { return 0; }
-  uint64_t word(int64_t index) const {
-    return RandomPattern(format, key, index, finite);
+  template <typename Word>
+  void words(int64_t start, int n, Word* words) const {
+    RandomPatterns(format, key, start, n, finite, words);
   }
+  static constexpr int64_t kCyclesPerElement = 20;
 
   ElementFormat format = {};
   WordPair<uint32_t> key = {};
@@ -94,8 +95,8 @@ struct XlaRandomRule {
       word = xla::ConvertElementType(RandomPattern32(format, words, finite_mask),
                                      WordType(format));
     } else {
-      const WordPair<xla::XlaOp> pattern = RandomPattern64(
-          format, words, RandomWords(key, index, 1), finite_mask);
+      const WordPair<xla::XlaOp> pattern =
+          RandomPattern64(format, words, RandomWords(key, index, 1), finite_mask);
       const xla::XlaOp hi = xla::ConvertElementType(pattern.hi, xla::U64);
       word = (hi << xla::ScalarLike(hi, 32)) |
              xla::ConvertElementType(pattern.lo, xla::U64);
@@ -107,9 +108,8 @@ struct XlaRandomRule {
   xla::XlaOp keep, word, valid;
 };
 
-REGISTER_KERNEL_BUILDER(
-    Name("Tpufi>InjectRandom").Device(tensorflow::DEVICE_CPU),
-    RunFaultCpuOp<RandomRule>);
+REGISTER_KERNEL_BUILDER(Name("Tpufi>InjectRandom").Device(tensorflow::DEVICE_CPU),
+                        RunFaultCpuOp<RandomRule>);
 REGISTER_XLA_OP(Name("Tpufi>InjectRandom").TypeConstraint("T", kElementTypes),
                 RunFaultXlaOp<XlaRandomRule>);
 

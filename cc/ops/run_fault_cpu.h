@@ -3,14 +3,20 @@
 //
 // Rule is a default-constructible struct with
 //   absl::Status Read(OpKernelContext*, absl::string_view op, ElementFormat);
-//   uint64_t keep() const;                  // Bits that survive.
-//   uint64_t word(int64_t index) const;     // Bits xored into element `index`.
+//   uint64_t keep() const;                          // Bits that survive.
+//   void words(int64_t start, int n, Word* w) const;  // Bits xored into n elements
+//                                                     // from flat index `start`.
+// Words come in blocks, so that a rule's loop over a block can be vectorised.
 #ifndef TPUFI_CC_OPS_RUN_FAULT_CPU_H_
 #define TPUFI_CC_OPS_RUN_FAULT_CPU_H_
+
+#include <algorithm>
+#include <cstdint>
 
 #include "cc/ops/element_type.h"
 #include "cc/ops/struck_elements.h"
 #include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/util/work_sharder.h"
 
 namespace tpufi {
 
@@ -18,6 +24,8 @@ template <typename Rule>
 class RunFaultCpuOp final : public tensorflow::OpKernel {
  public:
   using OpKernel::OpKernel;
+
+  static constexpr int kBlock = 256;
 
   void Compute(tensorflow::OpKernelContext* ctx) override {
     const tensorflow::Tensor& x = ctx->input(0);
@@ -39,10 +47,20 @@ class RunFaultCpuOp final : public tensorflow::OpKernel {
     WithWords(y, format, [&](auto* words) {
       using Word = std::remove_pointer_t<decltype(words)>;
       const Word keep = static_cast<Word>(rule.keep());
-      const int64_t end = range.start + range.count;
-      for (int64_t i = range.start; i < end; ++i) {
-        words[i] = Strike<Word>(words[i], keep, static_cast<Word>(rule.word(i)));
-      }
+      const auto strike = [&](int64_t first, int64_t last) {
+        Word block[kBlock];
+        for (int64_t i = first; i < last; i += kBlock) {
+          const int n = static_cast<int>(std::min<int64_t>(kBlock, last - i));
+          rule.words(range.start + i, n, block);
+          Word* element = words + range.start + i;
+          for (int j = 0; j < n; ++j) {
+            element[j] = Strike<Word>(element[j], keep, block[j]);
+          }
+        }
+      };
+      const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
+      tensorflow::Shard(threads.num_threads, threads.workers, range.count,
+                        Rule::kCyclesPerElement, strike);
     });
   }
 };

@@ -40,8 +40,7 @@ class RunFaultXlaOp final : public tensorflow::XlaOpKernel {
     rule.Build(ctx, format, indices, index_type);
     const xla::XlaOp start = ctx->Input(1);
     const xla::XlaOp count = ctx->Input(2);
-    const xla::XlaOp strikes =
-        xla::And(rule.valid, IsValid(start, count, size));
+    const xla::XlaOp strikes = xla::And(rule.valid, IsValid(start, count, size));
     const xla::XlaOp hit = InRun(indices, index_type, start, count, strikes);
     const xla::XlaOp bits = xla::BitcastConvertType(x, WordType(format));
     const xla::XlaOp struck =

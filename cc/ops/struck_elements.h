@@ -15,23 +15,21 @@
 
 namespace tpufi {
 
-inline absl::Status CheckRange(absl::string_view op, FaultRange range,
-                               int64_t size) {
+inline absl::Status CheckRange(absl::string_view op, FaultRange range, int64_t size) {
   if (IsValid(range, size)) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      op, ": start ", range.start, " with count ", range.count,
-      " is outside the tensor, whose flat indices are [0, ", size,
-      "); choose start >= 0, count >= 0 and start + count <= ", size,
-      " (count 0 is always allowed and changes nothing)"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(op, ": start ", range.start, " with count ", range.count,
+                   " is outside the tensor, whose flat indices are [0, ", size,
+                   "); choose start >= 0, count >= 0 and start + count <= ", size,
+                   " (count 0 is always allowed and changes nothing)"));
 }
 
 inline absl::Status CheckWord(absl::string_view op, absl::string_view name,
                               uint64_t word, ElementFormat format) {
   if ((word & ~format.mask()) == 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(op, ": ", name, " 0x", absl::Hex(word), " has bits beyond the ",
-                   format.bits, " bits of the element type; the largest is 0x",
-                   absl::Hex(format.mask())));
+  return absl::InvalidArgumentError(absl::StrCat(
+      op, ": ", name, " 0x", absl::Hex(word), " has bits beyond the ", format.bits,
+      " bits of the element type; the largest is 0x", absl::Hex(format.mask())));
 }
 
 inline absl::Status CheckScalar(absl::string_view op, absl::string_view name,
@@ -39,9 +37,8 @@ inline absl::Status CheckScalar(absl::string_view op, absl::string_view name,
   if (tensorflow::TensorShapeUtils::IsScalar(tensor.shape())) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat(op, ": ", name, " must be a scalar, got shape ",
-                   tensor.shape().DebugString()));
+  return absl::InvalidArgumentError(absl::StrCat(
+      op, ": ", name, " must be a scalar, got shape ", tensor.shape().DebugString()));
 }
 
 // Makes output 0 a writable tensor with the contents of input 0: the input's own buffer

@@ -4,7 +4,8 @@
 // In the TensorFlow 2.19 wheel xla_op_kernel.h pulls in a CUDA header that needs LLVM
 // headers the wheel does not ship (github.com/tensorflow/tensorflow/issues/90026). Its
 // one class is only named, never used, so the header is replaced by a declaration.
-// Delete the two marked lines when 2.19 is no longer supported (2.20 does not need them).
+// Delete the two marked lines when 2.19 is no longer supported (2.20 does not need
+// them).
 #ifndef TPUFI_CC_OPS_TF_XLA_H_
 #define TPUFI_CC_OPS_TF_XLA_H_
 

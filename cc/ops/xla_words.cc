@@ -49,8 +49,7 @@ XlaOp IsValid(XlaOp start, XlaOp count, int64_t size) {
 
 XlaOp InRun(XlaOp indices, PrimitiveType type, XlaOp start, XlaOp count,
             XlaOp strikes) {
-  const XlaOp length =
-      xla::Select(strikes, count, xla::ScalarLike(count, 0));
+  const XlaOp length = xla::Select(strikes, count, xla::ScalarLike(count, 0));
   return xla::Lt(indices - xla::ConvertElementType(start, type),
                  xla::ConvertElementType(length, type));
 }
@@ -58,8 +57,7 @@ XlaOp InRun(XlaOp indices, PrimitiveType type, XlaOp start, XlaOp count,
 WordPair<XlaOp> IndexWords(XlaOp indices, PrimitiveType type) {
   if (type == xla::U32) return {indices, xla::ZerosLike(indices)};
   return {xla::ConvertElementType(indices, xla::U32),
-          xla::ConvertElementType(indices >> xla::ScalarLike(indices, 32),
-                                  xla::U32)};
+          xla::ConvertElementType(indices >> xla::ScalarLike(indices, 32), xla::U32)};
 }
 
 XlaOp FullMask(XlaOp pred) {

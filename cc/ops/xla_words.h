@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The XLA twins of what cc/lib asks of a word type, and index arithmetic on tensors.
 //
-// Nothing here flattens, gathers from or scatters into a big tensor: indices are sums of
-// N-d iotas and a fault is an elementwise select, which XLA fuses into its producer.
+// Nothing here flattens, gathers from or scatters into a big tensor: indices are sums
+// of N-d iotas and a fault is an elementwise select, which XLA fuses into its producer.
 #ifndef TPUFI_CC_OPS_XLA_WORDS_H_
 #define TPUFI_CC_OPS_XLA_WORDS_H_
 
@@ -16,12 +16,8 @@
 namespace xla {
 
 // Found by argument-dependent lookup from the templates in cc/lib.
-inline XlaOp Literal(XlaOp like, uint64_t value) {
-  return ScalarLike(like, value);
-}
-inline XlaOp LessThan(XlaOp a, XlaOp b) {
-  return ConvertElementType(Lt(a, b), U32);
-}
+inline XlaOp Literal(XlaOp like, uint64_t value) { return ScalarLike(like, value); }
+inline XlaOp LessThan(XlaOp a, XlaOp b) { return ConvertElementType(Lt(a, b), U32); }
 
 }  // namespace xla
 

@@ -2,6 +2,8 @@
 // Tpufi>ZeroOut: y[i] = +0 for start <= i < start + count.
 //
 // The model of a lost write or a gated-off unit.
+#include <algorithm>
+
 #include "cc/ops/element_type.h"
 #include "cc/ops/run_fault_cpu.h"
 #include "cc/ops/run_fault_xla.h"
@@ -40,12 +42,16 @@ struct ZeroRule {
     return absl::OkStatus();
   }
   uint64_t keep() const { return 0; }
-  uint64_t word(int64_t /*index*/) const { return 0; }
+  template <typename Word>
+  void words(int64_t /*start*/, int n, Word* words) const {
+    std::fill_n(words, n, Word{0});
+  }
+  static constexpr int64_t kCyclesPerElement = 1;
 };
 
 struct XlaZeroRule {
-  void Build(XlaOpKernelContext* ctx, ElementFormat format,
-             xla::XlaOp /*indices*/, xla::PrimitiveType /*index_type*/) {
+  void Build(XlaOpKernelContext* ctx, ElementFormat format, xla::XlaOp /*indices*/,
+             xla::PrimitiveType /*index_type*/) {
     keep = xla::Zero(ctx->builder(), WordType(format));
     word = keep;
     valid = xla::ConstantR0<bool>(ctx->builder(), true);

@@ -71,11 +71,10 @@ def element(dtype: str) -> Element:
 def to_words(values: np.ndarray) -> np.ndarray:
     """Return the bits of `values` as uint64, element by element."""
     layout = element(values.dtype.name)
-    return np.ascontiguousarray(values).view(layout.word).astype(np.uint64)
+    return values.view(layout.word).astype(np.uint64)
 
 
 def from_words(words: np.ndarray, dtype: str) -> np.ndarray:
     """Return the values of type `dtype` whose bits are the low bits of `words`."""
     layout = element(dtype)
-    narrow = np.asarray(words, np.uint64).astype(layout.word)
-    return np.ascontiguousarray(narrow).view(layout.numpy)
+    return np.asarray(words, np.uint64).astype(layout.word).view(layout.numpy)

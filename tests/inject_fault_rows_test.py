@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rows of a descriptor mean: order, sites and replicas, repeat, void rows."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.inject_fault_test import REPLICA, SITE, random_descriptor, run, site
+from tests.modes import MODES, assert_same_bits, in_mode, random_bits
+from tpufi import descriptor
+from tpufi.descriptor import EVERY_REPLICA
+from tpufi.element import ELEMENTS, from_words, to_words
+from tpufi.ops import inject_fault
+
+STRIKING = [(SITE, REPLICA), (SITE, EVERY_REPLICA)]
+SPARING = [(SITE, REPLICA + 1), (SITE, 0), (SITE, -2), (SITE + 1, EVERY_REPLICA),
+           (-1, EVERY_REPLICA), (SITE + (1 << 32), EVERY_REPLICA)]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_apply_in_order_and_each_records_what_it_found(mode):
+    x = np.arange(1, 7, dtype=np.int32)
+    d = descriptor.disarmed(3, 2)
+    d.faults[:] = [
+        (SITE, -1, 1, 2, 0, 0),  # Elements 1 and 2 become 70 and 80,
+        (SITE, -1, 2, 2, -1, 1),  # elements 2 and 3 are flipped by 1,
+        (SITE, -1, 2, 1, 0, 0),  # element 2 becomes 90.
+    ]
+    d.words[:] = [(70, 80), (1, 0), (90, 0)]
+    y, struck = run(site(mode), x, d)
+    assert y.tolist() == [1, 70, 90, 4 ^ 1, 5, 6]
+    assert [s.golden.tolist() for s in struck] == [[2, 3], [80, 4], [80 ^ 1]]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("at", "replica"), STRIKING + SPARING)
+def test_only_the_named_site_and_replica_are_struck(at, replica, mode):
+    strikes = (at, replica) in STRIKING
+    x = np.arange(8, dtype=np.float32)
+    d = descriptor.rule(at, replica, 2, 3, keep=-1, word=1 << 31)
+    y, (struck,) = run(site(mode), x, d)
+    expected = np.array([0, 1, -2, -3, -4, 5, 6, 7] if strikes else x, np.float32)
+    assert_same_bits(y, expected)
+    assert struck.count == (3 if strikes else 0)
+    assert struck.golden.tolist() == (to_words(x)[2:5].tolist() if strikes else [])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_word_serves_more_elements_than_the_row_has_words(mode):
+    x = np.arange(1000, dtype=np.float64).reshape(10, 100)
+    d = descriptor.rule(SITE, REPLICA, 1, 998, keep=-1, word=1 << 63, capacity=4)
+    y, (struck,) = run(site(mode), x, d)
+    want = x.copy().reshape(-1)
+    want[1:999] *= -1
+    assert_same_bits(y, want.reshape(x.shape))
+    assert struck.count == 998
+    assert from_words(struck.golden, "float64").tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ELEMENTS)
+def test_a_disarmed_site_is_the_identity_with_an_empty_record(dtype, mode):
+    function, rng = site(mode), np.random.default_rng(3)
+    x = random_bits(rng, (3, 7), dtype)
+    for rows, capacity in ((1, 4), (2, 1)):
+        d = descriptor.disarmed(rows, capacity)
+        assert not d.armed
+        y, record = function(
+            tf.constant(x), tf.constant(d.faults), tf.constant(d.words)
+        )
+        assert_same_bits(y.numpy(), x)
+        assert record.shape == (rows, 1 + capacity, 4) and not record.numpy().any()
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+def test_a_thousand_descriptors_need_one_trace(mode):
+    traces = []
+
+    def traced(x, faults, words):
+        traces.append(1)
+        return inject_fault(x, SITE, REPLICA, faults, words)
+
+    function, rng = in_mode(mode, traced), np.random.default_rng(4)
+    x = random_bits(rng, (4, 6), "float32")
+    for _ in range(1000):
+        run(function, x, random_descriptor(rng, x.size, 2, 4))
+    assert len(traces) == 1
+
+
+def test_neither_a_variable_nor_a_value_that_is_used_again_is_overwritten():
+    variable = tf.Variable([1.0, 2.0, 3.0])
+    d = descriptor.rule(SITE, REPLICA, 0, 3, keep=0, word=0)
+    faults, words = tf.constant(d.faults), tf.constant(d.words)
+
+    @tf.function(autograph=False)
+    def both():
+        hidden = variable * 2.0
+        struck, _ = inject_fault(hidden, SITE, REPLICA, faults, words)
+        inject_fault(variable, SITE, REPLICA, faults, words)
+        return struck, hidden
+
+    struck, hidden = both()
+    inject_fault(variable, SITE, REPLICA, faults, words)
+    assert struck.numpy().tolist() == [0, 0, 0]
+    assert hidden.numpy().tolist() == [2, 4, 6]
+    assert variable.numpy().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_row_of_more_elements_than_words_is_an_error_or_void(mode):
+    x = np.arange(10, dtype=np.float32)
+    d = descriptor.disarmed(2, 3)
+    d.faults[:] = [(SITE, -1, 2, 4, 0, 0), (SITE, -1, 9, 1, 0, 1)]
+    if mode != "xla":
+        with pytest.raises(tf.errors.InvalidArgumentError, match="count 4 needs"):
+            run(site(mode), x, d)
+        return
+    y, struck = run(site(mode), x, d)
+    assert y.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 0]
+    assert [s.count for s in struck] == [0, 1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_row_of_count_zero_strikes_nothing_wherever_it_starts(mode):
+    x = np.arange(10, dtype=np.float32)
+    function = site(mode)
+    for start in (0, 10, -1, (1 << 63) - 1, -(1 << 63)):
+        d = descriptor.rule(SITE, REPLICA, start, 0, keep=0, word=1, capacity=2)
+        y, (struck,) = run(function, x, d)
+        assert_same_bits(y, x)
+        assert struck.count == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_descriptor_without_rows_is_the_identity(mode):
+    x = np.arange(10, dtype=np.float32)
+    y, struck = run(site(mode), x, descriptor.disarmed(0, 4))
+    assert_same_bits(y, x)
+    assert struck == ()
