@@ -55,7 +55,8 @@ def test_numbers_out_of_bounds_are_value_errors_before_anything_runs(op):
 @pytest.mark.parametrize("start", [0, 9, 10, -1, BIG, -BIG - 1])
 def test_count_zero_is_the_identity_for_any_start(op, mode, start):
     x = np.array([0x7FC00001, 0xFF800001, 0x80000000, 1], np.uint32).view(np.float32)
-    y = in_mode(mode, OPS[op])(tf.constant(x), tf.constant(start, I64), tf.zeros([], I64))
+    function = in_mode(mode, OPS[op])
+    y = function(tf.constant(x), tf.constant(start, I64), tf.zeros([], I64))
     assert_same_bits(y.numpy(), x)
     assert_same_bits(OPS[op](tf.constant(x), start, 0).numpy(), x)
 

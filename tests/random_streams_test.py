@@ -47,11 +47,12 @@ def test_patterns_of_integers_are_the_low_bits_of_the_words():
         np.testing.assert_array_equal(patterns, stream & np.uint64((1 << bits) - 1))
 
 
-def test_the_exponent_is_the_high_half_of_a_product_with_the_second_word():
-    high = words((8, 9), 0, 10000) >> np.uint64(32)
+def test_a_finite_pattern_is_the_first_word_with_an_exponent_from_the_second():
+    stream = words((8, 9), 0, 10000)
     patterns = tpufi.random_patterns("float32", (8, 9), 0, 10000)
-    fields = (patterns >> np.uint64(23)) & np.uint64(255)
-    np.testing.assert_array_equal(fields, high * np.uint64(255) >> np.uint64(32))
+    exponents = (stream >> np.uint64(32)) * np.uint64(255) >> np.uint64(32)
+    others = stream & np.uint64(0x807FFFFF)
+    np.testing.assert_array_equal(patterns, others | exponents << np.uint64(23))
 
 
 def test_a_key_is_the_cipher_run_down_the_path():

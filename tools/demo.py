@@ -27,6 +27,7 @@ FILES = pathlib.Path(__file__).resolve().parents[1] / "injections" / "resnet18"
 
 
 def main(argv: Sequence[str] | None) -> int:
+    """Train, replay, and show."""
     parser = Parser(description=__doc__)
     parser.add_argument("--out", default="runs/demo", help="folder for all results")
     parser.add_argument(

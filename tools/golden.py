@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
-from tpufi.cli import Parser, positive, natural, run
-from tpufi.models import workload
+from tpufi.cli import Parser, natural, positive, run
 from tpufi.golden import GoldenConfig, train_golden
+from tpufi.models import workload
 from tpufi.training import make_deterministic
+from tpufi.training.strategies import STRATEGIES
 
 
 def main(argv: Sequence[str] | None) -> int:
+    """Train the golden run."""
     parser = Parser(description=__doc__)
     parser.add_argument("--out", required=True, help="folder of the golden run")
     parser.add_argument("--model", default="resnet18", help="workload")
@@ -30,6 +32,12 @@ def main(argv: Sequence[str] | None) -> int:
     )
     parser.add_argument(
         "--learning-rate", type=float, help="initial rate; default: the workload's"
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        default="virtual",
+        help="where replicas run: one device, several, or a TPU VM",
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, help="train so many epochs")
@@ -49,6 +57,7 @@ def main(argv: Sequence[str] | None) -> int:
         options.replicas,
         options.per_replica,
         rate,
+        options.strategy,
     )
     make_deterministic()
     session = config.session()

@@ -18,6 +18,7 @@ from tpufi.training import make_deterministic
 
 
 def main(argv: Sequence[str] | None) -> int:
+    """Replay the injection."""
     parser = Parser(description=__doc__)
     parser.add_argument("--file", required=True, help="injection file (CSV)")
     parser.add_argument("--golden", required=True, help="folder of the golden run")

@@ -3,8 +3,26 @@
 
 from tpufi import gradients as _gradients  # Registers the gradients of the ops.
 from tpufi.errors import InputError
+from tpufi.injection import Injection
+from tpufi.injection_csv import read_injection, write_injection
 from tpufi.ops import flip_bits, inject_fault, inject_random, zero_out
 from tpufi.random import random_patterns
+from tpufi.replay import replay
 from tpufi.sites import Site, SiteTable
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "Injection",
+    "Site",
+    "SiteTable",
+    "flip_bits",
+    "inject_fault",
+    "inject_random",
+    "random_patterns",
+    "read_injection",
+    "replay",
+    "write_injection",
+    "zero_out",
+]

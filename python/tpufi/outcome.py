@@ -2,7 +2,7 @@
 """Outcome classes of a training run with a fault, against the golden run.
 
 The names are those of the ISCA'23 study; its thresholds are not published, so these are
-our own (docs/outcomes.md).
+our own (docs/replay.md).
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class Thresholds:
     Args:
       immediate: steps from the injection within which a non-finite loss is immediate;
         a fault in the backward pass shows one step later.
-      excess: mean loss above golden, as a share of golden's mean, that is a degradation.
+      excess: mean loss above golden, as a share of golden's, that is a degradation.
       collapse: accuracy, as a share of golden's, below which a drop within one step of
         the first difference is sharp.
     """

@@ -58,7 +58,7 @@ def random_patterns(
 
     Example:
       >>> hex(int(random_patterns("float32", (1, 2), 5, 1)[0]))
-      '0xe43e74d4'
+      '0xefb5e4b0'
     """
     e = element(dtype)
     return host.random_patterns(

@@ -132,8 +132,8 @@ def describe(injection: Injection, session: Session) -> tuple[Site, Descriptor]:
     site = injection.resolve(table)
     if injection.target_worker >= session.program.replicas:
         raise InputError(
-            f"target_worker {injection.target_worker}: the golden run has replicas 0 to "
-            f"{session.program.replicas - 1}; choose one of them"
+            f"target_worker {injection.target_worker}: the golden run has replicas 0 "
+            f"to {session.program.replicas - 1}; choose one of them"
         )
     return site, replacing(
         table.id_of(site.name),
@@ -164,8 +164,8 @@ def enter(
             if not key.endswith("digest")
         }
         raise InputError(
-            f"{folder.path}: the state before step {number} is not bit-identical to the "
-            f"golden run's, which was trained with {trained}; use the same set-up, or "
+            f"{folder.path}: the state before step {number} is not bit-identical to "
+            f"the golden run's, which was trained with {trained}; use the same set-up, or "
             "train a new golden run here"
         )
     return state
@@ -199,8 +199,8 @@ def _check_fits(injection: Injection, config) -> None:
         )
     if injection.learning_rate != config.learning_rate:
         raise InputError(
-            f"the injection has learning_rate {injection.learning_rate}, the golden run "
-            f"{config.learning_rate}; train a golden run with tools/golden.py "
+            f"the injection has learning_rate {injection.learning_rate}, the golden "
+            f"run {config.learning_rate}; train a golden run with tools/golden.py "
             f"--learning-rate {injection.learning_rate}"
         )
 

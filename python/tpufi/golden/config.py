@@ -3,14 +3,17 @@
 
 import dataclasses
 import hashlib
+import math
 import os
 
 import numpy as np
 import tensorflow as tf
 
 from tpufi.data import Batches, Dataset, load_dataset
+from tpufi.errors import InputError
 from tpufi.models import workload
-from tpufi.training import Program, Session
+from tpufi.training import Session
+from tpufi.training.strategies import make_program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +27,8 @@ class GoldenConfig:
       replicas: data-parallel replicas.
       per_replica: images of a replica in a step.
       learning_rate: initial learning rate.
+      strategy: where replicas run, one of `tpufi.training.strategies.STRATEGIES`; sums
+        are rounded in another order elsewhere, so it is part of the run.
     """
 
     workload: str
@@ -32,12 +37,22 @@ class GoldenConfig:
     replicas: int = 8
     per_replica: int = 128
     learning_rate: float = 0.001
+    strategy: str = "virtual"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise InputError(
+                f"learning_rate {self.learning_rate} is not a positive number; the "
+                "workloads start with 0.001 to 0.1"
+            )
 
     def session(self, dataset: Dataset | None = None) -> Session:
         """Return the session, loading the data set unless it is given."""
+        program = make_program(
+            workload(self.workload), self.strategy, self.replicas, self.per_replica
+        )
         dataset = dataset if dataset is not None else load_dataset(self.data)
         batches = Batches(dataset, self.seed, self.replicas, self.per_replica)
-        program = Program(workload(self.workload), self.replicas, self.per_replica)
         return Session(program, batches, self.seed, self.learning_rate)
 
 

@@ -2,8 +2,8 @@
 """The folder of a golden run: manifest, curve and checkpoints, safe against kills.
 
     manifest.json           configuration and environment
-    steps.jsonl             one line per step: loss, accuracy, digest of the state after it
-    epochs.jsonl            one line per epoch: train and validation means
+    steps.jsonl             a line per step: loss, accuracy, digest of the new state
+    epochs.jsonl            a line per epoch: train and validation means
     state_<steps>.npz       checkpoint after that many steps
 
 Checkpoints and the manifest appear by renaming, so they are whole or absent. Lines that

@@ -32,11 +32,11 @@ def open_golden(
     session = session or config.session()
     now = environment(session)
     for key in _MUST_AGREE:
-        if manifest["environment"].get(key) != now[key]:
+        then = manifest["environment"].get(key)
+        if then != now[key]:
             raise InputError(
-                f"{folder.path}: {key} of the golden run is "
-                f"{manifest['environment'].get(key)}, but {now[key]} here; use the same "
-                "data and version of tpufi, or train a new golden run"
+                f"{folder.path}: {key} of the golden run is {then}, but {now[key]} "
+                "here; use the same data and version of tpufi, or train a new golden run"
             )
     return folder, session
 

@@ -23,7 +23,7 @@ class BatchNorm(Layer):
       momentum: weight of the old moving average, 0 <= momentum < 1.
       epsilon: added to the variance.
 
-    Source: Ioffe and Szegedy 2015.
+    Source: Ioffe and Szegedy 2015; docs/decisions/0010-variance.md.
     """
 
     name: str
@@ -78,7 +78,9 @@ class BatchNorm(Layer):
     ) -> tuple[tf.Tensor, tuple]:
         struck_x = sites.strike(x, "forward", "input")
         axes = list(range(x.shape.rank - 1))
-        mean, variance = tf.nn.moments(struck_x, axes)
+        mean = tf.reduce_mean(struck_x, axes)
+        # As the TPU computes it: a huge element gives Inf - Inf = NaN, not a variance.
+        variance = tf.reduce_mean(tf.square(struck_x), axes) - tf.square(mean)
         mean = sites.strike(mean, "forward", "mean")
         variance = sites.strike(variance, "forward", "variance")
         self._follow(run, "moving_mean", mean)

@@ -49,9 +49,7 @@ class Adam(Optimizer):
         m = sites.strike(m, "update", "first_moment")
         v = sites.strike(v, "update", "second_moment")
         one = tf.ones([], weight.dtype)
-        corrected = (
-            rate * tf.sqrt(one - self.beta_2**step) / (one - self.beta_1**step)
-        )
+        corrected = rate * tf.sqrt(one - self.beta_2**step) / (one - self.beta_1**step)
         change = corrected * m / (tf.sqrt(v) + self.epsilon)
         change = sites.strike(change, "update", "output")
         return weight - change, {"first_moment": m, "second_moment": v}

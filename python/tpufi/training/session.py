@@ -9,6 +9,7 @@ import numpy as np
 from tpufi.data import Batches
 from tpufi.descriptor import Descriptor
 from tpufi.random import derive
+from tpufi.training.distributed import DistributedProgram
 from tpufi.training.program import Program, StepResult
 from tpufi.training.state import State, initial_state
 
@@ -24,7 +25,7 @@ class Session:
       learning_rate: initial learning rate.
     """
 
-    program: Program
+    program: Program | DistributedProgram
     batches: Batches
     seed: int
     learning_rate: float

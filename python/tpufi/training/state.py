@@ -76,8 +76,8 @@ def from_arrays(workload: Workload, arrays: dict[str, np.ndarray]) -> State:
     expected = to_arrays(like)
     if unknown := sorted(arrays.keys() ^ expected.keys()):
         raise ValueError(
-            f"state does not fit workload {workload.name}: {unknown[0]!r} is missing or "
-            f"unknown ({len(unknown)} such tensors)"
+            f"state does not fit workload {workload.name}: {unknown[0]!r} is missing "
+            f"or unknown ({len(unknown)} such tensors)"
         )
     for name, array in arrays.items():
         if array.shape != expected[name].shape or array.dtype != expected[name].dtype:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the replicas of a training step run."""
+
+import tensorflow as tf
+
+from tpufi.errors import InputError
+from tpufi.training.distributed import DistributedProgram
+from tpufi.training.program import Program
+from tpufi.workload import Workload
+
+STRATEGIES = ("virtual", "mirrored", "tpu")
+
+
+def make_program(
+    workload: Workload, strategy: str, replicas: int, per_replica: int
+) -> Program | DistributedProgram:
+    """Return the program of a workload.
+
+    Args:
+      workload: what is trained.
+      strategy: `virtual` (one device, one replica after the other), `mirrored` (a GPU
+        each, or logical CPU devices) or `tpu` (the cores of this TPU VM).
+      replicas: data-parallel replicas.
+      per_replica: images of one replica.
+
+    Raises:
+      InputError: unknown strategy, or there are not so many devices.
+    """
+    if strategy == "virtual":
+        return Program(workload, replicas, per_replica)
+    return DistributedProgram(workload, make_strategy(strategy, replicas), per_replica)
+
+
+def make_strategy(name: str, replicas: int) -> tf.distribute.Strategy:
+    """Return the strategy `mirrored` or `tpu` for so many replicas.
+
+    Raises:
+      InputError: unknown strategy, or there are not so many devices.
+    """
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy(_mirrored_devices(replicas))
+    if name == "tpu":
+        return _tpu_strategy(replicas)
+    raise InputError(f"strategy {name!r} is unknown; known: {', '.join(STRATEGIES)}")
+
+
+def _mirrored_devices(replicas: int) -> list[str]:
+    if len(tf.config.list_physical_devices("GPU")) >= replicas:
+        return [f"GPU:{i}" for i in range(replicas)]
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    logical = [tf.config.LogicalDeviceConfiguration()] * replicas
+    try:
+        tf.config.set_logical_device_configuration(cpu, logical)
+    except RuntimeError:
+        if len(tf.config.list_logical_devices("CPU")) < replicas:
+            raise InputError(
+                f"strategy mirrored needs {replicas} logical CPU devices, which can be "
+                "made only before TensorFlow has started; start a new process"
+            ) from None
+    return [f"CPU:{i}" for i in range(replicas)]
+
+
+def _tpu_strategy(replicas: int) -> tf.distribute.Strategy:
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise InputError(
+            f"strategy tpu: no TPU on this machine ({reason}); run on a TPU VM with "
+            "tensorflow-tpu, or choose virtual"
+        ) from None
+    strategy = tf.distribute.TPUStrategy(resolver)
+    if strategy.num_replicas_in_sync != replicas:
+        raise InputError(
+            f"strategy tpu: this machine has {strategy.num_replicas_in_sync} cores, "
+            f"not {replicas}; set the number of replicas to that"
+        )
+    return strategy
