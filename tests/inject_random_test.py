@@ -160,6 +160,18 @@ def test_the_host_knows_the_bits_in_every_mode(dtype, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "uint8"])
+def test_the_host_knows_the_bits_of_a_long_run_that_kernels_split(dtype, mode):
+    size, start, count = 300_007, 12_345, 250_001
+    function = in_mode(mode, lambda x, s, c: tpufi.inject_random(x, s, c, (91, 92)))
+    run = tf.constant(start, tf.int64), tf.constant(count, tf.int64)
+    y = to_words(function(tf.zeros([size], dtype), *run).numpy())
+    expected = tpufi.random_patterns(dtype, (91, 92), start, count)
+    np.testing.assert_array_equal(y[start : start + count], expected)
+    assert not y[:start].any() and not y[start + count :].any()
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_an_element_does_not_depend_on_start_count_or_shape(dtype, mode):
     function = in_mode(mode, lambda x, s, c: tpufi.inject_random(x, s, c, (81, 82)))

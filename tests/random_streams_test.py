@@ -9,6 +9,7 @@ import pytest
 
 import tpufi
 from tpufi._library import host
+from tpufi.element import ELEMENTS
 from tpufi.random import derive, words
 
 ALL = 0xFFFFFFFF
@@ -40,19 +41,28 @@ def test_words_are_the_same_wherever_a_draw_begins():
     assert words((3, 4), 5, 0).shape == (0,)
 
 
-def test_patterns_of_integers_are_the_low_bits_of_the_words():
-    stream = words((3, 4), 50, 100)
-    for bits in (8, 16, 32, 64):
-        patterns = tpufi.random_patterns(f"uint{bits}", (3, 4), 50, 100)
-        np.testing.assert_array_equal(patterns, stream & np.uint64((1 << bits) - 1))
+def pattern(dtype: str, key: tuple[int, int], index: int, finite: bool) -> int:
+    """Return the pattern of one element as decision 0002 defines it."""
+    layout = ELEMENTS[dtype]
+    low, high = host.threefry2x32(key, (index & ALL, index >> 32))
+    bits = (high << 32 | low) & layout.mask
+    if not layout.exponent_bits or not finite:
+        return bits
+    if layout.bits == 64:  # A second draw: the first has no bits left.
+        high, _ = host.threefry2x32(key, (index & ALL, index >> 32 | 1 << 31))
+    top = (1 << layout.exponent_bits) - 1
+    field = top << layout.mantissa_bits
+    return bits & ~field | (high * top >> 32) << layout.mantissa_bits
 
 
-def test_a_finite_pattern_is_the_first_word_with_an_exponent_from_the_second():
-    stream = words((8, 9), 0, 10000)
-    patterns = tpufi.random_patterns("float32", (8, 9), 0, 10000)
-    exponents = (stream >> np.uint64(32)) * np.uint64(255) >> np.uint64(32)
-    others = stream & np.uint64(0x807FFFFF)
-    np.testing.assert_array_equal(patterns, others | exponents << np.uint64(23))
+@pytest.mark.parametrize("dtype", ELEMENTS)
+def test_patterns_are_what_the_decision_says_wherever_a_draw_begins(dtype):
+    key = (8, ALL)
+    for start, count in ((0, 300), (5, 17), ((1 << 32) - 11, 24), ((1 << 62) + 3, 9)):
+        for finite in (True, False):
+            patterns = tpufi.random_patterns(dtype, key, start, count, finite)
+            expected = [pattern(dtype, key, start + i, finite) for i in range(count)]
+            assert patterns.tolist() == expected
 
 
 def test_a_key_is_the_cipher_run_down_the_path():

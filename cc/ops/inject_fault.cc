@@ -35,6 +35,13 @@ absl::Status Shape(InferenceContext* ctx) {
   TF_RETURN_IF_ERROR(ctx->WithRank(ctx->input(3), 2, &words));
   TF_RETURN_IF_ERROR(ctx->Merge(ctx->Dim(faults, 0), ctx->Dim(words, 0), &rows));
   TF_RETURN_IF_ERROR(ctx->Add(ctx->Dim(words, 1), 1, &records));
+  std::vector<int64_t> perm;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("perm", &perm));
+  if (ctx->RankKnown(ctx->input(0)) && !IsPermutation(perm, ctx->Rank(ctx->input(0)))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Tpufi>InjectFault: perm is not a permutation of ",
+                     ctx->Rank(ctx->input(0)), " axes"));
+  }
   ctx->set_output(0, ctx->input(0));
   ctx->set_output(1, ctx->MakeShape({rows, records, kQuarters}));
   return absl::OkStatus();

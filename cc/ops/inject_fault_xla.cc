@@ -64,11 +64,11 @@ XlaOp Spread(XlaOp vector, const Period& period, const std::vector<int64_t>& dim
 }
 
 // Sum over all periods, as a vector in view order: the inverse of Spread.
-XlaOp Collect(XlaOp x, const Period& period, const View& view) {
+XlaOp Collect(XlaOp x, PrimitiveType type, const Period& period, const View& view) {
   std::vector<int64_t> leading(view.perm().begin(), view.perm().begin() + period.first);
   const XlaOp table =
-      xla::Reduce(x, xla::Zero(x.builder(), xla::U64),
-                  xla::CreateScalarAddComputation(xla::U64, x.builder()), leading);
+      xla::Reduce(x, xla::Zero(x.builder(), type),
+                  xla::CreateScalarAddComputation(type, x.builder()), leading);
   std::vector<int64_t> back(period.order.size());
   for (size_t j = 0; j < back.size(); ++j) back[period.order[j]] = j;
   return xla::Reshape(xla::Transpose(table, back), {period.size});
@@ -154,10 +154,13 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
     const XlaOp noted =
         InRun(indices, index_type, start,
               xla::Min(count, xla::ScalarLike(count, capacity)), strikes);
-    const XlaOp golden =
-        Collect(xla::Select(noted, xla::ConvertElementType(bits, xla::U64),
-                            xla::Broadcast(xla::Zero(builder, xla::U64), dims)),
-                period, view);
+    // Sums of 64-bit integers cost more, and only 64-bit elements need them.
+    const PrimitiveType sum_type = format.bits <= 32 ? xla::U32 : xla::U64;
+    const XlaOp golden = xla::ConvertElementType(
+        Collect(xla::Select(noted, xla::ConvertElementType(bits, sum_type),
+                            xla::Broadcast(xla::Zero(builder, sum_type), dims)),
+                sum_type, period, view),
+        xla::U64);
     const XlaOp struck = xla::Reshape(
         xla::ConvertElementType(xla::Select(strikes, count, xla::ScalarLike(count, 0)),
                                 xla::U64),

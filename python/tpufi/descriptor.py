@@ -43,7 +43,9 @@ class Struck:
 
     Args:
       count: elements struck.
-      golden: uint64, bits of the first `capacity` of them before the fault.
+      golden: uint64, bits of the first `capacity` of them before the fault. Records of
+        replicas are added up: the bits of a row that strikes every one of several
+        replicas cannot be told apart; give a row for each replica to read them.
     """
 
     count: int

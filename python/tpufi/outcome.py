@@ -24,9 +24,10 @@ class Thresholds:
     Args:
       immediate: steps from the injection within which a non-finite loss is immediate;
         a fault in the backward pass shows one step later.
-      excess: mean loss above golden, as a share of golden's, that is a degradation.
+      excess: mean loss above golden in the second half of the horizon, as a share of
+        golden's, that is a degradation.
       collapse: accuracy, as a share of golden's, below which a drop within one step of
-        the first difference is sharp.
+        the injection is sharp.
     """
 
     immediate: int = 1
@@ -71,12 +72,11 @@ def classify(
         raise ValueError("the golden run has no step at or after the injection")
     if pairs[-1][0].state == pairs[-1][1].state:
         return MASKED_IDENTICAL
-    mean = sum(g.loss for _, g in pairs) / len(pairs)
-    excess = sum(f.loss - g.loss for f, g in pairs) / len(pairs)
-    if excess <= limits.excess * mean:
-        return MASKED
     # The injection's own step shows a forward fault, the next one a backward fault.
     early = pairs[: limits.immediate + 1]
     if any(f.accuracy < limits.collapse * g.accuracy for f, g in early):
         return SHARP_DEGRADE
-    return SLOW_DEGRADE
+    late = pairs[len(pairs) // 2 :]
+    mean = sum(g.loss for _, g in late) / len(late)
+    excess = sum(f.loss - g.loss for f, g in late) / len(late)
+    return SLOW_DEGRADE if excess > limits.excess * mean else MASKED

@@ -2,11 +2,12 @@
 """Progress of long loops: a bar on a terminal, a line now and then elsewhere."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 
 import tqdm
 
-_SECONDS_BETWEEN_LINES = 15
+_SECONDS_BETWEEN_LINES = 10
 
 
 class Progress:
@@ -19,29 +20,49 @@ class Progress:
     """
 
     def __init__(self, what: str, total: int, done: int = 0):
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm.tqdm(
-            desc=what,
-            total=total,
-            initial=done,
-            unit="step",
-            dynamic_ncols=terminal,
-            mininterval=0.1 if terminal else _SECONDS_BETWEEN_LINES,
-            # Off a terminal each report is a line of its own.
-            bar_format=None
-            if terminal
-            else "{desc}: {n_fmt}/{total_fmt} {rate_fmt} "
-            "remaining {remaining} {postfix}\n",
-        )
+        self._what = what
+        self._total = total
+        self._done = done
+        self._begun = self._shown = time.monotonic()
+        self._first = done
+        self._note = ""
+        self._bar: tqdm.tqdm | None = None
+        if sys.stderr.isatty() and total > done:
+            self._bar = tqdm.tqdm(
+                desc=what, total=total, initial=done, unit="step", dynamic_ncols=True
+            )
 
     def steps(self, numbers: Iterable[int]) -> Iterator[int]:
         """Yield the numbers, counting each when the next is asked for."""
-        with self._bar:
+        try:
             for number in numbers:
                 yield number
-                self._bar.update()
+                self._done += 1
+                self._show()
+        finally:
+            if self._bar is not None:
+                self._bar.close()
 
     def note(self, **values: float) -> None:
-        """Show numbers beside the bar."""
-        shown = {name: f"{value:.4f}" for name, value in values.items()}
-        self._bar.set_postfix(shown, refresh=False)
+        """Show numbers beside the progress."""
+        self._note = ", ".join(f"{key} {value:.4f}" for key, value in values.items())
+        if self._bar is not None:
+            self._bar.set_postfix_str(self._note, refresh=False)
+
+    def _show(self) -> None:
+        if self._bar is not None:
+            self._bar.update()
+            return
+        now = time.monotonic()
+        ended = self._done == self._total
+        if now - self._shown < _SECONDS_BETWEEN_LINES and not ended:
+            return
+        self._shown = now
+        per_step = (now - self._begun) / (self._done - self._first)
+        remaining = per_step * (self._total - self._done)
+        print(
+            f"{self._what}: {self._done}/{self._total}, {per_step:.2f} s a step, "
+            f"{remaining:.0f} s remaining; {self._note}",
+            file=sys.stderr,
+            flush=True,
+        )

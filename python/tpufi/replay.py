@@ -165,8 +165,8 @@ def enter(
         }
         raise InputError(
             f"{folder.path}: the state before step {number} is not bit-identical to "
-            f"the golden run's, which was trained with {trained}; use the same set-up, or "
-            "train a new golden run here"
+            f"the golden run's, which was trained with {trained}; use the same set-up, "
+            "or train a new golden run here"
         )
     return state
 

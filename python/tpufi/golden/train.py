@@ -36,7 +36,7 @@ def open_golden(
         if then != now[key]:
             raise InputError(
                 f"{folder.path}: {key} of the golden run is {then}, but {now[key]} "
-                "here; use the same data and version of tpufi, or train a new golden run"
+                "here; use the same data and version of tpufi, or train a new run"
             )
     return folder, session
 
