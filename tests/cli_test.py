@@ -90,7 +90,7 @@ def test_an_interrupt_is_exit_code_130(capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.run(interrupted)
     assert exit_.value.code == 130
-    assert "goes on from here" in one_line(capsys)
+    assert "takes it up again" in one_line(capsys)
 
 
 def test_a_defect_of_ours_keeps_its_traceback():

@@ -87,6 +87,7 @@ def _convolutions() -> Iterator[Case]:
 
 CASES = (
     *_convolutions(),
+    Case(Conv2D("conv", 4, 3, 3), (5, 8, 2), 3),
     Case(Bias("bias"), (4,), 3),
     Case(Bias("bias"), (3, 2, 4), 2),
     Case(BatchNorm("bn"), (4, 3, 5), 2),

@@ -11,7 +11,7 @@ from tests.modes import assert_same_bits
 from tests.plain_layers import PLAIN, plain
 from tpufi import layers
 from tpufi.descriptor import EVERY_REPLICA, replacing
-from tpufi.layers import BatchNorm, Dropout, Layer, Run, SoftmaxLoss
+from tpufi.layers import BatchNorm, Conv2D, Dropout, Layer, Run, SoftmaxLoss
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 in_every_mode = pytest.mark.parametrize(("case", "mode"), CASES_IN_MODES)
@@ -31,6 +31,20 @@ def test_every_layer_of_the_package_has_a_case():
     final = {c for c in exported if issubclass(c, Layer) and c is not Layer}
     assert tested == final | {SoftmaxLoss}
     assert {type(case.layer) for case in CASES} == PLAIN.keys()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Conv2D("conv", 5, 2), "kernel 2 is not odd"),
+        (lambda: Conv2D("conv", 5, -1), "kernel -1 is not odd"),
+        (lambda: Conv2D("conv", 5, 3, 0), "stride 0 is not positive"),
+        (lambda: Dropout("drop", 1.0), "rate 1.0 is not between 0 and 1"),
+    ],
+)
+def test_impossible_layers_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 @in_every_mode

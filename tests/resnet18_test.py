@@ -11,12 +11,13 @@ import pytest
 import tensorflow as tf
 
 from tests.resnet18_reference import mean_loss
+from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
 from tpufi.injection_csv import read_injection
 from tpufi.layers import Conv2D, Hooks
 from tpufi.models import WORKLOADS, workload
-from tpufi.training import initial_state
+from tpufi.training import Program, initial_state, same_state
 from tpufi.training.replica import ReplicaResult, replica_gradients
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -131,6 +132,26 @@ def test_a_fault_in_the_stems_forward_pass_changes_what_follows(gradients):
         assert abs(float(faulty.loss - clean.loss)) > 1e-6, operand
         last = faulty.gradients["fc/kernel"] - clean.gradients["fc/kernel"]
         assert float(tf.reduce_max(tf.abs(last))) > 1e-6, operand
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_disarmed_steps_equal_steps_without_sites_by_bits(name):
+    work, rng = WORKLOADS[name], np.random.default_rng(5)
+    programs = [Program(work, 2, 4, with_sites=with_sites) for with_sites in (1, 0)]
+    states = [initial_state(work, 4)] * 2
+    for _ in range(4):
+        images = rng.standard_normal((2, 4, 32, 32, 3)).astype(np.float32)
+        labels = rng.integers(0, 10, (2, 4)).astype(np.int32)
+        batch = Batch(images, labels, np.ones((2, 4), bool))
+        keys = rng.integers(0, 1 << 32, (2, 2), np.uint32)
+        results = [
+            program.step(state, batch, keys, work.learning_rate)
+            for program, state in zip(programs, states, strict=True)
+        ]
+        assert results[0].loss == results[1].loss
+        states = [result.state for result in results]
+        assert same_state(*states)
 
 
 def test_layers_of_equal_shape_start_with_different_kernels(gradients):

@@ -123,7 +123,7 @@ def _batch_norm(layer: BatchNorm, v: Values, alter: Alter) -> Results:
     axes, count = tuple(range(v.x.ndim - 1)), v.x.size // v.x.shape[-1]
     x = alter("forward", "input", v.x)
     mean = x.sum(axes) / count
-    variance = ((x - mean) ** 2).sum(axes) / count
+    variance = (x * x).sum(axes) / count - mean * mean
     mean = alter("forward", "mean", mean)
     variance = alter("forward", "variance", variance)
     deviation = np.sqrt(variance + layer.epsilon)

@@ -32,7 +32,7 @@ def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
         print(" ".join(str(error).split()), file=sys.stderr)
         code = WRONG_INPUT
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command takes it up again", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
 

@@ -39,7 +39,7 @@ def plot_losses(results: dict[str, ReplayResult], path: pathlib.Path) -> pathlib
     axes.set_xlabel("training step")
     axes.set_ylabel("training loss")
     axes.set_ylim(0, 1.1 * top)
-    axes.legend()
+    axes.legend(loc="lower left")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return path

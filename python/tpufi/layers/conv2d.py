@@ -23,7 +23,7 @@ class Conv2D(Layer):
       name: layer name.
       filters: output channels.
       kernel: odd kernel size.
-      stride: stride in both directions.
+      stride: stride in both directions, >= 1.
 
     Source: docs/sites.md.
     """
@@ -32,6 +32,12 @@ class Conv2D(Layer):
     filters: int
     kernel: int
     stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"convolution kernel {self.kernel} is not odd")
+        if self.stride < 1:
+            raise ValueError(f"convolution stride {self.stride} is not positive")
 
     def output_shape(self, shape: Shape) -> Shape:
         height, width, _ = shape
