@@ -142,10 +142,12 @@ def test_tensors_of_more_than_2_31_elements_are_struck_at_the_far_end(mode):
     y = in_mode(mode, lambda t, start: tpufi.flip_bits(t, start, 8, 0x81))(
         x, tf.constant(size - 8, tf.int64)
     )
-    assert (y[-8:].numpy() == 0x81).all()
-    assert int(tf.math.count_nonzero(y)) == 8
+    values = y.numpy()  # On the CPU a view; TensorFlow's own count would need 17 GB.
+    assert (values[-8:] == 0x81).all()
+    assert np.count_nonzero(values) == 8
+    del y, values
     z = in_mode(mode, lambda t, start: tpufi.inject_random(t, start, 8, (3, 4)))(
         x, tf.constant(size - 8, tf.int64)
     )
     drawn = tpufi.random_patterns("uint8", (3, 4), size - 8, 8)
-    assert (to_words(z[-8:].numpy()) == drawn).all()
+    assert (to_words(z.numpy()[-8:]) == drawn).all()
