@@ -2,10 +2,29 @@
 """The workloads, one per file."""
 
 from tpufi.errors import InputError
-from tpufi.models import resnet18, resnet18_sgd
+from tpufi.models import (
+    densenet,
+    effnet,
+    effnet_reference,
+    nfnet,
+    resnet18,
+    resnet18_nobn,
+    resnet18_sgd,
+)
 from tpufi.workload import Workload
 
-WORKLOADS = {w.name: w for w in (resnet18.WORKLOAD, resnet18_sgd.WORKLOAD)}
+WORKLOADS = {
+    module.WORKLOAD.name: module.WORKLOAD
+    for module in (
+        densenet,
+        effnet,
+        effnet_reference,
+        nfnet,
+        resnet18,
+        resnet18_nobn,
+        resnet18_sgd,
+    )
+}
 
 
 def workload(name: str) -> Workload:

@@ -41,7 +41,14 @@ def convolution(name: str, filters: int, kernel: int, stride: int = 1) -> Sequen
     return Sequence((Conv2D(name, filters, kernel, stride), Bias(f"{name}_bias")))
 
 
-def basic_block(name: str, filters: int, stride: int, dropout: float) -> Sequence:
+def normalisation(name: str, batch_norm: bool) -> tuple[Node, ...]:
+    """Return a batch norm, or nothing."""
+    return (BatchNorm(name),) if batch_norm else ()
+
+
+def basic_block(
+    name: str, filters: int, stride: int, dropout: float, batch_norm: bool = True
+) -> Sequence:
     """Return two 3x3 convolutions with a shortcut around them."""
 
     def drop(where: str) -> tuple[Node, ...]:
@@ -50,16 +57,16 @@ def basic_block(name: str, filters: int, stride: int, dropout: float) -> Sequenc
     main = Sequence(
         (
             convolution(f"{name}_conv1", filters, 3, stride),
-            BatchNorm(f"{name}_bn1"),
+            *normalisation(f"{name}_bn1", batch_norm),
             ReLU(f"{name}_relu1"),
             *drop("dropout1"),
             convolution(f"{name}_conv2", filters, 3),
-            BatchNorm(f"{name}_bn2"),
+            *normalisation(f"{name}_bn2", batch_norm),
         )
     )
     downsample = (
         convolution(f"{name}_downsample", filters, 1, stride),
-        BatchNorm(f"{name}_bn3"),
+        *normalisation(f"{name}_bn3", batch_norm),
     )
     shortcut = Sequence(downsample if stride > 1 else ())
     return Sequence(
@@ -67,17 +74,28 @@ def basic_block(name: str, filters: int, stride: int, dropout: float) -> Sequenc
     )
 
 
-def architecture(dropout: float, classes: int = 10) -> Sequence:
+def architecture(
+    dropout: float, classes: int = 10, *, batch_norm: bool = True
+) -> Sequence:
     """Return the model.
 
     Args:
       dropout: rate behind both ReLUs of every block; 0 leaves dropout out.
       classes: outputs.
+      batch_norm: False leaves every batch norm out.
     """
-    stem = (convolution("conv1", 64, 7, 2), BatchNorm("bn1"), ReLU("relu1"))
+    stem = (
+        convolution("conv1", 64, 7, 2),
+        *normalisation("bn1", batch_norm),
+        ReLU("relu1"),
+    )
     blocks = [
         basic_block(
-            f"basicblock_{s}_basic_{b}", filters, stride if b == 0 else 1, dropout
+            f"basicblock_{s}_basic_{b}",
+            filters,
+            stride if b == 0 else 1,
+            dropout,
+            batch_norm,
         )
         for s, (filters, stride) in enumerate(STAGES, 1)
         for b in range(BLOCKS)

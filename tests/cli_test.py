@@ -65,7 +65,7 @@ def test_a_broken_injection_file_is_one_line_and_exit_code_2(
     [
         (replay, ["--file", MASKED], "--golden"),
         (replay, ["--file", MASKED, "--golden", "nowhere"], "no golden run"),
-        (golden, ["--out", "x", "--model", "resnet19"], "known: resnet18"),
+        (golden, ["--out", "x", "--model", "resnet19"], "is not available; known: "),
         (golden, ["--out", "x", "--data", "imagenet"], "imagenet"),
         (golden, ["--out", "x", "--steps", "0"], "0 is below 1"),
         (golden, ["--out", "x", "--steps", "many"], "'many' is not an integer"),

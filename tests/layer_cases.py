@@ -12,14 +12,23 @@ import tensorflow as tf
 from tpufi.layers import (
     BatchNorm,
     Bias,
+    ChannelProduct,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     GlobalAveragePooling,
     Layer,
     ReLU,
     Run,
+    Scale,
+    Sigmoid,
+    SkipGain,
     SoftmaxLoss,
+    StandardisedConv2D,
+    Swish,
+    Weight,
+    initializers,
 )
 from tpufi.sites import Site
 
@@ -49,10 +58,34 @@ class LabelledLoss:
 
 
 @dataclasses.dataclass(frozen=True)
+class Gated:
+    """The product with its gate as a weight, which makes it look like one input."""
+
+    product: ChannelProduct
+    batch: int
+
+    def parameters(self, shape: tuple) -> tuple[Weight, ...]:
+        gate = self.batch, 1, 1, shape[-1]
+        return (Weight(f"{self.product.name}/gate", gate, initializers.ones),)
+
+    def statistics(self, shape: tuple) -> tuple:
+        return ()
+
+    def output_shape(self, shape: tuple) -> tuple:
+        return self.product.output_shape(shape)
+
+    def sites(self, shape: tuple, batch: int, dtype: str) -> tuple[Site, ...]:
+        return self.product.sites(shape, batch, dtype)
+
+    def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
+        return self.product(x, run, run.parameters[f"{self.product.name}/gate"])
+
+
+@dataclasses.dataclass(frozen=True)
 class Case:
     """A layer, its input shape without the batch axis, and the batch."""
 
-    layer: Layer | LabelledLoss
+    layer: Layer | LabelledLoss | Gated
     shape: tuple[int, ...]
     batch: int
 
@@ -71,8 +104,8 @@ class Case:
 
     def __str__(self) -> str:
         form = "x".join(map(str, (self.batch, *self.shape)))
-        if isinstance(self.layer, Conv2D):
-            return f"Conv2D-k{self.layer.kernel}-s{self.layer.stride}-{form}"
+        if isinstance(self.layer, Conv2D | DepthwiseConv2D | StandardisedConv2D):
+            return f"{self.kind}-k{self.layer.kernel}-s{self.layer.stride}-{form}"
         return f"{self.kind}-{form}"
 
 
@@ -85,9 +118,21 @@ def _convolutions() -> Iterator[Case]:
                 yield Case(layer, (height, width, 3), 2)
 
 
+def _depthwise() -> Iterator[Case]:
+    for kernel, stride in ((3, 1), (3, 2), (5, 1), (5, 2)):
+        for height, width in ((6, 4), (5, 7), (2, 1), (1, 1)):
+            yield Case(DepthwiseConv2D("dw", kernel, stride), (height, width, 3), 2)
+
+
 CASES = (
     *_convolutions(),
     Case(Conv2D("conv", 4, 3, 3), (5, 8, 2), 3),
+    *_depthwise(),
+    Case(DepthwiseConv2D("dw", 3, 3), (5, 8, 1), 3),
+    Case(StandardisedConv2D("wsconv", 5, 1), (3, 4, 6), 2),
+    Case(StandardisedConv2D("wsconv", 4, 3, 2, floor=25.0), (5, 7, 3), 2),
+    Case(Scale("scale", 1.7), (3, 4, 2), 2),
+    Case(SkipGain("skip"), (3, 4, 2), 2),
     Case(Bias("bias"), (4,), 3),
     Case(Bias("bias"), (3, 2, 4), 2),
     Case(BatchNorm("bn"), (4, 3, 5), 2),
@@ -97,6 +142,13 @@ CASES = (
     Case(ReLU("relu"), (7,), 3),
     Case(GlobalAveragePooling("pool"), (3, 4, 5), 2),
     Case(GlobalAveragePooling("pool"), (1, 1, 5), 2),
+    Case(GlobalAveragePooling("pool", keepdims=True), (4, 3, 5), 2),
+    Case(Swish("swish"), (3, 4, 2), 2),
+    Case(Swish("swish"), (7,), 3),
+    Case(Sigmoid("sigmoid"), (1, 1, 6), 4),
+    Case(Sigmoid("sigmoid"), (3, 4, 2), 2),
+    Case(Gated(ChannelProduct("gate"), 2), (4, 3, 5), 2),
+    Case(Gated(ChannelProduct("gate"), 3), (1, 1, 4), 3),
     Case(Dense("dense", 4), (6,), 3),
     Case(Dense("dense", 1), (2,), 1),
     Case(Dropout("drop", 0.15), (4, 3, 5), 2),
@@ -108,7 +160,7 @@ CASES = (
 SLOW_IN_XLA = {
     case
     for case in CASES
-    if isinstance(case.layer, Conv2D)
+    if isinstance(case.layer, Conv2D | DepthwiseConv2D)
     and (case.shape[:2] != (5, 7) or case.layer.kernel * case.layer.stride in (1, 5, 7))
 }
 CASES_IN_MODES = [

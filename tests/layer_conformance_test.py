@@ -5,13 +5,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.layer_cases import CASES, CASES_IN_MODES, Case, LabelledLoss, Values
+from tests.layer_cases import (
+    CASES,
+    CASES_IN_MODES,
+    Case,
+    Gated,
+    LabelledLoss,
+    Values,
+)
 from tests.layer_program import layer_program
 from tests.modes import assert_same_bits
 from tests.plain_layers import PLAIN, plain
 from tpufi import layers
 from tpufi.descriptor import EVERY_REPLICA, replacing
-from tpufi.layers import BatchNorm, Conv2D, Dropout, Layer, Run, SoftmaxLoss
+from tpufi.layers import (
+    BatchNorm,
+    ChannelProduct,
+    Conv2D,
+    DepthwiseConv2D,
+    Dropout,
+    Layer,
+    Run,
+    SoftmaxLoss,
+    StandardisedConv2D,
+)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 in_every_mode = pytest.mark.parametrize(("case", "mode"), CASES_IN_MODES)
@@ -25,8 +42,21 @@ def _same(actual: dict, expected: dict) -> None:
         assert_same_bits(array, expected[name])
 
 
+def _equal_to_rounding(actual: dict, expected: dict) -> None:
+    """Allow what XLA's choices for two programs differ by (decision 0009).
+
+    It may fuse a small product with what stands around it, or call its library, and
+    contract a product into a sum; each rounds in another order.
+    """
+    assert actual.keys() == expected.keys()
+    for name, want in expected.items():
+        atol = 4 * np.finfo(want.dtype).eps * np.abs(want).max(initial=0)
+        np.testing.assert_allclose(actual[name], want, rtol=0, atol=atol)
+
+
 def test_every_layer_of_the_package_has_a_case():
-    tested = {type(case.layer) for case in CASES} - {LabelledLoss} | {SoftmaxLoss}
+    wrapped = {LabelledLoss: SoftmaxLoss, Gated: ChannelProduct}
+    tested = {wrapped.get(kind, kind) for kind in {type(c.layer) for c in CASES}}
     exported = {getattr(layers, name) for name in layers.__all__}
     final = {c for c in exported if issubclass(c, Layer) and c is not Layer}
     assert tested == final | {SoftmaxLoss}
@@ -39,6 +69,10 @@ def test_every_layer_of_the_package_has_a_case():
         (lambda: Conv2D("conv", 5, 2), "kernel 2 is not odd"),
         (lambda: Conv2D("conv", 5, -1), "kernel -1 is not odd"),
         (lambda: Conv2D("conv", 5, 3, 0), "stride 0 is not positive"),
+        (lambda: DepthwiseConv2D("dw", 4), "kernel 4 is not odd"),
+        (lambda: DepthwiseConv2D("dw", 3, 4), "stride 4 is not from 1 to .* size 3"),
+        (lambda: StandardisedConv2D("conv", 5, 2), "kernel 2 is not odd"),
+        (lambda: StandardisedConv2D("conv", 5, 3, floor=0), "floor 0 is not positive"),
         (lambda: Dropout("drop", 1.0), "rate 1.0 is not between 0 and 1"),
     ],
 )
@@ -119,13 +153,14 @@ def test_every_declared_site_is_visited_and_reports_what_was_asked(case: Case, m
 
 
 @in_every_mode
-def test_a_disarmed_layer_equals_one_without_sites_by_bits(case: Case, mode):
+def test_a_disarmed_layer_equals_one_without_sites(case: Case, mode):
     values = Values.drawn(case, "float32")
     disarmed = layer_program(case, "float32", mode)(values)
-    _same(
-        disarmed.results,
-        layer_program(case, "float32", mode, with_sites=False)(values).results,
-    )
+    clean = layer_program(case, "float32", mode, with_sites=False)(values)
+    if mode == "xla":
+        _equal_to_rounding(disarmed.results, clean.results)
+    else:
+        _same(disarmed.results, clean.results)
     assert disarmed.struck.count == 0
 
 

@@ -14,7 +14,7 @@ from tests.modes import assert_same_bits
 from tests.textbook import Results, textbook
 from tpufi.descriptor import replacing
 from tpufi.element import to_words
-from tpufi.layers import Conv2D
+from tpufi.layers import Conv2D, DepthwiseConv2D, StandardisedConv2D
 from tpufi.sites import Site
 
 SITES = [
@@ -98,6 +98,10 @@ def _where_kernels_differ(
     Kernels that skip the padding leave them alone, kernels that multiply by its zeros
     make NaN of them; TensorFlow's on CPU skip, XLA's multiply.
     """
+    if isinstance(case.layer, DepthwiseConv2D) and not np.isfinite(value):
+        return _where_depthwise_kernels_differ(case, values, site, position)
+    if isinstance(case.layer, StandardisedConv2D) and not np.isfinite(value):
+        return _where_standardised_kernels_differ(case, site, position)
     tap = isinstance(case.layer, Conv2D) and (site.direction, site.operand) == (
         "forward",
         "weight",
@@ -112,6 +116,61 @@ def _where_kernels_differ(
     meets_pixel = textbook(case, ones, _unaltered)["output"] != 0
     meets_pixel[..., np.arange(site.shape[-1]) != position % site.shape[-1]] = True
     return {"output": ~meets_pixel}
+
+
+def _where_depthwise_kernels_differ(
+    case: Case, values: Values, site: Site, position: int
+) -> dict[str, np.ndarray]:
+    """Elements of the struck channel that meet the struck element nowhere.
+
+    Both gradients read their operands as the kernel does, which may multiply the zeros
+    of padding and stride or skip them.
+    """
+    if site.operand == "output":
+        return {}
+    name, axis = {
+        "forward": ("output", 3),
+        "grad_in": ("gradient/input", 3),
+        "grad_wt": ("gradient/dw/kernel", 2),
+    }[site.direction]
+    (kernel,) = values.parameters.values()
+    ones = dataclasses.replace(
+        values,
+        x=np.ones_like(values.x),
+        parameters={"dw/kernel": np.ones_like(kernel)},
+        dy=np.ones_like(values.dy),
+    )
+    one_hot = np.zeros(site.shape)
+    one_hot.flat[position] = 1
+
+    def only(direction: str, operand: str, x: np.ndarray) -> np.ndarray:
+        struck = (direction, operand) == (site.direction, site.operand)
+        return one_hot if struck else x
+
+    meets = np.moveaxis(textbook(case, ones, only)[name] != 0, axis, 0)
+    at = np.unravel_index(position, site.shape)
+    channel = at[2] if site.shape == kernel.shape else at[-1]
+    meets[np.arange(len(meets)) != channel] = True
+    return {name: ~np.moveaxis(meets, 0, axis)}
+
+
+def _where_standardised_kernels_differ(
+    case: Case, site: Site, position: int
+) -> dict[str, np.ndarray]:
+    """What is computed from a kernel, larger than a pixel, that is not finite.
+
+    What such a kernel makes of padding is checked for the convolution alone.
+    """
+    operands = ("weight", "raw_weight", "gain", "mean", "variance")
+    if case.layer.kernel == 1 or site.direction != "forward":
+        return {}
+    if site.operand not in operands:
+        return {}
+    differ = np.zeros((case.batch, *case.layer.output_shape(case.shape)), bool)
+    differ[..., position % differ.shape[-1]] = True
+    if site.operand == "weight":  # A copy, which the backward pass does not see.
+        return {"output": differ}
+    return {"output": differ, "gradient/input": np.ones(1, bool)}
 
 
 @every_site

@@ -8,9 +8,23 @@ import numpy as np
 import tensorflow as tf
 
 import tpufi
-from tests.layer_cases import LabelledLoss
-from tpufi.layers import BatchNorm, Bias, Conv2D, Dense, Dropout, Layer, ReLU
-from tpufi.layers.pooling import GlobalAveragePooling
+from tests.layer_cases import Gated, LabelledLoss
+from tpufi.layers import (
+    BatchNorm,
+    Bias,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    GlobalAveragePooling,
+    Layer,
+    ReLU,
+    Scale,
+    Sigmoid,
+    SkipGain,
+    StandardisedConv2D,
+    Swish,
+)
 from tpufi.random import derive
 
 
@@ -24,6 +38,17 @@ def dropout_mask(layer: Dropout, shape: tuple, seed: np.ndarray) -> np.ndarray:
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     """Sum over the kernel's taps of shifted images times a matrix each."""
+    return _sum_of_taps(x, kernel, stride, "bhwc,cf->bhwf")
+
+
+def convolve_depthwise(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
+    """Sum over the kernel's taps of shifted images times a number per channel."""
+    return _sum_of_taps(x, kernel[..., 0], stride, "bhwc,c->bhwc")
+
+
+def _sum_of_taps(
+    x: tf.Tensor, kernel: tf.Tensor, stride: int, product: str
+) -> tf.Tensor:
     size = kernel.shape[0]
     pixels = [-(-n // stride) for n in x.shape[1:3]]
     pads = [
@@ -35,7 +60,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
     return tf.add_n(
         [
             tf.einsum(
-                "bhwc,cf->bhwf",
+                product,
                 x[:, i : i + reach[0] : stride, j : j + reach[1] : stride],
                 kernel[i, j],
             )
@@ -43,6 +68,14 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor, stride: int) -> tf.Tensor:
             for j in range(size)
         ]
     )
+
+
+def _standardised(layer: StandardisedConv2D, x: tf.Tensor, w: list, _: np.ndarray):
+    gain, raw = w
+    mean, variance = tf.nn.moments(raw, [0, 1, 2])
+    squares = variance * (raw.shape[0] * raw.shape[1] * raw.shape[2])
+    norm = tf.sqrt(tf.maximum(squares, tf.constant(layer.floor, raw.dtype)))
+    return convolve(x, (raw - mean) * gain / norm, layer.stride)
 
 
 def _batch_norm(layer: BatchNorm, x: tf.Tensor, weights: list, _: np.ndarray):
@@ -58,11 +91,18 @@ def _loss(layer: LabelledLoss, x: tf.Tensor, _weights: list, _: np.ndarray):
 
 PLAIN = {
     Conv2D: lambda layer, x, w, _: convolve(x, w[0], layer.stride),
+    DepthwiseConv2D: lambda layer, x, w, _: convolve_depthwise(x, w[0], layer.stride),
+    StandardisedConv2D: _standardised,
+    Scale: lambda layer, x, w, _: x * layer.factor,
+    SkipGain: lambda layer, x, w, _: x * w[0],
     Bias: lambda layer, x, w, _: x + w[0],
     BatchNorm: _batch_norm,
     ReLU: lambda layer, x, w, _: tf.maximum(x, tf.zeros_like(x)),
+    Swish: lambda layer, x, w, _: x / (1 + tf.exp(-x)),
+    Sigmoid: lambda layer, x, w, _: 1 / (1 + tf.exp(-x)),
+    Gated: lambda layer, x, w, _: x * w[0],
     GlobalAveragePooling: lambda layer, x, w, _: (
-        tf.reduce_sum(x, [1, 2]) / (x.shape[1] * x.shape[2])
+        tf.reduce_sum(x, [1, 2], layer.keepdims) / (x.shape[1] * x.shape[2])
     ),
     Dense: lambda layer, x, w, _: tf.einsum("bi,io->bo", x, w[0]),
     Dropout: lambda layer, x, w, seed: (

@@ -63,6 +63,8 @@ def _conv(w: Weights, name: str, x: tf.Tensor, stride: int) -> tf.Tensor:
 
 
 def _norm(w: Weights, name: str, x: tf.Tensor) -> tf.Tensor:
+    if f"{name}/gamma" not in w:
+        return x  # resnet18_nobn.
     mean, variance = tf.nn.moments(x, [0, 1, 2])
     gamma, beta = w[f"{name}/gamma"], w[f"{name}/beta"]
     return tf.nn.batch_normalization(x, mean, variance, beta, gamma, 1e-3)

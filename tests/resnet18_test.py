@@ -22,8 +22,14 @@ from tpufi.training.replica import ReplicaResult, replica_gradients
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PUBLISHED = sorted((ROOT / "injections").glob("resnet18/*.csv"))
-PUBLISHED += sorted((ROOT / "injections").glob("resnet18_sgd/*.csv"))
-NAMES = ("resnet18", "resnet18_sgd")
+PUBLISHED += sorted((ROOT / "injections").glob("resnet18_[ns]*/*.csv"))
+# Parameter tensors, parameters, and numbers in moving averages.
+COUNTS = {
+    "resnet18": (82, 11_186_442, 9_600),
+    "resnet18_nobn": (42, 11_176_842, 0),
+    "resnet18_sgd": (82, 11_186_442, 9_600),
+}
+NAMES = tuple(COUNTS)
 REPLICAS, PER_REPLICA = 2, 2
 
 
@@ -40,10 +46,12 @@ def _artefact_sites() -> dict[str, tuple[int, ...]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_and_statistics_are_the_artefacts(name):
-    parameters = WORKLOADS[name].parameters
-    assert len(parameters) == 82
-    assert sum(math.prod(w.shape) for w in parameters) == 11_186_442
-    assert sum(math.prod(w.shape) for w in WORKLOADS[name].statistics) == 9_600
+    parameters, statistics = WORKLOADS[name].parameters, WORKLOADS[name].statistics
+    assert COUNTS[name] == (
+        len(parameters),
+        sum(math.prod(w.shape) for w in parameters),
+        sum(math.prod(w.shape) for w in statistics),
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,7 +64,7 @@ def test_operands_of_all_convolutions_have_the_artefacts_shapes(name):
 
 
 def test_the_published_injections_are_here():
-    assert len(PUBLISHED) == 5
+    assert len(PUBLISHED) == 7
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda p: f"{p.parent.name}-{p.stem}")
@@ -69,8 +77,8 @@ def test_published_injections_name_elements_of_this_network(path):
 class Gradients:
     """Forward and backward pass of one replica, in float64, with all fault sites."""
 
-    def __init__(self):
-        self.workload = dataclasses.replace(WORKLOADS["resnet18"], dtype="float64")
+    def __init__(self, name: str):
+        self.workload = dataclasses.replace(WORKLOADS[name], dtype="float64")
         self.table = self.workload.sites(PER_REPLICA)
         self.state = initial_state(self.workload, 4)
         rng = np.random.default_rng(11)
@@ -101,10 +109,12 @@ class Gradients:
 
 @pytest.fixture(scope="module")
 def gradients() -> Gradients:
-    return Gradients()
+    return Gradients("resnet18")
 
 
-def test_the_whole_gradient_equals_autodiff_of_a_plain_network(gradients):
+@pytest.mark.parametrize("name", ["resnet18", "resnet18_nobn"])
+def test_the_whole_gradient_equals_autodiff_of_a_plain_network(name, gradients):
+    gradients = gradients if name == "resnet18" else Gradients(name)
     results = [gradients(replica) for replica in range(REPLICAS)]
     weights = gradients.state.parameters
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -112,7 +122,7 @@ def test_the_whole_gradient_equals_autodiff_of_a_plain_network(gradients):
         loss = mean_loss(weights, gradients.images, gradients.labels, gradients.keys)
     expected = tape.gradient(loss, weights)
     assert sum(float(r.loss) for r in results) == pytest.approx(float(loss), rel=1e-12)
-    assert len(expected) == 82
+    assert len(expected) == COUNTS[name][0]
     largest = max(float(tf.reduce_max(tf.abs(g))) for g in expected.values())
     for name, want in expected.items():
         actual = sum(r.gradients[name].numpy() for r in results)

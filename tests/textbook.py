@@ -11,16 +11,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.layer_cases import Case, LabelledLoss, Values
+from tests.layer_cases import Case, Gated, LabelledLoss, Values
 from tests.plain_layers import dropout_mask
+from tests.textbook_nfnet import scale, skip_gain, standardised
 from tpufi.layers import (
     BatchNorm,
     Bias,
     Conv2D,
     Dense,
+    DepthwiseConv2D,
     Dropout,
     GlobalAveragePooling,
     ReLU,
+    Scale,
+    Sigmoid,
+    SkipGain,
+    StandardisedConv2D,
+    Swish,
 )
 
 Alter = Callable[[str, str, np.ndarray], np.ndarray]
@@ -81,6 +88,46 @@ def _conv2d(layer: Conv2D, v: Values, alter: Alter) -> Results:
         "output": alter("forward", "output", y),
         "gradient/input": alter("grad_in", "output", dx),
         "gradient/conv/kernel": product.transpose(1, 2, 0, 3),
+    }
+
+
+def _depthwise(layer: DepthwiseConv2D, v: Values, alter: Alter) -> Results:
+    (kernel,) = v.parameters.values()
+    size, stride, pixels = layer.kernel, layer.stride, v.dy.shape[1:3]
+    image = v.x.shape[1:3]
+    lack = [
+        max((n - 1) * stride + size - have, 0)
+        for n, have in zip(pixels, image, strict=True)
+    ]
+    same = [(0, 0), *((n // 2, n - n // 2) for n in lack), (0, 0)]
+
+    def windows(x: np.ndarray) -> np.ndarray:
+        return np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
+
+    def dilated(dy: np.ndarray) -> np.ndarray:
+        spread = [(n - 1) * stride + 1 for n in pixels]
+        wide = np.zeros((len(dy), *spread, dy.shape[-1]), dy.dtype)
+        wide[:, ::stride, ::stride] = dy
+        return wide
+
+    x = windows(np.pad(alter("forward", "input", v.x), same))[:, ::stride, ::stride]
+    y = np.einsum("bhwckl,klcm->bhwc", x, alter("forward", "weight", kernel))
+
+    # Gradient of the padded image, of which the image is cut out.
+    full = [(0, 0), (size - 1, size - 1), (size - 1, size - 1), (0, 0)]
+    incoming = windows(np.pad(dilated(alter("grad_in", "input", v.dy)), full))
+    rotated = alter("grad_in", "weight", kernel)[::-1, ::-1]
+    top, left = same[1][0], same[2][0]
+    dx = np.einsum("bhwckl,klcm->bhwc", incoming, rotated)
+    dx = dx[:, top : top + image[0], left : left + image[1]]
+
+    x = windows(np.pad(alter("grad_wt", "input", v.x), same))
+    incoming = dilated(alter("grad_wt", "weight", v.dy))
+    dkernel = np.einsum("bhwckl,bhwc->klc", x, incoming)[..., None]
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+        "gradient/dw/kernel": alter("grad_wt", "output", dkernel),
     }
 
 
@@ -157,11 +204,39 @@ def _relu(layer: ReLU, v: Values, alter: Alter) -> Results:
     return {"output": y, "gradient/input": alter("grad_in", "output", dx)}
 
 
+def _sigmoid(layer: Sigmoid, v: Values, alter: Alter) -> Results:
+    y = 1 / (1 + np.exp(-alter("forward", "input", v.x)))
+    y = alter("forward", "output", y)
+    dx = alter("grad_in", "input", v.dy) * (y * (1 - y))
+    return {"output": y, "gradient/input": alter("grad_in", "output", dx)}
+
+
+def _swish(layer: Swish, v: Values, alter: Alter) -> Results:
+    x = alter("forward", "input", v.x)
+    y = alter("forward", "output", x / (1 + np.exp(-x)))
+    share = 1 / (1 + np.exp(-v.x))
+    slope = share + v.x * share * (1 - share)
+    dx = alter("grad_in", "input", v.dy) * slope
+    return {"output": y, "gradient/input": alter("grad_in", "output", dx)}
+
+
+def _gated(layer: Gated, v: Values, alter: Alter) -> Results:
+    (gate,) = v.parameters.values()
+    y = alter("forward", "input", v.x) * alter("forward", "gate", gate)
+    dy = alter("grad_in", "input", v.dy)
+    dgate = (dy * v.x).sum((1, 2), keepdims=True)
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dy * gate),
+        "gradient/gate/gate": alter("grad_in", "gate_output", dgate),
+    }
+
+
 def _pooling(layer: GlobalAveragePooling, v: Values, alter: Alter) -> Results:
     pixels = v.x.shape[1] * v.x.shape[2]
-    y = alter("forward", "input", v.x).sum((1, 2)) / pixels
+    y = alter("forward", "input", v.x).sum((1, 2), keepdims=layer.keepdims) / pixels
     share = alter("grad_in", "input", v.dy) / pixels
-    dx = np.zeros_like(v.x) + share[:, None, None, :]
+    dx = np.zeros_like(v.x) + share.reshape(len(v.x), 1, 1, -1)
     return {
         "output": alter("forward", "output", y),
         "gradient/input": alter("grad_in", "output", dx),
@@ -199,10 +274,17 @@ def _loss(layer: LabelledLoss, v: Values, alter: Alter) -> Results:
 
 _TEXTBOOK = {
     Conv2D: _conv2d,
+    DepthwiseConv2D: _depthwise,
+    StandardisedConv2D: lambda la, v, alter: standardised(la, v, alter, _conv2d),
     Dense: _dense,
     Bias: _bias,
     BatchNorm: _batch_norm,
     ReLU: _relu,
+    Scale: scale,
+    SkipGain: skip_gain,
+    Sigmoid: _sigmoid,
+    Swish: _swish,
+    Gated: _gated,
     GlobalAveragePooling: _pooling,
     Dropout: _dropout,
     LabelledLoss: _loss,

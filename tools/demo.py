@@ -8,6 +8,7 @@ replays each injection from it, and shows losses and outcomes as a table and a p
 
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Sequence
 
@@ -36,8 +37,8 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--step", type=positive, default=24, help="injected step")
     parser.add_argument("--horizon", type=positive, default=10, help="steps to follow")
     options = parser.parse_args(argv)
+    sys.stdout.reconfigure(line_buffering=True)  # In step with the progress.
     begun = time.monotonic()
-    make_deterministic()
     out = pathlib.Path(options.out)
     config = GoldenConfig("resnet18", options.data)
     print(f"golden run: resnet18, 8 x 128 images a step of {options.data}")
@@ -70,4 +71,5 @@ def main(argv: Sequence[str] | None) -> int:
 
 
 if __name__ == "__main__":
+    make_deterministic()  # For the whole process, hence not in main.
     run(main)

@@ -59,7 +59,6 @@ def main(argv: Sequence[str] | None) -> int:
         rate,
         options.strategy,
     )
-    make_deterministic()
     session = config.session()
     steps = options.steps or (options.epochs or 1) * session.steps_per_epoch
     every = options.checkpoint_every or session.steps_per_epoch
@@ -69,4 +68,5 @@ def main(argv: Sequence[str] | None) -> int:
 
 
 if __name__ == "__main__":
+    make_deterministic()  # For the whole process, hence not in main.
     run(main)

@@ -40,7 +40,6 @@ def main(argv: Sequence[str] | None) -> int:
     injection = read_injection(
         options.file, lambda name: workload(name).sites(config.per_replica)
     )
-    make_deterministic()
     result = replay(
         injection,
         options.golden,
@@ -57,4 +56,5 @@ def main(argv: Sequence[str] | None) -> int:
 
 
 if __name__ == "__main__":
+    make_deterministic()  # For the whole process, hence not in main.
     run(main)

@@ -13,6 +13,7 @@
 #include "cc/lib/fault_row.h"
 #include "cc/lib/view.h"
 #include "cc/ops/element_type.h"
+#include "cc/ops/xla_descriptor.h"
 #include "cc/ops/xla_words.h"
 
 namespace tpufi {
@@ -74,16 +75,23 @@ XlaOp Collect(XlaOp x, PrimitiveType type, const Period& period, const View& vie
   return xla::Reshape(xla::Transpose(table, back), {period.size});
 }
 
-// [n] 64-bit numbers as [n, 4] float32 quarters.
-XlaOp Quarters(XlaOp numbers, int64_t n) {
+// Halves of n 64-bit numbers as [n, 4] float32 quarters.
+XlaOp Quarters(WordPair<XlaOp> halves, int64_t n) {
   std::vector<XlaOp> quarters;
-  for (int q = 0; q < kQuarters; ++q) {
-    const XlaOp quarter = (numbers >> xla::ScalarLike(numbers, 16 * q)) &
-                          xla::ScalarLike(numbers, 0xffff);
-    quarters.push_back(
-        xla::Reshape(xla::ConvertElementType(quarter, xla::F32), {n, 1}));
+  for (const XlaOp half : {halves.lo, halves.hi}) {
+    for (const XlaOp quarter :
+         {half & xla::ScalarLike(half, 0xffff), half >> xla::ScalarLike(half, 16)}) {
+      quarters.push_back(
+          xla::Reshape(xla::ConvertElementType(quarter, xla::F32), {n, 1}));
+    }
   }
-  return xla::ConcatInDim(numbers.builder(), quarters, 1);
+  return xla::ConcatInDim(halves.lo.builder(), quarters, 1);
+}
+
+// Halves of unsigned numbers of at most 64 bits.
+WordPair<XlaOp> HalvesOf(XlaOp numbers, PrimitiveType type) {
+  if (type == xla::U64) return Halves(numbers);
+  return {numbers, xla::ZerosLike(numbers)};
 }
 
 }  // namespace
@@ -117,61 +125,52 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
   }
   const ElementFormat format = FormatOf(ctx->input_type(0));
   const PrimitiveType word_type = WordType(format);
+  // The type in which words are looked up and recorded.
+  const PrimitiveType wide_type = format.bits <= 32 ? xla::U32 : xla::U64;
   const PrimitiveType index_type = IndexType(size);
   const View view(dims, perm_);
   const Period period(view, capacity);
   const XlaOp indices = FlatIndices(builder, index_type, dims, view);
+  const XlaDescriptor descriptor(ctx->Input(2), ctx->Input(3), capacity);
+  const WordPair<XlaOp> replica = Halves(ctx->Input(1));
   XlaOp bits = xla::BitcastConvertType(ctx->Input(0), word_type);
   std::vector<XlaOp> records;
   for (int64_t row = 0; row < rows; ++row) {
-    const auto field = [&](FaultField f) {
-      return xla::Reshape(xla::Slice(ctx->Input(2), {row, f}, {row + 1, f + 1}, {1, 1}),
-                          {});
-    };
-    const XlaOp start = field(kStart), count = field(kCount);
-    const XlaOp replica = field(kReplica);
-    const XlaOp repeats = xla::Ne(field(kRepeat), xla::ScalarLike(count, 0));
-    const XlaOp here = xla::And(xla::Eq(field(kSite), xla::ScalarLike(count, site_)),
-                                xla::Or(xla::Eq(replica, xla::ScalarLike(replica, -1)),
-                                        xla::Eq(replica, ctx->Input(1))));
-    const XlaOp strikes =
-        xla::And(xla::And(here, IsValid(start, count, size)),
-                 xla::Or(repeats, xla::Le(count, xla::ScalarLike(count, capacity))));
+    const XlaOp start = descriptor.FieldAs(row, kStart, index_type);
+    const XlaOp count = descriptor.FieldAs(row, kCount, index_type);
+    const XlaOp strikes = xla::And(descriptor.Names(row, site_, replica),
+                                   descriptor.IsValid(row, size, index_type));
 
-    const XlaOp words =
-        xla::Reshape(xla::SliceInDim(ctx->Input(3), row, row + 1, 1, 0), {capacity});
+    const XlaOp words = descriptor.WordsAs(row, wide_type);
     const XlaOp first = xla::SliceInDim(words, 0, 1, 1, 0);
     const XlaOp shift = xla::Rem(start, xla::ScalarLike(start, period.size));
     const XlaOp turn = xla::ScalarLike(start, period.size) - shift;
     const XlaOp table = xla::ConvertElementType(
-        xla::Select(xla::Broadcast(repeats, {period.size}),
+        xla::Select(xla::Broadcast(descriptor.Repeats(row), {period.size}),
                     xla::BroadcastInDim(first, {period.size}, {0}),
                     Rotate(Resize(words, capacity, period.size), turn, period.size)),
         word_type);
-    const XlaOp keep = xla::ConvertElementType(field(kKeep), word_type);
+    const XlaOp keep =
+        xla::ConvertElementType(descriptor.FieldAs(row, kKeep, wide_type), word_type);
     const XlaOp hit = InRun(indices, index_type, start, count, strikes);
 
     const XlaOp noted =
         InRun(indices, index_type, start,
               xla::Min(count, xla::ScalarLike(count, capacity)), strikes);
-    // Sums of 64-bit integers cost more, and only 64-bit elements need them.
-    const PrimitiveType sum_type = format.bits <= 32 ? xla::U32 : xla::U64;
-    const XlaOp golden = xla::ConvertElementType(
-        Collect(xla::Select(noted, xla::ConvertElementType(bits, sum_type),
-                            xla::Broadcast(xla::Zero(builder, sum_type), dims)),
-                sum_type, period, view),
-        xla::U64);
-    const XlaOp struck = xla::Reshape(
-        xla::ConvertElementType(xla::Select(strikes, count, xla::ScalarLike(count, 0)),
-                                xla::U64),
-        {1});
-    records.push_back(xla::Reshape(
-        Quarters(xla::ConcatInDim(builder,
-                                  {struck, Resize(Rotate(golden, shift, period.size),
-                                                  period.size, capacity)},
-                                  0),
-                 capacity + 1),
-        {1, capacity + 1, kQuarters}));
+    const XlaOp golden =
+        Collect(xla::Select(noted, xla::ConvertElementType(bits, wide_type),
+                            xla::Broadcast(xla::Zero(builder, wide_type), dims)),
+                wide_type, period, view);
+    const XlaOp recorded =
+        Resize(Rotate(golden, shift, period.size), period.size, capacity);
+    const XlaOp struck =
+        xla::Reshape(xla::Select(strikes, count, xla::ScalarLike(count, 0)), {1});
+    const XlaOp record =
+        xla::ConcatInDim(builder,
+                         {Quarters(HalvesOf(struck, index_type), 1),
+                          Quarters(HalvesOf(recorded, wide_type), capacity)},
+                         0);
+    records.push_back(xla::Reshape(record, {1, capacity + 1, kQuarters}));
     bits = xla::Select(hit, Strike(bits, keep, Spread(table, period, dims)), bits);
   }
   ctx->SetOutput(0, xla::BitcastConvertType(bits, ctx->input_xla_type(0)));

@@ -14,7 +14,15 @@ from tpufi.injection_checks import FieldError
 from tpufi.messages import nearest_first, quote
 from tpufi.sites import Site, SiteTable
 
-MODELS = ("resnet18", "resnet18_nobn", "resnet18_sgd", "effnet", "densenet", "nfnet")
+MODELS = (
+    "resnet18",
+    "resnet18_nobn",
+    "resnet18_sgd",
+    "effnet",
+    "effnet_reference",
+    "densenet",
+    "nfnet",
+)
 STAGES = ("fwrd_inject", "bkwd_inject")
 
 

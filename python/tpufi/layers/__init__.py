@@ -3,22 +3,33 @@
 
 from tpufi.layers.batch_norm import BatchNorm
 from tpufi.layers.bias import Bias
-from tpufi.layers.compose import Residual, Sequence
+from tpufi.layers.compose import Concatenation, Residual, Sequence
 from tpufi.layers.conv2d import Conv2D
 from tpufi.layers.dense import Dense
+from tpufi.layers.depthwise_conv2d import DepthwiseConv2D
 from tpufi.layers.dropout import Dropout
+from tpufi.layers.gate import ChannelProduct, Gate
 from tpufi.layers.hooks import Hooks, LayerSites
 from tpufi.layers.layer import Layer, Node, Run, Weight
 from tpufi.layers.pooling import GlobalAveragePooling
 from tpufi.layers.relu import ReLU
+from tpufi.layers.scale import Scale
+from tpufi.layers.sigmoid import Sigmoid
+from tpufi.layers.skip_gain import SkipGain
 from tpufi.layers.softmax_loss import SoftmaxLoss
+from tpufi.layers.standardised_conv2d import StandardisedConv2D
+from tpufi.layers.swish import Swish
 
 __all__ = [
     "BatchNorm",
     "Bias",
+    "ChannelProduct",
+    "Concatenation",
     "Conv2D",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
+    "Gate",
     "GlobalAveragePooling",
     "Hooks",
     "Layer",
@@ -27,7 +38,12 @@ __all__ = [
     "ReLU",
     "Residual",
     "Run",
+    "Scale",
     "Sequence",
+    "Sigmoid",
+    "SkipGain",
     "SoftmaxLoss",
+    "StandardisedConv2D",
+    "Swish",
     "Weight",
 ]

@@ -60,3 +60,26 @@ class Residual(Node):
 
     def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
         return self.main(x, run) + self.shortcut(x, run)
+
+
+@dataclasses.dataclass(frozen=True)
+class Concatenation(Node):
+    """`x` with the channels of `branch(x)` behind its own.
+
+    Args:
+      branch: makes the new channels; keeps the number of pixels.
+    """
+
+    branch: Node
+
+    def output_shape(self, shape: Shape) -> Shape:
+        new = self.branch.output_shape(shape)
+        if new[:-1] != shape[:-1]:
+            raise ValueError(f"pixels of a concatenation differ: {shape} and {new}")
+        return *shape[:-1], shape[-1] + new[-1]
+
+    def layers(self, shape: Shape) -> Iterator[tuple[Layer, Shape]]:
+        yield from self.branch.layers(shape)
+
+    def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
+        return tf.concat([x, self.branch(x, run)], -1)

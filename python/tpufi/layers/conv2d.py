@@ -2,6 +2,7 @@
 """2-d convolution with 'same' padding; the textbook operands of its gradients."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -46,6 +47,10 @@ class Conv2D(Layer):
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         kernel = (self.kernel, self.kernel, shape[-1], self.filters)
         return (Weight(f"{self.name}/kernel", kernel, initializers.glorot_normal),)
+
+    def macs(self, shape: Shape, batch: int) -> int:
+        outputs = math.prod(self.output_shape(shape))
+        return batch * outputs * self.kernel**2 * shape[-1]
 
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
         (height, width, channels), k = shape, self.kernel

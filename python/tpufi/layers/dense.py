@@ -30,6 +30,9 @@ class Dense(Layer):
         kernel = (shape[-1], self.units)
         return (Weight(f"{self.name}/kernel", kernel, initializers.glorot_normal),)
 
+    def macs(self, shape: Shape, batch: int) -> int:
+        return batch * shape[-1] * self.units
+
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
         inputs, outputs = (batch, *shape), (batch, self.units)
         shapes = {

@@ -35,3 +35,13 @@ def glorot_normal(key: Key, shape: tuple[int, ...]) -> np.ndarray:
     return tf.random.stateless_truncated_normal(
         shape, seed, stddev=deviation / _CUT_NORMAL_DEVIATION
     ).numpy()
+
+
+def fan_in_normal(key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    """Return normal values of variance 1 / fan_in, not cut.
+
+    Source: LeCun et al. 1998.
+    """
+    deviation = math.sqrt(1 / math.prod(shape[:-1]))
+    seed = np.array(key, np.uint32).view(np.int32)
+    return tf.random.stateless_normal(shape, seed, stddev=deviation).numpy()

@@ -72,7 +72,10 @@ class Node(abc.ABC):
 class Layer(Node):
     """One operation with parameters, sites, a forward and a backward pass.
 
-    Subclasses are frozen dataclasses with a field `name` and are final.
+    Subclasses are frozen dataclasses with a field `name` and are final. A layer of
+    several inputs has the others behind the first wherever that appears: in its call,
+    in `forward` and `infer`, and among the gradients; their shapes follow from the
+    first one's.
     """
 
     name: str
@@ -86,6 +89,15 @@ class Layer(Node):
         """Return the weights that are carried along but not trained."""
         del shape
         return ()
+
+    def macs(self, shape: Shape, batch: int) -> int:
+        """Return the multiply-accumulates of the forward pass of one replica.
+
+        Each gradient of a layer that multiplies takes as many again. 0 for layers that
+        only work element by element.
+        """
+        del shape, batch
+        return 0
 
     @abc.abstractmethod
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
@@ -110,21 +122,21 @@ class Layer(Node):
     def layers(self, shape: Shape) -> Iterator[tuple["Layer", Shape]]:
         yield self, shape
 
-    def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, run: Run, *others: tf.Tensor) -> tf.Tensor:
         shape = tuple(x.shape[1:])
         parameters = [run.parameters[w.name] for w in self.parameters(shape)]
         if not run.training:
-            return self.infer(run, x, *parameters)
-        return self._train(run, x, *parameters, run.probe)
+            return self.infer(run, x, *others, *parameters)
+        return self._train(run, x, *others, *parameters, run.probe)
 
     def _train(self, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
         @tf.custom_gradient
         def differentiable(
             x: tf.Tensor, *others: tf.Tensor
         ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
-            *parameters, _probe = others
+            *operands, _probe = others
             ahead = run.hooks.layer(self.name)
-            y, saved = self.forward(ahead, run, x, *parameters)
+            y, saved = self.forward(ahead, run, x, *operands)
 
             def gradient(dy: tf.Tensor) -> tuple:
                 back = run.hooks.layer(self.name)

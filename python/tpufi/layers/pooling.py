@@ -16,30 +16,33 @@ class GlobalAveragePooling(Layer):
 
     Args:
       name: layer name.
+      keepdims: give an image of one pixel, not a vector.
     """
 
     name: str
+    keepdims: bool = False
 
     def output_shape(self, shape: Shape) -> Shape:
-        return shape[-1:]
+        return (1, 1, shape[-1]) if self.keepdims else shape[-1:]
 
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        image, vector = (batch, *shape), (batch, shape[-1])
+        image, mean = (batch, *shape), (batch, *self.output_shape(shape))
         shapes = {
             ("forward", "input"): image,
-            ("forward", "output"): vector,
-            ("grad_in", "input"): vector,
+            ("forward", "output"): mean,
+            ("grad_in", "input"): mean,
             ("grad_in", "output"): image,
         }
         return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
     def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(x, [1, 2])
+        return tf.reduce_mean(x, [1, 2], keepdims=self.keepdims)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        y = tf.reduce_mean(sites.strike(x, "forward", "input"), [1, 2])
+        struck_x = sites.strike(x, "forward", "input")
+        y = tf.reduce_mean(struck_x, [1, 2], keepdims=self.keepdims)
         return sites.strike(y, "forward", "output"), (x.shape,)
 
     def backward(
@@ -48,5 +51,7 @@ class GlobalAveragePooling(Layer):
         (shape,) = saved
         dy = sites.strike(dy, "grad_in", "input")
         share = dy / tf.cast(shape[1] * shape[2], dy.dtype)
-        dx = tf.broadcast_to(share[:, None, None, :], shape)
+        if not self.keepdims:
+            share = share[:, None, None, :]
+        dx = tf.broadcast_to(share, shape)
         return (sites.strike(dx, "grad_in", "output"),)

@@ -6,24 +6,27 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-_OPTION = "arithmetic_optimization"
+# Rewrites that change the order of rounding; the other optimisers keep it.
+_REWRITES = ("arithmetic_optimization", "constant_folding")
 
 
 @contextlib.contextmanager
 def exact_arithmetic() -> Iterator[None]:
     """Run functions without TensorFlow's algebraic rewrites of the graph.
 
-    The rewrites reassociate chains of additions, and a fault op in a chain stops them:
-    the program with sites and the one without would round differently.
+    The rewrites reassociate chains of additions and of multiplications by constants,
+    and a fault op in a chain stops them: the program with sites and the one without
+    would round differently.
 
     Source: docs/decisions/0009-exact-arithmetic.md.
     """
-    before = tf.config.optimizer.get_experimental_options().get(_OPTION, True)
-    tf.config.optimizer.set_experimental_options({_OPTION: False})
+    options = tf.config.optimizer.get_experimental_options()
+    before = {name: options.get(name, True) for name in _REWRITES}
+    tf.config.optimizer.set_experimental_options(dict.fromkeys(_REWRITES, False))
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options({_OPTION: before})
+        tf.config.optimizer.set_experimental_options(before)
 
 
 def make_deterministic() -> None:

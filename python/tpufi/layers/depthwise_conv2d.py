@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depthwise 2-d convolution with 'same' padding: one filter for each channel."""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from tpufi.layers import initializers
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthwiseConv2D(Layer):
+    """Convolve each channel of NHWC images with its own filter; no bias.
+
+    The operands of both gradients are the tensors that the library's kernels read: the
+    incoming gradient has the shape of the output, without inserted zeros or padding,
+    and no axis is moved. No published injection addresses another form.
+
+    Args:
+      name: layer name.
+      kernel: odd kernel size.
+      stride: stride in both directions, from 1 to the kernel size.
+
+    Source: docs/sites.md.
+    """
+
+    name: str
+    kernel: int
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"convolution kernel {self.kernel} is not odd")
+        if not 1 <= self.stride <= self.kernel:
+            raise ValueError(
+                f"depthwise stride {self.stride} is not from 1 to the kernel size "
+                f"{self.kernel}"
+            )
+
+    def output_shape(self, shape: Shape) -> Shape:
+        height, width, channels = shape
+        return -(-height // self.stride), -(-width // self.stride), channels
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        kernel = (self.kernel, self.kernel, shape[-1], 1)
+        return (Weight(f"{self.name}/kernel", kernel, initializers.glorot_normal),)
+
+    def macs(self, shape: Shape, batch: int) -> int:
+        return batch * math.prod(self.output_shape(shape)) * self.kernel**2
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        inputs, outputs = (batch, *shape), (batch, *self.output_shape(shape))
+        kernel = (self.kernel, self.kernel, shape[-1], 1)
+        shapes = {
+            ("forward", "input"): inputs,
+            ("forward", "weight"): kernel,
+            ("forward", "output"): outputs,
+            ("grad_in", "input"): outputs,
+            ("grad_in", "weight"): kernel,
+            ("grad_in", "output"): inputs,
+            ("grad_wt", "input"): inputs,
+            ("grad_wt", "weight"): outputs,
+            ("grad_wt", "output"): kernel,
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.depthwise_conv2d(x, kernel, **self._how)
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = sites.strike(x, "forward", "input")
+        struck_kernel = sites.strike(kernel, "forward", "weight")
+        y = tf.nn.depthwise_conv2d(struck_x, struck_kernel, **self._how)
+        return sites.strike(y, "forward", "output"), (x, kernel)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        x, kernel = saved
+        # Each channel meets its own filter only: k * k products for an element, where
+        # a dense convolution with a diagonal kernel would need channels times as many.
+        dx = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=x.shape,
+            filter=sites.strike(kernel, "grad_in", "weight"),
+            out_backprop=sites.strike(dy, "grad_in", "input"),
+            **self._how,
+        )
+        dkernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=sites.strike(x, "grad_wt", "input"),
+            filter_sizes=kernel.shape,
+            out_backprop=sites.strike(dy, "grad_wt", "weight"),
+            **self._how,
+        )
+        return (
+            sites.strike(dx, "grad_in", "output"),
+            sites.strike(dkernel, "grad_wt", "output"),
+        )
+
+    @property
+    def _how(self) -> dict:
+        return {"strides": [1, self.stride, self.stride, 1], "padding": "SAME"}

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gates: channels scaled by what a branch makes of the same tensor."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Node, Run, Shape
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelProduct(Layer):
+    """Multiply each channel of each image by a number of its own.
+
+    The second input is the gate, [batch, 1, 1, channels].
+
+    Args:
+      name: layer name.
+    """
+
+    name: str
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        image, gate = (batch, *shape), (batch, 1, 1, shape[-1])
+        shapes = {
+            ("forward", "input"): image,
+            ("forward", "gate"): gate,
+            ("forward", "output"): image,
+            ("grad_in", "input"): image,
+            ("grad_in", "output"): image,
+            ("grad_in", "gate_output"): gate,
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, run: Run, x: tf.Tensor, gate: tf.Tensor) -> tf.Tensor:
+        return x * gate
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, gate: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = sites.strike(x, "forward", "input")
+        struck_gate = sites.strike(gate, "forward", "gate")
+        return sites.strike(struck_x * struck_gate, "forward", "output"), (x, gate)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        x, gate = saved
+        dy = sites.strike(dy, "grad_in", "input")
+        dgate = tf.reduce_sum(dy * x, [1, 2], keepdims=True)
+        return (
+            sites.strike(dy * gate, "grad_in", "output"),
+            sites.strike(dgate, "grad_in", "gate_output"),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate(Node):
+    """`x * branch(x)`, a number per channel; squeeze-excite with a suitable branch.
+
+    Args:
+      branch: maps [batch, height, width, channels] to [batch, 1, 1, channels].
+      product: the layer that multiplies.
+
+    Source: Hu et al. 2018.
+    """
+
+    branch: Node
+    product: ChannelProduct
+
+    def output_shape(self, shape: Shape) -> Shape:
+        gate = self.branch.output_shape(shape)
+        if gate != (1, 1, shape[-1]):
+            raise ValueError(f"a gate of {shape} is {(1, 1, shape[-1])}, not {gate}")
+        return shape
+
+    def layers(self, shape: Shape) -> Iterator[tuple[Layer, Shape]]:
+        yield from self.branch.layers(shape)
+        yield from self.product.layers(shape)
+
+    def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
+        return self.product(x, run, self.branch(x, run))

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logistic sigmoid."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class Sigmoid(Layer):
+    """Map each element to 1 / (1 + exp(-x)).
+
+    Args:
+      name: layer name.
+    """
+
+    name: str
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        return tuple(
+            Site(self.name, direction, operand, (batch, *shape), dtype)
+            for direction in ("forward", "grad_in")
+            for operand in ("input", "output")
+        )
+
+    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
+        return tf.sigmoid(x)
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        y = tf.sigmoid(sites.strike(x, "forward", "input"))
+        y = sites.strike(y, "forward", "output")
+        return y, (y,)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor]:
+        (y,) = saved
+        dy = sites.strike(dy, "grad_in", "input")
+        dx = dy * (y * (1 - y))
+        return (sites.strike(dx, "grad_in", "output"),)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Swish, also called SiLU."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape
+from tpufi.sites import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class Swish(Layer):
+    """Multiply each element by its own sigmoid.
+
+    Args:
+      name: layer name.
+
+    Source: Ramachandran et al. 2017.
+    """
+
+    name: str
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        return tuple(
+            Site(self.name, direction, operand, (batch, *shape), dtype)
+            for direction in ("forward", "grad_in")
+            for operand in ("input", "output")
+        )
+
+    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
+        return _swish(x)
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = sites.strike(x, "forward", "input")
+        # The output does not determine the input, so the backward pass reads that
+        # again; the sigmoid is cheaper to compute twice than to keep.
+        return sites.strike(_swish(struck_x), "forward", "output"), (x,)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor]:
+        (x,) = saved
+        dy = sites.strike(dy, "grad_in", "input")
+        share = tf.sigmoid(x)
+        dx = dy * (share * (1 + x * (1 - share)))
+        return (sites.strike(dx, "grad_in", "output"),)
+
+
+def _swish(x: tf.Tensor) -> tf.Tensor:
+    """Not `x * sigmoid(x)`, which TensorFlow fuses on CPU, and rounds in another way.
+
+    It fuses only where nothing else reads the sigmoid; without fault sites the backward
+    pass does, because equal expressions are merged.
+    """
+    return x / (1 + tf.exp(-x))

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training steps of a workload with fault sites, disarmed, against steps without."""
+
+import numpy as np
+
+from tpufi.data.batches import Batch
+from tpufi.training import Program, initial_state, same_state
+from tpufi.workload import Workload
+
+
+def check_disarmed_steps(workload: Workload, steps: int = 3) -> None:
+    """Train on two replicas of four images; losses and states agree by bits."""
+    rng = np.random.default_rng(5)
+    programs = [Program(workload, 2, 4, with_sites=with_sites) for with_sites in (1, 0)]
+    states = [initial_state(workload, 4)] * 2
+    for _ in range(steps):
+        images = rng.standard_normal((2, 4, *workload.input_shape)).astype(np.float32)
+        labels = rng.integers(0, workload.classes, (2, 4)).astype(np.int32)
+        batch = Batch(images, labels, np.ones((2, 4), bool))
+        keys = rng.integers(0, 1 << 32, (2, 2), np.uint32)
+        results = [
+            program.step(state, batch, keys, workload.learning_rate)
+            for program, state in zip(programs, states, strict=True)
+        ]
+        assert np.isfinite(results[0].loss)
+        assert results[0].loss == results[1].loss
+        states = [result.state for result in results]
+        assert same_state(*states)
