@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ResNet-18 is the artefact's network, and its gradient is right."""
 
-import csv
 import dataclasses
 import math
 import pathlib
@@ -10,14 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.artefact_tables import artefact_sites
+from tests.disarmed_steps import check_disarmed_steps
 from tests.resnet18_reference import mean_loss
-from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
 from tpufi.injection_csv import read_injection
 from tpufi.layers import Conv2D, Hooks
 from tpufi.models import WORKLOADS, workload
-from tpufi.training import Program, initial_state, same_state
+from tpufi.training import initial_state
 from tpufi.training.replica import ReplicaResult, replica_gradients
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -33,17 +33,6 @@ NAMES = tuple(COUNTS)
 REPLICAS, PER_REPLICA = 2, 2
 
 
-def _artefact_sites() -> dict[str, tuple[int, ...]]:
-    """Shapes of the artefact's convolution operands for 128 images per replica."""
-    with open(ROOT / "tests" / "data" / "resnet18_sites.csv", newline="") as file:
-        return {
-            f"{row['layer']}/{operand}": tuple(map(int, shape.split("x")))
-            for row in csv.DictReader(file)
-            for operand, shape in row.items()
-            if operand != "layer"
-        }
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_and_statistics_are_the_artefacts(name):
     parameters, statistics = WORKLOADS[name].parameters, WORKLOADS[name].statistics
@@ -56,7 +45,7 @@ def test_parameters_and_statistics_are_the_artefacts(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_operands_of_all_convolutions_have_the_artefacts_shapes(name):
-    work, artefact = WORKLOADS[name], _artefact_sites()
+    work, artefact = WORKLOADS[name], artefact_sites("resnet18")
     convolutions = {la.name for la, _ in work.layers if isinstance(la, Conv2D)}
     ours = {s.name: s.shape for s in work.sites() if s.layer in convolutions}
     assert len(convolutions) == 20
@@ -147,21 +136,7 @@ def test_a_fault_in_the_stems_forward_pass_changes_what_follows(gradients):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_disarmed_steps_equal_steps_without_sites_by_bits(name):
-    work, rng = WORKLOADS[name], np.random.default_rng(5)
-    programs = [Program(work, 2, 4, with_sites=with_sites) for with_sites in (1, 0)]
-    states = [initial_state(work, 4)] * 2
-    for _ in range(4):
-        images = rng.standard_normal((2, 4, 32, 32, 3)).astype(np.float32)
-        labels = rng.integers(0, 10, (2, 4)).astype(np.int32)
-        batch = Batch(images, labels, np.ones((2, 4), bool))
-        keys = rng.integers(0, 1 << 32, (2, 2), np.uint32)
-        results = [
-            program.step(state, batch, keys, work.learning_rate)
-            for program, state in zip(programs, states, strict=True)
-        ]
-        assert results[0].loss == results[1].loss
-        states = [result.state for result in results]
-        assert same_state(*states)
+    check_disarmed_steps(WORKLOADS[name], steps=4)
 
 
 def test_layers_of_equal_shape_start_with_different_kernels(gradients):

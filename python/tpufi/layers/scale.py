@@ -5,13 +5,13 @@ import dataclasses
 
 import tensorflow as tf
 
+from tpufi.layers.elementwise import Elementwise
 from tpufi.layers.hooks import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.sites import Site
+from tpufi.layers.layer import Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale(Layer):
+class Scale(Elementwise):
     """Multiply each element by the same number.
 
     Args:
@@ -21,16 +21,6 @@ class Scale(Layer):
 
     name: str
     factor: float
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        return tuple(
-            Site(self.name, direction, operand, (batch, *shape), dtype)
-            for direction in ("forward", "grad_in")
-            for operand in ("input", "output")
-        )
 
     def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
         return x * self.factor

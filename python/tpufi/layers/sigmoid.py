@@ -5,13 +5,13 @@ import dataclasses
 
 import tensorflow as tf
 
+from tpufi.layers.elementwise import Elementwise
 from tpufi.layers.hooks import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.sites import Site
+from tpufi.layers.layer import Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Sigmoid(Layer):
+class Sigmoid(Elementwise):
     """Map each element to 1 / (1 + exp(-x)).
 
     Args:
@@ -19,16 +19,6 @@ class Sigmoid(Layer):
     """
 
     name: str
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        return tuple(
-            Site(self.name, direction, operand, (batch, *shape), dtype)
-            for direction in ("forward", "grad_in")
-            for operand in ("input", "output")
-        )
 
     def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
         return tf.sigmoid(x)
