@@ -4,7 +4,7 @@
 # python3, clones this repository into it and runs the command there.
 #
 #   tools/clean_root.sh [--worktree] [--path FILE_OR_FOLDER]... DIR COMMAND...
-#   tools/clean_root.sh /tmp/root ./dev test
+#   tools/clean_root.sh ../clean-root ./dev test
 #
 #   --worktree   copy the files as they are instead of cloning the last commit
 #   --path P     show P of this machine in the root too, at the same place, read-only
