@@ -88,12 +88,6 @@ XlaOp Quarters(WordPair<XlaOp> halves, int64_t n) {
   return xla::ConcatInDim(halves.lo.builder(), quarters, 1);
 }
 
-// Halves of unsigned numbers of at most 64 bits.
-WordPair<XlaOp> HalvesOf(XlaOp numbers, PrimitiveType type) {
-  if (type == xla::U64) return Halves(numbers);
-  return {numbers, xla::ZerosLike(numbers)};
-}
-
 }  // namespace
 
 InjectFaultXlaOp::InjectFaultXlaOp(tensorflow::OpKernelConstruction* ctx)
@@ -167,8 +161,8 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
         xla::Reshape(xla::Select(strikes, count, xla::ScalarLike(count, 0)), {1});
     const XlaOp record =
         xla::ConcatInDim(builder,
-                         {Quarters(HalvesOf(struck, index_type), 1),
-                          Quarters(HalvesOf(recorded, wide_type), capacity)},
+                         {Quarters(UnsignedHalves(struck, index_type), 1),
+                          Quarters(UnsignedHalves(recorded, wide_type), capacity)},
                          0);
     records.push_back(xla::Reshape(record, {1, capacity + 1, kQuarters}));
     bits = xla::Select(hit, Strike(bits, keep, Spread(table, period, dims)), bits);

@@ -88,7 +88,7 @@ struct XlaRandomRule {
       return xla::Reshape(xla::SliceInDim(seed, i, i + 1, 1, 0), {});
     };
     const WordPair<xla::XlaOp> key = {seed_word(0), seed_word(1)};
-    const WordPair<xla::XlaOp> index = IndexWords(indices, index_type);
+    const WordPair<xla::XlaOp> index = UnsignedHalves(indices, index_type);
     const xla::XlaOp finite_mask = FullMask(ctx->Input(4));
     const WordPair<xla::XlaOp> words = RandomWords(key, index, 0);
     if (format.bits <= 32) {

@@ -54,10 +54,10 @@ XlaOp InRun(XlaOp indices, PrimitiveType type, XlaOp start, XlaOp count,
                  xla::ConvertElementType(length, type));
 }
 
-WordPair<XlaOp> IndexWords(XlaOp indices, PrimitiveType type) {
-  if (type == xla::U32) return {indices, xla::ZerosLike(indices)};
-  return {xla::ConvertElementType(indices, xla::U32),
-          xla::ConvertElementType(indices >> xla::ScalarLike(indices, 32), xla::U32)};
+WordPair<XlaOp> UnsignedHalves(XlaOp numbers, PrimitiveType type) {
+  if (type == xla::U32) return {numbers, xla::ZerosLike(numbers)};
+  return {xla::ConvertElementType(numbers, xla::U32),
+          xla::ConvertElementType(numbers >> xla::ScalarLike(numbers, 32), xla::U32)};
 }
 
 XlaOp FullMask(XlaOp pred) {

@@ -41,8 +41,8 @@ xla::XlaOp IsValid(xla::XlaOp start, xla::XlaOp count, int64_t size);
 xla::XlaOp InRun(xla::XlaOp indices, xla::PrimitiveType type, xla::XlaOp start,
                  xla::XlaOp count, xla::XlaOp strikes);
 
-// The 32-bit halves of indices of any index type.
-WordPair<xla::XlaOp> IndexWords(xla::XlaOp indices, xla::PrimitiveType type);
+// The 32-bit halves of unsigned numbers of type U32 or U64.
+WordPair<xla::XlaOp> UnsignedHalves(xla::XlaOp numbers, xla::PrimitiveType type);
 
 // All ones where `pred` is true, as U32.
 xla::XlaOp FullMask(xla::XlaOp pred);

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tpufi.layers.layer import Shape
 from tpufi.random import derive
 from tpufi.workload import Workload
 
@@ -45,9 +46,8 @@ def initial_state(workload: Workload, seed: int) -> State:
         }
 
     slots = {
-        f"{w.name}/{slot}": tf.zeros(w.shape, workload.dtype)
-        for w in workload.parameters
-        for slot in workload.optimizer.slots()
+        name: tf.zeros(shape, workload.dtype)
+        for name, shape in _shapes(workload)["slots"].items()
     }
     return State(
         first(workload.parameters),
@@ -72,26 +72,46 @@ def from_arrays(workload: Workload, arrays: dict[str, np.ndarray]) -> State:
     Raises:
       ValueError: a tensor is missing, has another shape, or is not of this workload.
     """
-    like = initial_state(workload, 0)
-    expected = to_arrays(like)
+    shapes = _shapes(workload)
+    expected: dict[str, tuple[str, Shape]] = {"updates": ("int64", ())}
+    for group, members in shapes.items():
+        for name, shape in members.items():
+            expected[f"{group}/{name}"] = (workload.dtype, shape)
     if unknown := sorted(arrays.keys() ^ expected.keys()):
         raise ValueError(
             f"state does not fit workload {workload.name}: {unknown[0]!r} is missing "
             f"or unknown ({len(unknown)} such tensors)"
         )
     for name, array in arrays.items():
-        if array.shape != expected[name].shape or array.dtype != expected[name].dtype:
+        dtype, shape = expected[name]
+        if (array.dtype.name, array.shape) != (dtype, shape):
             raise ValueError(
                 f"state does not fit workload {workload.name}: {name} is {array.dtype} "
-                f"{array.shape}, expected {expected[name].dtype} {expected[name].shape}"
+                f"{array.shape}, expected {dtype} {shape}"
             )
 
-    def group(which: str) -> Tensors:
-        names = getattr(like, which)
-        return {name: tf.constant(arrays[f"{which}/{name}"]) for name in names}
+    def group_of(which: str) -> Tensors:
+        return {name: tf.constant(arrays[f"{which}/{name}"]) for name in shapes[which]}
 
-    updates = tf.constant(arrays["updates"])
-    return State(group("parameters"), group("slots"), group("statistics"), updates)
+    return State(
+        group_of("parameters"),
+        group_of("slots"),
+        group_of("statistics"),
+        tf.constant(arrays["updates"]),
+    )
+
+
+def _shapes(workload: Workload) -> dict[str, dict[str, Shape]]:
+    """Return the shapes of the tensors of each group of a state."""
+    return {
+        "parameters": {w.name: w.shape for w in workload.parameters},
+        "slots": {
+            f"{w.name}/{slot}": w.shape
+            for w in workload.parameters
+            for slot in workload.optimizer.slots()
+        },
+        "statistics": {w.name: w.shape for w in workload.statistics},
+    }
 
 
 def same_state(a: State, b: State) -> bool:
