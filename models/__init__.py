@@ -3,7 +3,9 @@
 
 from tpufi.errors import InputError
 from tpufi.models import (
+    decoder,
     densenet,
+    densenet_reference,
     effnet,
     effnet_reference,
     nfnet,
@@ -11,18 +13,21 @@ from tpufi.models import (
     resnet18_nobn,
     resnet18_sgd,
 )
+from tpufi.site_table import SiteTable
 from tpufi.workload import Workload
 
 WORKLOADS = {
     module.WORKLOAD.name: module.WORKLOAD
     for module in (
         densenet,
+        densenet_reference,
         effnet,
         effnet_reference,
         nfnet,
         resnet18,
         resnet18_nobn,
         resnet18_sgd,
+        decoder,
     )
 }
 
@@ -38,3 +43,23 @@ def workload(name: str) -> Workload:
             f"workload {name!r} is not available; known: {', '.join(WORKLOADS)}"
         )
     return WORKLOADS[name]
+
+
+def sites(of: str | Workload, per_replica: int = 128) -> SiteTable:
+    """Return the table of all fault sites of a workload.
+
+    Args:
+      of: a workload or its name.
+      per_replica: examples of one replica in a step, >= 1; positions count within them.
+
+    Raises:
+      InputError: there is no such workload, or no example.
+
+    Example:
+      >>> import tpufi
+      >>> tpufi.sites("resnet18")[0].name
+      'conv1/forward/input'
+    """
+    if per_replica < 1:
+        raise InputError(f"batch of {per_replica} per replica; choose 1 or more")
+    return (workload(of) if isinstance(of, str) else of).sites(per_replica)

@@ -18,21 +18,26 @@ channels, batch norm, ReLU, 3x3 convolution, dropout.
 
 As in the ISCA'23 artefact: trained 3x3/2 convolutions (`conv_p`) in place of the max-
 and average-pooling, a bias on every convolution, no batch norm or ReLU behind the last
-block.
+block, dropout behind the second convolution of a bottleneck only. `densenet_reference`
+has the published forms.
 
 Source: Huang et al. 2017; docs/workloads.md.
 """
 
 from tpufi.layers import (
+    AveragePooling,
     BatchNorm,
     Bias,
     Concatenation,
+    Conv2D,
     Dense,
     Dropout,
     GlobalAveragePooling,
+    MaxPooling,
     Node,
     ReLU,
     Sequence,
+    ZeroPadding,
 )
 from tpufi.models.resnet18 import convolution
 from tpufi.optimizers import Adam, LinearDecay
@@ -48,24 +53,39 @@ def activation(name: str, index: str = "") -> tuple[Node, ...]:
     return BatchNorm(f"{name}_bn{index}"), ReLU(f"{name}_relu{index}")
 
 
-def bottleneck(name: str, dropout: float) -> Concatenation:
+def drop(name: str, rate: float) -> tuple[Node, ...]:
+    """Return a dropout, or nothing at rate 0."""
+    return (Dropout(name, rate),) if rate else ()
+
+
+def bottleneck(name: str, dropout: float, reference: bool) -> Concatenation:
     """Return the layers that append `GROWTH` channels."""
-    drop = (Dropout(f"{name}_dropout", dropout),) if dropout else ()
+    conv = Conv2D if reference else convolution
     return Concatenation(
         Sequence(
             (
                 *activation(name, "1"),
-                convolution(f"{name}_conv1", 4 * GROWTH, 1),
+                conv(f"{name}_conv1", 4 * GROWTH, 1),
+                *drop(f"{name}_dropout1", dropout if reference else 0),
                 *activation(name, "2"),
-                convolution(f"{name}_conv2", GROWTH, 3),
-                *drop,
+                conv(f"{name}_conv2", GROWTH, 3),
+                *drop(f"{name}_dropout", dropout),
             )
         )
     )
 
 
-def transition(name: str, filters: int) -> tuple[Node, ...]:
+def transition(
+    name: str, filters: int, dropout: float, reference: bool
+) -> tuple[Node, ...]:
     """Return the layers that leave `filters` channels and a quarter of the pixels."""
+    if reference:
+        return (
+            *activation(name),
+            Conv2D(f"{name}_conv", filters, 1),
+            *drop(f"{name}_dropout", dropout),
+            AveragePooling(f"{name}_pool", 2, 2),
+        )
     return (
         *activation(name),
         convolution(f"{name}_conv", filters, 1),
@@ -73,29 +93,48 @@ def transition(name: str, filters: int) -> tuple[Node, ...]:
     )
 
 
+def stem(name: str, filters: int, reference: bool) -> tuple[Node, ...]:
+    """Return the layers before the first block, which leave a 16th of the pixels."""
+    if reference:
+        return (
+            Conv2D(f"{name}_conv", filters, 7, 2),
+            *activation(name),
+            ZeroPadding(f"{name}_pool_padding", 1),
+            MaxPooling(f"{name}_pool", 3, 2),
+        )
+    return (
+        convolution(f"{name}_conv", filters, 7, 2),
+        *activation(name),
+        convolution(f"{name}_conv_p", filters, 3, 2),
+    )
+
+
 def architecture(
-    dropout: float, classes: int = 10, blocks: tuple[int, ...] = BLOCKS
+    dropout: float,
+    classes: int = 10,
+    blocks: tuple[int, ...] = BLOCKS,
+    *,
+    reference: bool = False,
 ) -> Sequence:
     """Return the model.
 
     Args:
-      dropout: rate at the end of every bottleneck; 0 leaves dropout out.
+      dropout: rate of every dropout; 0 leaves dropout out.
       classes: outputs.
       blocks: bottlenecks of each dense block.
+      reference: as published, not as in the artefact.
     """
     name, channels = "densenet", 2 * GROWTH
-    parts: list[Node] = [
-        convolution(f"{name}_conv", channels, 7, 2),
-        *activation(name),
-        convolution(f"{name}_conv_p", channels, 3, 2),
-    ]
+    parts: list[Node] = [*stem(name, channels, reference)]
     for i, count in enumerate(blocks, 1):
         block = f"{name}_dense_block_{i}_bottleneck"
-        parts += [bottleneck(f"{block}_{j}", dropout) for j in range(count)]
+        parts += [bottleneck(f"{block}_{j}", dropout, reference) for j in range(count)]
         channels += count * GROWTH
         if i < len(blocks):
             channels //= 2
-            parts += transition(f"{name}_transition_{i}", channels)
+            parts += transition(f"{name}_transition_{i}", channels, dropout, reference)
+    if reference:
+        parts += activation(f"{name}_final")
     head = (GlobalAveragePooling("pool"), Dense("fc", classes), Bias("fc_bias"))
     return Sequence((*parts, *head))
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tools import golden, replay
+from tools import golden, replay, reproduce
 
 from tests.injection_errors_test import BROKEN
 from tpufi import cli
@@ -73,6 +73,17 @@ def test_a_broken_injection_file_is_one_line_and_exit_code_2(
         (golden, ["--out", "x", "--steps", "1", "--epochs", "1"], "not allowed"),
         (golden, ["--out", "x", "--learning-rate", "-1"], "learning_rate -1.0"),
         (golden, ["--out", "x", "--learning-rate", "nan"], "learning_rate nan"),
+        (golden, ["--out", "x", "--steps-per-epoch", "0"], "0 is below 1"),
+        (golden, ["--out", "x", "--start-from", "y"], "belong together"),
+        (golden, ["--out", "x", "--start-step", "3"], "belong together"),
+        (golden, ["--out", "x", "--count-from", "3"], "give --start-from"),
+        (golden, ["--out", "x", "--start-from", "nowhere", "--start-step", "3"],
+         "nowhere: no golden run"),
+        (replay, ["--file", MASKED, "--golden", "x", "--thresholds", "nowhere.toml"],
+         "nowhere.toml: cannot read thresholds"),
+        (reproduce, ["--only", "resnet19"], "'resnet19' is no published injection"),
+        (reproduce, ["--thresholds", "nowhere.toml"], "cannot read thresholds"),
+        (reproduce, ["--data", "imagenet"], "imagenet"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_one_line_and_exit_code_2(

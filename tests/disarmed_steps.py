@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from tests.drawn_examples import drawn_examples
 from tpufi.data.batches import Batch
 from tpufi.training import Program, initial_state, same_state
 from tpufi.workload import Workload
@@ -14,8 +15,8 @@ def check_disarmed_steps(workload: Workload, steps: int = 3) -> None:
     programs = [Program(workload, 2, 4, with_sites=with_sites) for with_sites in (1, 0)]
     states = [initial_state(workload, 4)] * 2
     for _ in range(steps):
-        images = rng.standard_normal((2, 4, *workload.input_shape)).astype(np.float32)
-        labels = rng.integers(0, workload.classes, (2, 4)).astype(np.int32)
+        images, labels = drawn_examples(workload, rng, (2, 4))
+        images = images.astype(workload.input_dtype)
         batch = Batch(images, labels, np.ones((2, 4), bool))
         keys = rng.integers(0, 1 << 32, (2, 2), np.uint32)
         results = [

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tpufi
 from tests.modes import MODES, assert_same_bits, in_mode, random_bits, struck
+from tpufi.descriptor import FIELDS
 from tpufi.element import ELEMENTS
 from tpufi.ops import inject_fault
 
@@ -20,15 +21,19 @@ OPS = {
         x, s, c, (1, 2), gradient=g
     ),
 }
+
+
+def rows(*fields: list[int]) -> np.ndarray:
+    """Return rows of a descriptor whose other fields are 0."""
+    return np.array([row + [0] * (len(FIELDS) - len(row)) for row in fields], np.int64)
+
+
 # One row that strikes view elements 3 .. 7 in replica 4, and three that do not strike.
-FAULTS = np.array(
-    [
-        [9, 4, START, COUNT, -1, 1],
-        [9, 5, 0, 9, 0, 1],
-        [8, -1, 0, 9, 0, 1],
-        [-1, -1, 0, 9, 0, 1],
-    ],
-    np.int64,
+FAULTS = rows(
+    [9, 4, START, COUNT, -1, 1],
+    [9, 5, 0, 9, 0, 1],
+    [8, -1, 0, 9, 0, 1],
+    [-1, -1, 0, 9, 0, 1],
 )
 WORDS = np.full((4, 2), 0x4102, np.uint64)
 
@@ -97,7 +102,7 @@ def test_a_fault_that_is_void_stops_no_gradient():
     for row in ([9, 4, 0, 3, 0, 0], [9, 4, 9, 2, 0, 1]):  # Three elements, two words.
         actual = gradient(
             lambda x, f, w: inject_fault(x, 9, 4, f, w, gradient="zero_at_struck")[0],
-            "xla", x, upstream, np.array([row], np.int64), WORDS[:1],
+            "xla", x, upstream, rows(row), WORDS[:1],
         )  # fmt: skip
         assert_same_bits(actual, upstream)
     too_wide = np.uint64(1 << 32)
@@ -159,7 +164,8 @@ def test_integers_have_no_gradient(dtype, mode):
 @pytest.mark.parametrize("option", ["straight_through", "zero_at_struck"])
 def test_the_second_derivative_is_stopped_where_the_first_is(option):
     x, run = tf.constant([1.0, 2.0, 3.0]), (tf.zeros([], I64), tf.ones([], I64))
-    faults, words = tf.constant([[9, -1, 0, 1, 0, 1]], I64), tf.zeros([1, 1], tf.uint64)
+    faults = tf.constant(rows([9, -1, 0, 1, 0, 1]))
+    words = tf.zeros([1, 1], tf.uint64)
     for function in (
         lambda x: tpufi.zero_out(x, *run, gradient=option),
         lambda x: tpufi.inject_random(x, *run, (1, 2), gradient=option),

@@ -21,7 +21,7 @@ SPARING = [(SITE, REPLICA + 1), (SITE, 0), (SITE, -2), (SITE + 1, EVERY_REPLICA)
 def test_rows_apply_in_order_and_each_records_what_it_found(mode):
     x = np.arange(1, 7, dtype=np.int32)
     d = descriptor.disarmed(3, 2)
-    d.faults[:] = [
+    d.faults[:, :6] = [
         (SITE, -1, 1, 2, 0, 0),  # Elements 1 and 2 become 70 and 80,
         (SITE, -1, 2, 2, -1, 1),  # elements 2 and 3 are flipped by 1,
         (SITE, -1, 2, 1, 0, 0),  # element 2 becomes 90.
@@ -110,9 +110,9 @@ def test_neither_a_variable_nor_a_value_that_is_used_again_is_overwritten():
 def test_a_row_of_more_elements_than_words_is_an_error_or_void(mode):
     x = np.arange(10, dtype=np.float32)
     d = descriptor.disarmed(2, 3)
-    d.faults[:] = [(SITE, -1, 2, 4, 0, 0), (SITE, -1, 9, 1, 0, 1)]
+    d.faults[:, :6] = [(SITE, -1, 2, 4, 0, 0), (SITE, -1, 9, 1, 0, 1)]
     if mode != "xla":
-        with pytest.raises(tf.errors.InvalidArgumentError, match="count 4 needs"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="rule words needs 4"):
             run(site(mode), x, d)
         return
     y, struck = run(site(mode), x, d)

@@ -41,7 +41,7 @@ def reference(x: np.ndarray, d: Descriptor, perm: tuple[int, ...] = ()):
     layout, perm = ELEMENTS[x.dtype.name], perm or tuple(range(x.ndim))
     view = to_words(x).transpose(perm)
     flat, struck = view.flatten(), []
-    for (at, replica, start, count, keep, repeat), words in zip(
+    for (at, replica, start, count, keep, repeat, *_), words in zip(
         d.faults.tolist(), d.words, strict=True
     ):
         if at != SITE or replica not in (-1, REPLICA):
@@ -70,7 +70,7 @@ def random_descriptor(rng, size: int, rows: int, capacity: int) -> Descriptor:
         repeat = int(rng.integers(0, 2))
         start = int(rng.integers(0, size))
         limit = size - start if repeat else min(size - start, capacity)
-        row[:] = (
+        row[:6] = (
             rng.choice([SITE, SITE, SITE, SITE + 1, -1]),
             rng.choice([REPLICA, EVERY_REPLICA, REPLICA + 1], p=[0.4, 0.4, 0.2]),
             start,

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpufi.errors import InputError
-from tpufi.injection_csv import MAX_BYTES, read_injection
-from tpufi.sites import Site, SiteTable
+from tpufi.injection.csv_file import MAX_BYTES, read_injection
+from tpufi.site_table import Site, SiteTable
 
 GOOD = (
     "model,resnet18",

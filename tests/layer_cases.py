@@ -9,16 +9,27 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.decoder_cases import LookedUp, WithKeys, WithValues
 from tpufi.layers import (
+    GELU,
+    AttentionContext,
+    AttentionScores,
+    AveragePooling,
     BatchNorm,
     Bias,
+    CausalSoftmax,
     ChannelProduct,
     Conv2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
     GlobalAveragePooling,
+    GroupedConv2D,
     Layer,
+    LayerNorm,
+    MaxPooling,
+    PositionEmbedding,
     ReLU,
     Run,
     Scale,
@@ -28,9 +39,11 @@ from tpufi.layers import (
     StandardisedConv2D,
     Swish,
     Weight,
+    ZeroPadding,
     initializers,
 )
-from tpufi.sites import Site
+from tpufi.layers.windowed import Windowed
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +51,13 @@ class LabelledLoss:
     """The loss with fixed labels, which makes it look like a layer."""
 
     loss: SoftmaxLoss
-    labels: tuple[int, ...]
+    labels: tuple[int, ...] | tuple[tuple[int, ...], ...]
     global_batch: int
+
+    @property
+    def count(self) -> int:
+        """Labels of the global batch."""
+        return self.global_batch * np.size(self.labels[0])
 
     def parameters(self, shape: tuple) -> tuple:
         return ()
@@ -53,7 +71,7 @@ class LabelledLoss:
     def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
         labels = tf.constant(self.labels, tf.int32)
         if not run.training:
-            return tf.reduce_sum(self.loss.infer(x, labels)) / self.global_batch
+            return tf.reduce_sum(self.loss.infer(x, labels)) / self.count
         return self.loss(x, labels, self.global_batch, run)
 
 
@@ -85,7 +103,7 @@ class Gated:
 class Case:
     """A layer, its input shape without the batch axis, and the batch."""
 
-    layer: Layer | LabelledLoss | Gated
+    layer: Layer | LabelledLoss | Gated | WithKeys | LookedUp
     shape: tuple[int, ...]
     batch: int
 
@@ -106,6 +124,12 @@ class Case:
         form = "x".join(map(str, (self.batch, *self.shape)))
         if isinstance(self.layer, Conv2D | DepthwiseConv2D | StandardisedConv2D):
             return f"{self.kind}-k{self.layer.kernel}-s{self.layer.stride}-{form}"
+        if isinstance(self.layer, GroupedConv2D):
+            kernel = f"k{self.layer.kernel}-s{self.layer.stride}-g{self.layer.groups}"
+            return f"{self.kind}-{kernel}-{form}"
+        if isinstance(self.layer, Windowed):
+            window = f"k{self.layer.size}-s{self.layer.stride}-{self.layer.padding}"
+            return f"{self.kind}-{window}-{form}"
         return f"{self.kind}-{form}"
 
 
@@ -124,11 +148,21 @@ def _depthwise() -> Iterator[Case]:
             yield Case(DepthwiseConv2D("dw", kernel, stride), (height, width, 3), 2)
 
 
+def _grouped() -> Iterator[Case]:
+    for kernel, groups, stride in ((1, 2, 1), (3, 3, 1), (3, 2, 2), (5, 2, 2)):
+        for height, width in ((6, 4), (5, 7), (2, 1)):
+            layer = GroupedConv2D("conv", 2 * groups, kernel, groups, stride)
+            yield Case(layer, (height, width, 6), 2)
+
+
 CASES = (
     *_convolutions(),
     Case(Conv2D("conv", 4, 3, 3), (5, 8, 2), 3),
     *_depthwise(),
     Case(DepthwiseConv2D("dw", 3, 3), (5, 8, 1), 3),
+    *_grouped(),
+    Case(GroupedConv2D("conv", 4, 3, 1, 2), (5, 4, 3), 2),
+    Case(GroupedConv2D("conv", 3, 3, 3), (4, 3, 3), 2),
     Case(StandardisedConv2D("wsconv", 5, 1), (3, 4, 6), 2),
     Case(StandardisedConv2D("wsconv", 4, 3, 2, floor=25.0), (5, 7, 3), 2),
     Case(Scale("scale", 1.7), (3, 4, 2), 2),
@@ -143,6 +177,15 @@ CASES = (
     Case(GlobalAveragePooling("pool"), (3, 4, 5), 2),
     Case(GlobalAveragePooling("pool"), (1, 1, 5), 2),
     Case(GlobalAveragePooling("pool", keepdims=True), (4, 3, 5), 2),
+    Case(MaxPooling("pool", 3, 2), (5, 7, 3), 2),
+    Case(MaxPooling("pool", 3, 2, "same"), (6, 4, 3), 2),
+    Case(MaxPooling("pool", 2, 3, "same"), (4, 7, 2), 3),
+    Case(MaxPooling("pool", 2, 2), (5, 4, 2), 2),
+    Case(AveragePooling("pool", 2, 2), (4, 7, 3), 2),
+    Case(AveragePooling("pool", 3, 2, "same"), (5, 7, 2), 2),
+    Case(AveragePooling("pool", 3, 1), (4, 5, 2), 2),
+    Case(ZeroPadding("pad", 1), (3, 4, 2), 2),
+    Case(ZeroPadding("pad", 2), (1, 1, 3), 2),
     Case(Swish("swish"), (3, 4, 2), 2),
     Case(Swish("swish"), (7,), 3),
     Case(Sigmoid("sigmoid"), (1, 1, 6), 4),
@@ -154,13 +197,29 @@ CASES = (
     Case(Dropout("drop", 0.15), (4, 3, 5), 2),
     Case(Dropout("drop", 0.5), (9,), 3),
     Case(LabelledLoss(SoftmaxLoss("loss"), (3, 0, 4), 7), (5,), 3),
+    Case(LabelledLoss(SoftmaxLoss("loss"), ((3, 0, 4), (1, 1, 2)), 7), (3, 5), 2),
+    Case(Dense("dense", 4), (5, 6), 3),
+    Case(LookedUp(Embedding("embed", 4, 5), ((1, 0), (3, 1), (1, 1), (3, 0))), (5,), 4),
+    Case(PositionEmbedding("position"), (4, 5), 3),
+    Case(LayerNorm("norm"), (4, 5), 3),
+    Case(LayerNorm("norm", epsilon=0.1), (3,), 2),
+    Case(GELU("gelu"), (4, 5), 3),
+    Case(WithKeys(AttentionScores("scores", 2), 3), (4, 10), 3),
+    Case(WithKeys(AttentionScores("scores", 1), 2), (5, 3), 2),
+    Case(CausalSoftmax("softmax"), (2, 4, 4), 3),
+    Case(WithValues(AttentionContext("context", 10), 3), (2, 4, 4), 3),
+    Case(WithValues(AttentionContext("context", 3), 2), (1, 5, 5), 2),
 )
+
+# One case of each kind of layer, for what does not depend on shapes.
+ONE_OF_EACH = tuple({case.kind: case for case in CASES}.values())
+SIXTEEN_BITS = ("bfloat16", "float16")
 
 # Compiling takes most of the time, and these show nothing that others do not.
 SLOW_IN_XLA = {
     case
     for case in CASES
-    if isinstance(case.layer, Conv2D | DepthwiseConv2D)
+    if isinstance(case.layer, Conv2D | DepthwiseConv2D | GroupedConv2D)
     and (case.shape[:2] != (5, 7) or case.layer.kernel * case.layer.stride in (1, 5, 7))
 }
 CASES_IN_MODES = [

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.decoder_cases import WRAPPED
 from tests.layer_cases import (
     CASES,
     CASES_IN_MODES,
@@ -19,15 +20,22 @@ from tests.plain_layers import PLAIN, plain
 from tpufi import layers
 from tpufi.descriptor import EVERY_REPLICA, replacing
 from tpufi.layers import (
+    AttentionContext,
+    AttentionScores,
     BatchNorm,
     ChannelProduct,
     Conv2D,
     DepthwiseConv2D,
     Dropout,
+    Embedding,
+    GroupedConv2D,
     Layer,
+    LayerNorm,
+    MaxPooling,
     Run,
     SoftmaxLoss,
     StandardisedConv2D,
+    ZeroPadding,
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -55,12 +63,12 @@ def _equal_to_rounding(actual: dict, expected: dict) -> None:
 
 
 def test_every_layer_of_the_package_has_a_case():
-    wrapped = {LabelledLoss: SoftmaxLoss, Gated: ChannelProduct}
+    wrapped = {LabelledLoss: SoftmaxLoss, Gated: ChannelProduct, **WRAPPED}
     tested = {wrapped.get(kind, kind) for kind in {type(c.layer) for c in CASES}}
     exported = {getattr(layers, name) for name in layers.__all__}
     final = {c for c in exported if issubclass(c, Layer) and c is not Layer}
     assert tested == final | {SoftmaxLoss}
-    assert {type(case.layer) for case in CASES} == PLAIN.keys()
+    assert {type(c.layer) for c in CASES} == PLAIN.keys() - set(WRAPPED.values())
 
 
 @pytest.mark.parametrize(
@@ -71,9 +79,35 @@ def test_every_layer_of_the_package_has_a_case():
         (lambda: Conv2D("conv", 5, 3, 0), "stride 0 is not positive"),
         (lambda: DepthwiseConv2D("dw", 4), "kernel 4 is not odd"),
         (lambda: DepthwiseConv2D("dw", 3, 4), "stride 4 is not from 1 to .* size 3"),
+        (lambda: GroupedConv2D("conv", 4, 2, 2), "kernel 2 is not odd"),
+        (lambda: GroupedConv2D("conv", 4, 3, 2, 0), "stride 0 is not positive"),
+        (lambda: GroupedConv2D("conv", 4, 3, 3), "3 groups do not divide the 4 filt"),
+        (lambda: GroupedConv2D("conv", 4, 3, 0), "0 groups do not divide the 4 filt"),
+        (
+            lambda: GroupedConv2D("conv", 4, 3, 2).parameters((8, 8, 3)),
+            "2 groups do not divide the 3 input channels of conv",
+        ),
+        (lambda: MaxPooling("pool", 0, 1), "window size 0 is not positive"),
+        (lambda: MaxPooling("pool", 2, 0), "window stride 0 is not positive"),
+        (lambda: MaxPooling("pool", 2, 2, "full"), "'full' is not one of valid, same"),
+        (
+            lambda: MaxPooling("pool", 3, 2).output_shape((2, 4, 3)),
+            "windows of 3x3 pixels do not fit an image of 2x4",
+        ),
+        (lambda: ZeroPadding("pad", 0), "padding width 0 is not positive"),
         (lambda: StandardisedConv2D("conv", 5, 2), "kernel 2 is not odd"),
         (lambda: StandardisedConv2D("conv", 5, 3, floor=0), "floor 0 is not positive"),
         (lambda: Dropout("drop", 1.0), "rate 1.0 is not between 0 and 1"),
+        (lambda: Embedding("embed", 0, 4), "vocabulary 0 is not positive"),
+        (lambda: LayerNorm("norm", epsilon=0), "epsilon 0 is not positive"),
+        (
+            lambda: AttentionScores("scores", 4).output_shape((8, 6)),
+            "width 6 is not a multiple of 4 heads",
+        ),
+        (
+            lambda: AttentionContext("context", 6).output_shape((4, 8, 8)),
+            "width 6 is not a multiple of 4 heads",
+        ),
     ],
 )
 def test_impossible_layers_are_refused(make, message):

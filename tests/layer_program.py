@@ -11,7 +11,8 @@ from tests.layer_cases import Case, Values
 from tests.modes import in_mode
 from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
 from tpufi.layers import Hooks, Run
-from tpufi.sites import SiteTable
+from tpufi.layers.hooks import BRANCH, SELECT
+from tpufi.site_table import SiteTable
 
 
 class Outcome(NamedTuple):
@@ -34,6 +35,8 @@ class LayerProgram:
         self.case = case
         self.table = SiteTable(case.sites(dtype))
         self.traces = 0
+        # Compiling every rule for every layer would take an hour.
+        self._lowering = SELECT if mode == "xla" else BRANCH
         self._hooked = self.table if with_sites else None
         self._run = in_mode(mode, self._traced)
 
@@ -67,7 +70,7 @@ class LayerProgram:
         words: tf.Tensor,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
-        hooks = Hooks(self._hooked, replica, faults, words)
+        hooks = Hooks(self._hooked, replica, faults, words, self._lowering)
         probe = tf.zeros(hooks.record_shape)
         run = Run(parameters, statistics, True, hooks, probe, seed)
         with tf.GradientTape(watch_accessed_variables=False) as tape:

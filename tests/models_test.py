@@ -7,7 +7,7 @@ import pytest
 
 from tpufi.errors import InputError
 from tpufi.injection import MODELS
-from tpufi.injection_csv import read_injection
+from tpufi.injection.csv_file import read_injection
 from tpufi.models import WORKLOADS, workload
 
 PUBLISHED = sorted(pathlib.Path(__file__).parents[1].glob("injections/*/*.csv"))

@@ -13,7 +13,7 @@ from tests.plain_model import check_whole_gradient
 from tpufi.layers import Scale, StandardisedConv2D
 from tpufi.models import workload
 from tpufi.models.nfnet import STAGES, architecture
-from tpufi.sampling_lists import sampling_list
+from tpufi.sampling.sampling_lists import sampling_list
 from tpufi.training import initial_state
 from tpufi.workload import Workload
 

@@ -35,7 +35,7 @@ NUMBER, MASK = tf.constant(0, tf.int64), tf.constant(1, tf.uint64)
 SEED, YES = tf.constant([1, 2], tf.uint32), tf.constant(True)
 NO_FAULT = descriptor.disarmed(ROWS, CAPACITY)
 DESCRIPTOR = (NUMBER, tf.constant(NO_FAULT.faults), tf.constant(NO_FAULT.words))
-DESCRIPTOR_TYPES = ("s64[]", f"s64[{ROWS},6]", f"u64[{ROWS},{CAPACITY}]")
+DESCRIPTOR_TYPES = ("s64[]", f"s64[{ROWS},11]", f"u64[{ROWS},{CAPACITY}]")
 # Name -> function of x and its fault operands, the operands, and their HLO types.
 OPS = {
     "flip_bits": (

@@ -2,16 +2,18 @@
 """Optimisers and schedules equal their formulas, with and without faults."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.layer_cases import SIXTEEN_BITS
 from tests.modes import assert_same_bits, in_mode
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
 from tpufi.layers import Hooks
 from tpufi.optimizers import SGD, Adam, LinearDecay, Optimizer
-from tpufi.sites import SiteTable
+from tpufi.site_table import SiteTable
 
 OPTIMIZERS = (SGD(), Adam(), Adam(beta_1=0.5, beta_2=0.8, epsilon=0.01))
 SHAPE = (3, 4)
@@ -111,6 +113,22 @@ def test_updates_equal_numpy(optimizer, mode):
     actual, counts = Updates(optimizer, "float64", mode)(weight, gradients, rates)
     expected = _numpy(optimizer, weight, gradients, rates, _unaltered)
     np.testing.assert_allclose(actual, expected, rtol=1e-13, atol=1e-13)
+    assert counts == [0] * STEPS
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+@every_optimizer
+def test_updates_of_16_bit_weights_round_those_of_wider_ones(optimizer, dtype, mode):
+    weight, gradients, rates = _drawn(dtype)
+    actual, counts = Updates(optimizer, dtype, mode)(weight, gradients, rates)
+    wide = weight.astype(np.float64), gradients.astype(np.float64)
+    expected = _numpy(optimizer, *wide, rates, _unaltered)
+    for step, (mine, want) in enumerate(zip(actual, expected, strict=True), 1):
+        # Slots, change and weight are rounded in every step. A decay of 0.999 that
+        # became 1 would show: the weights would not move, by 0.1 in the first step.
+        atol = step * float(ml_dtypes.finfo(dtype).eps) * np.abs(want).max()
+        np.testing.assert_allclose(mine.astype(np.float64), want, rtol=0, atol=atol)
     assert counts == [0] * STEPS
 
 

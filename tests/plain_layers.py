@@ -9,22 +9,27 @@ import tensorflow as tf
 
 import tpufi
 from tests.layer_cases import Gated, LabelledLoss
+from tests.plain_decoder import DECODER
 from tpufi.layers import (
+    AveragePooling,
     BatchNorm,
     Bias,
     Conv2D,
-    Dense,
     DepthwiseConv2D,
     Dropout,
     GlobalAveragePooling,
+    GroupedConv2D,
     Layer,
+    MaxPooling,
     ReLU,
     Scale,
     Sigmoid,
     SkipGain,
     StandardisedConv2D,
     Swish,
+    ZeroPadding,
 )
+from tpufi.layers.windowed import Windowed
 from tpufi.random import derive
 
 
@@ -70,6 +75,34 @@ def _sum_of_taps(
     )
 
 
+def _grouped(layer: GroupedConv2D, x: tf.Tensor, w: list, _: np.ndarray):
+    groups = zip(*(tf.split(t, layer.groups, -1) for t in (x, *w)), strict=True)
+    return tf.concat([convolve(*group, layer.stride) for group in groups], -1)
+
+
+def _pool(layer: Windowed, x: tf.Tensor, reduce, fill: float) -> tf.Tensor:
+    """Reduce a stack of shifted images, one for each pixel of a window."""
+    height, width, _ = layer.output_shape(tuple(x.shape[1:]))
+    pixels = height, width
+    reach = [(p - 1) * layer.stride + 1 for p in pixels]
+    lack = [
+        max(r - 1 + layer.size - n, 0) for r, n in zip(reach, x.shape[1:3], strict=True)
+    ]
+    pads = [[0, 0], *([n // 2, n - n // 2] for n in lack), [0, 0]]
+    x = tf.pad(x, pads, constant_values=fill)
+    taps = [
+        x[:, i : i + reach[0] : layer.stride, j : j + reach[1] : layer.stride]
+        for i in range(layer.size)
+        for j in range(layer.size)
+    ]
+    return reduce(tf.stack(taps), 0)
+
+
+def _average(layer: AveragePooling, x: tf.Tensor, _w: list, _: np.ndarray):
+    real = _pool(layer, tf.ones_like(x), tf.reduce_sum, 0)
+    return _pool(layer, x, tf.reduce_sum, 0) / real
+
+
 def _standardised(layer: StandardisedConv2D, x: tf.Tensor, w: list, _: np.ndarray):
     gain, raw = w
     mean, variance = tf.nn.moments(raw, [0, 1, 2])
@@ -86,12 +119,13 @@ def _batch_norm(layer: BatchNorm, x: tf.Tensor, weights: list, _: np.ndarray):
 
 def _loss(layer: LabelledLoss, x: tf.Tensor, _weights: list, _: np.ndarray):
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(list(layer.labels), x)
-    return tf.reduce_sum(losses) / layer.global_batch
+    return tf.reduce_sum(losses) / layer.count
 
 
 PLAIN = {
     Conv2D: lambda layer, x, w, _: convolve(x, w[0], layer.stride),
     DepthwiseConv2D: lambda layer, x, w, _: convolve_depthwise(x, w[0], layer.stride),
+    GroupedConv2D: _grouped,
     StandardisedConv2D: _standardised,
     Scale: lambda layer, x, w, _: x * layer.factor,
     SkipGain: lambda layer, x, w, _: x * w[0],
@@ -104,11 +138,16 @@ PLAIN = {
     GlobalAveragePooling: lambda layer, x, w, _: (
         tf.reduce_sum(x, [1, 2], layer.keepdims) / (x.shape[1] * x.shape[2])
     ),
-    Dense: lambda layer, x, w, _: tf.einsum("bi,io->bo", x, w[0]),
+    MaxPooling: lambda layer, x, w, _: _pool(layer, x, tf.reduce_max, x.dtype.min),
+    AveragePooling: _average,
+    ZeroPadding: lambda layer, x, w, _: tf.pad(
+        x, [[0, 0], *[[layer.width, layer.width]] * 2, [0, 0]]
+    ),
     Dropout: lambda layer, x, w, seed: (
         x * tf.constant(dropout_mask(layer, x.shape, seed), x.dtype)
     ),
     LabelledLoss: _loss,
+    **DECODER,
 }
 
 

@@ -6,10 +6,20 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tests.drawn_examples import drawn_examples
 from tests.layer_cases import LabelledLoss
 from tests.plain_layers import plain
 from tpufi.descriptor import disarmed
-from tpufi.layers import Concatenation, Gate, Hooks, Layer, Node, Residual, Sequence
+from tpufi.layers import (
+    Attention,
+    Concatenation,
+    Gate,
+    Hooks,
+    Layer,
+    Node,
+    Residual,
+    Sequence,
+)
 from tpufi.training import State, initial_state
 from tpufi.training.replica import replica_gradients
 from tpufi.workload import Workload
@@ -46,6 +56,10 @@ def plain_model(
             return tf.concat([x, run(node.branch, x)], -1)
         case Gate():
             return x * run(node.branch, x)
+        case Attention():
+            scores = plain(node.scores, run(node.query, x), [run(node.key, x)], key)
+            values = run(node.value, x)
+            return plain(node.context, run(node.softmax, scores), [values], key)
     raise TypeError(f"no plain formula for {type(node).__name__}")
 
 
@@ -58,8 +72,8 @@ def check_whole_gradient(workload: Workload, images: int = 2) -> None:
     """
     workload = dataclasses.replace(workload, dtype="float64")
     rng = np.random.default_rng(11)
-    x = tf.constant(rng.standard_normal((images, *workload.input_shape)))
-    labels = rng.integers(0, workload.classes, images).astype(np.int32)
+    x, labels = drawn_examples(workload, rng, (images,))
+    x = tf.constant(x)
     key = rng.integers(0, 1 << 32, 2, np.uint32)
     state = _generic(initial_state(workload, 4), rng)
     table, fault = workload.sites(images), disarmed()

@@ -10,7 +10,13 @@ import tensorflow as tf
 from tests.modes import assert_same_bits
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.data.batches import Batch
-from tpufi.descriptor import EVERY_REPLICA, Descriptor, read_record, replacing
+from tpufi.descriptor import (
+    EVERY_REPLICA,
+    Descriptor,
+    disarmed,
+    read_record,
+    replacing,
+)
 from tpufi.element import to_words
 from tpufi.layers import Hooks
 from tpufi.optimizers import SGD
@@ -60,15 +66,14 @@ class Replicas:
         self._run = tf.function(self._traced, autograph=False)
 
     def __call__(self, replica: int, fault: Descriptor | None = None) -> ReplicaResult:
-        none = np.full((1, 6), -1), np.zeros((1, 64), np.uint64)
-        faults, words = (fault.faults, fault.words) if fault else none
+        fault = fault or disarmed()
         return self._run(
             tf.constant(self._batch.images[replica]),
             tf.constant(self._batch.labels[replica]),
             tf.constant(self._keys[replica]),
             tf.constant(replica, tf.int64),
-            tf.constant(faults),
-            tf.constant(words),
+            tf.constant(fault.faults),
+            tf.constant(fault.words),
         )
 
     def _traced(self, images, labels, key, replica, faults, words) -> ReplicaResult:

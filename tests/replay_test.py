@@ -14,8 +14,8 @@ import pytest
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
 from tpufi.injection import Injection
-from tpufi.injection_csv import read_injection, write_injection
-from tpufi.replay import replay
+from tpufi.injection.csv_file import read_injection, write_injection
+from tpufi.replays.replay import replay
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = GoldenConfig("resnet18", "synthetic:64", per_replica=2)  # 4 steps an epoch.

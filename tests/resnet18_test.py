@@ -14,7 +14,7 @@ from tests.disarmed_steps import check_disarmed_steps
 from tests.resnet18_reference import mean_loss
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
-from tpufi.injection_csv import read_injection
+from tpufi.injection.csv_file import read_injection
 from tpufi.layers import Conv2D, Hooks
 from tpufi.models import WORKLOADS, workload
 from tpufi.training import initial_state

@@ -10,11 +10,15 @@ from tools import sites
 from tpufi.errors import InputError
 from tpufi.injection import STAGES
 from tpufi.models import WORKLOADS
-from tpufi.sampling_lists import sampling_list
+from tpufi.sampling.sampling_lists import has_sampling_lists, sampling_list
 
 FORWARD, BACKWARD = STAGES
 # A reference form lacks what the artefact added, and the artefact lacks it.
-ARTEFACT = [name for name in WORKLOADS if not name.endswith("_reference")]
+ARTEFACT = [
+    name
+    for name in WORKLOADS
+    if has_sampling_lists(name) and not name.endswith("_reference")
+]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +87,16 @@ def test_the_tool_prints_one_row_per_site(name, capsys):
             r["site"].rsplit("/", 1)[0] for r in rows if r["artefact_list"] == stage
         }
         assert len(targets) == length
+
+
+def test_a_workload_of_our_own_is_listed_without_the_artefacts_lists(capsys):
+    assert "decoder" not in ARTEFACT
+    assert sites.main(["--workload", "decoder", "--layer", "block0_s"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["artefact_list"] for row in rows} == {""}
+    (scores,) = [r for r in rows if r["site"] == "block0_scores/forward/output"]
+    assert scores["shape"] == "128x4x64x64"
+    assert int(scores["macs"]) == 128 * 64 * 64 * 64
 
 
 def test_the_tool_counts_multiply_accumulates(capsys):

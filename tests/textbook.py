@@ -13,7 +13,10 @@ import numpy as np
 
 from tests.layer_cases import Case, Gated, LabelledLoss, Values
 from tests.plain_layers import dropout_mask
+from tests.textbook_decoder import DECODER
+from tests.textbook_grouped import grouped
 from tests.textbook_nfnet import scale, skip_gain, standardised
+from tests.textbook_pooling import POOLING
 from tpufi.layers import (
     BatchNorm,
     Bias,
@@ -22,6 +25,7 @@ from tpufi.layers import (
     DepthwiseConv2D,
     Dropout,
     GlobalAveragePooling,
+    GroupedConv2D,
     ReLU,
     Scale,
     Sigmoid,
@@ -134,18 +138,17 @@ def _depthwise(layer: DepthwiseConv2D, v: Values, alter: Alter) -> Results:
 def _dense(layer: Dense, v: Values, alter: Alter) -> Results:
     (kernel,) = v.parameters.values()
     y = np.einsum(
-        "bi,io->bo", alter("forward", "input", v.x), alter("forward", "weight", kernel)
+        "...i,io->...o",
+        alter("forward", "input", v.x),
+        alter("forward", "weight", kernel),
     )
     dx = np.einsum(
-        "bo,oi->bi",
+        "...o,oi->...i",
         alter("grad_in", "input", v.dy),
         alter("grad_in", "weight", kernel.T),
     )
-    dkernel = np.einsum(
-        "ib,bo->io",
-        alter("grad_wt", "input", v.x.T),
-        alter("grad_wt", "weight", v.dy),
-    )
+    turned = alter("grad_wt", "input", np.moveaxis(v.x, -1, 0))
+    dkernel = np.tensordot(turned, alter("grad_wt", "weight", v.dy), v.x.ndim - 1)
     return {
         "output": alter("forward", "output", y),
         "gradient/input": alter("grad_in", "output", dx),
@@ -256,18 +259,19 @@ def _dropout(layer: Dropout, v: Values, alter: Alter) -> Results:
 
 def _loss(layer: LabelledLoss, v: Values, alter: Alter) -> Results:
     logits = alter("forward", "input", v.x)
-    rows, labels = np.arange(len(logits)), list(layer.labels)
+    labels = np.array(layer.labels)[..., np.newaxis]
     largest = logits.max(-1, keepdims=True)
     powers = np.exp(logits - largest)
     # An infinite shift would make NaN of the finite logits in a row with an Inf.
     shift = np.where(np.isfinite(largest), largest, 0)
-    sums = np.log(np.exp(logits - shift).sum(-1)) + shift[:, 0]
-    losses = alter("forward", "output", sums - logits[rows, labels])
-    target = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
-    share = v.dy / layer.global_batch
+    sums = np.log(np.exp(logits - shift).sum(-1)) + shift[..., 0]
+    picked = np.take_along_axis(logits, labels, -1)[..., 0]
+    losses = alter("forward", "output", sums - picked)
+    target = np.eye(logits.shape[-1], dtype=logits.dtype)[labels[..., 0]]
+    share = v.dy / layer.count
     dlogits = (powers / powers.sum(-1, keepdims=True) - target) * share
     return {
-        "output": np.asarray(losses.sum() / layer.global_batch, logits.dtype),
+        "output": np.asarray(losses.sum() / layer.count, logits.dtype),
         "gradient/input": alter("grad_in", "output", dlogits.astype(logits.dtype)),
     }
 
@@ -276,6 +280,9 @@ _TEXTBOOK = {
     Conv2D: _conv2d,
     DepthwiseConv2D: _depthwise,
     StandardisedConv2D: lambda la, v, alter: standardised(la, v, alter, _conv2d),
+    GroupedConv2D: lambda la, v, alter: grouped(la, v, alter, _conv2d),
+    **POOLING,
+    **DECODER,
     Dense: _dense,
     Bias: _bias,
     BatchNorm: _batch_norm,

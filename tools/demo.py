@@ -16,11 +16,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
 from tpufi.cli import Parser, positive, run
 from tpufi.golden import GoldenConfig, train_golden
-from tpufi.injection_csv import read_injection
-from tpufi.loss_plot import plot_losses
+from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
-from tpufi.replay import ReplayResult, replay
-from tpufi.replay_table import table
+from tpufi.outcomes.outcome_thresholds import read_thresholds
+from tpufi.replays.loss_plot import plot_losses
+from tpufi.replays.replay import ReplayResult, replay
+from tpufi.replays.table import table
 from tpufi.training import make_deterministic
 
 INJECTIONS = ("inj_immediate_infs_nans", "inj_slow_degrade", "inj_masked")
@@ -64,6 +65,7 @@ def main(argv: Sequence[str] | None) -> int:
             session=session,
         )
     print(table(results))
+    print("thresholds:", read_thresholds())
     print("picture:", plot_losses(results, out / "losses.png"))
     print(f"compiled {session.program.traces} training program for all of them")
     print(f"took {time.monotonic() - begun:.0f} s")

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
 from tpufi.cli import Parser, natural, positive, run
-from tpufi.golden import GoldenConfig, train_golden
+from tpufi.errors import InputError
+from tpufi.golden import GoldenConfig, find_start, train_golden
 from tpufi.models import workload
 from tpufi.training import make_deterministic
 from tpufi.training.strategies import STRATEGIES
@@ -45,7 +46,25 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--checkpoint-every", type=positive, help="steps; default: one epoch"
     )
+    parser.add_argument(
+        "--steps-per-epoch", type=positive, help="default: one pass over the data"
+    )
+    parser.add_argument(
+        "--start-from", help="folder of a golden run to start from, not at step 0"
+    )
+    parser.add_argument(
+        "--start-step", type=positive, help="its checkpoint after so many steps"
+    )
+    parser.add_argument(
+        "--count-from",
+        type=positive,
+        help="steps that count as done there; default: those that were done",
+    )
     options = parser.parse_args(argv)
+    if options.count_from is not None and options.start_from is None:
+        parser.error("--count-from says how a start counts; give --start-from")
+    if (options.start_from is None) != (options.start_step is None):
+        parser.error("--start-from and --start-step belong together; give both")
 
     rate = options.learning_rate
     if rate is None:
@@ -58,11 +77,20 @@ def main(argv: Sequence[str] | None) -> int:
         options.per_replica,
         rate,
         options.strategy,
+        options.steps_per_epoch,
+        find_start(options.start_from, options.start_step, options.count_from)
+        if options.start_from is not None
+        else None,
     )
     session = config.session()
     steps = options.steps or (options.epochs or 1) * session.steps_per_epoch
     every = options.checkpoint_every or session.steps_per_epoch
-    train_golden(config, options.out, steps, every, session)
+    if steps <= config.first_step:
+        raise InputError(
+            f"the run starts at step {config.first_step} and would end at {steps}; "
+            f"give --steps {config.first_step + 1} or more"
+        )
+    train_golden(config, options.out, steps, every, session, options.start_from)
     print(f"golden run of {steps} steps in {options.out}")
     return 0
 

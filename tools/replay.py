@@ -10,10 +10,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
 from tpufi.cli import Parser, natural, positive, run
 from tpufi.golden import GoldenFolder
-from tpufi.injection_csv import read_injection
+from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
-from tpufi.replay import replay
-from tpufi.replay_table import table
+from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
+from tpufi.replays.judge import Judge
+from tpufi.replays.replay import replay
+from tpufi.replays.table import table
 from tpufi.training import make_deterministic
 
 
@@ -33,9 +35,25 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--no-fault", action="store_true", help="the zero-fault control"
     )
+    parser.add_argument(
+        "--band",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="golden run with another seed; may be given several times",
+    )
+    parser.add_argument(
+        "--validate",
+        action="store_true",
+        help="compare the accuracy on the test images after the last step",
+    )
+    parser.add_argument(
+        "--thresholds", default=DEFAULT_FILE, metavar="FILE", help="docs/outcomes.md"
+    )
     options = parser.parse_args(argv)
 
-    # Check the file before anything is loaded or compiled.
+    # Check the files before anything is loaded or compiled.
+    limits = read_thresholds(options.thresholds)
     config, _ = GoldenFolder(pathlib.Path(options.golden)).read_manifest()
     injection = read_injection(
         options.file, lambda name: workload(name).sites(config.per_replica)
@@ -49,8 +67,12 @@ def main(argv: Sequence[str] | None) -> int:
         step=options.step,
         horizon=options.horizon,
         with_fault=not options.no_fault,
+        judge=Judge(
+            limits, lambda: tuple(map(pathlib.Path, options.band)), options.validate
+        ),
     )
     print(table({result.paths[0].stem: result}))
+    print("thresholds:", limits)
     print("records:", *result.paths)
     return 0
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Lists every site of a workload as CSV: name, shape, type, elements, MACs, list."""
+"""Lists every site of a workload as CSV: where, shape, type, elements, MACs, list."""
 
 import csv
 import os
@@ -12,10 +12,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 from tpufi.cli import Parser, positive, run
 from tpufi.injection import STAGES
 from tpufi.models import workload
-from tpufi.sampling_lists import sampling_list
-from tpufi.sites import Site
+from tpufi.sampling.sampling_lists import has_sampling_lists, sampling_list
+from tpufi.site_table import Site
 
-_COLUMNS = ("id", "site", "shape", "dtype", "elements", "macs", "artefact_list")
+_COLUMNS = (
+    "id", "site", "layer", "operation", "direction", "operand", "shape", "dtype",
+    "elements", "macs", "artefact_list",
+)  # fmt: skip
+_UPDATE = "update"
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -26,7 +30,7 @@ def main(argv: Sequence[str] | None) -> int:
         "--per-replica",
         type=positive,
         default=128,
-        help="images of a replica in a step",
+        help="examples of a replica in a step",
     )
     parser.add_argument(
         "--layer", help="only the sites of layers whose name contains this"
@@ -36,12 +40,15 @@ def main(argv: Sequence[str] | None) -> int:
     listed = {
         name: stage[:4]
         for stage in STAGES
+        if has_sampling_lists(options.workload)
         for name in sampling_list(options.workload, stage)
     }
     macs = {
         layer.name: layer.macs(shape, options.per_replica)
         for layer, shape in work.layers
     }
+    kinds = {layer.name: type(layer).__name__ for layer, _ in work.layers}
+    kinds[work.loss.name] = type(work.loss).__name__
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for site_id, site in enumerate(work.sites(options.per_replica)):
@@ -49,8 +56,10 @@ def main(argv: Sequence[str] | None) -> int:
             shape = "x".join(map(str, site.shape))
             member = listed.get(target_layer(site), "")
             work_done = macs.get(site.layer, 0)
+            place = site.layer, kinds.get(site.layer, _UPDATE), site.direction
+            size = shape, site.dtype, site.size
             rows.writerow(
-                (site_id, site.name, shape, site.dtype, site.size, work_done, member)
+                (site_id, site.name, *place, site.operand, *size, work_done, member)
             )
     return 0
 

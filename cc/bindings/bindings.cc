@@ -13,6 +13,7 @@
 #include "cc/lib/fault_row.h"
 #include "cc/lib/random_patterns.h"
 #include "cc/lib/threefry.h"
+#include "cc/lib/value_rule.h"
 
 namespace tpufi {
 namespace {
@@ -55,6 +56,10 @@ PYBIND11_MODULE(_tpufi, m) {
   m.attr("built_for_tensorflow") = TPUFI_TF_VERSION;
   m.attr("fault_fields") =
       std::vector<std::string>(kFaultFieldNames, kFaultFieldNames + kFaultFields);
+  m.attr("fault_rules") =
+      std::vector<std::string>(kFaultRuleNames, kFaultRuleNames + kFaultRules);
+  m.def("words_needed", &WordsNeeded, py::arg("rule"), py::arg("count"),
+        "Words a row of rule number `rule` needs for `count` elements.");
   m.def("threefry2x32", &Threefry, py::arg("key"), py::arg("counter"),
         "Returns the 64 random bits of `counter` under `key`.");
   m.def("words", &Words, py::arg("key"), py::arg("start"), py::arg("count"),

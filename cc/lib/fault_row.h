@@ -2,9 +2,8 @@
 // The fault descriptor: one row of int64 numbers per fault, the same for all sites.
 //
 // A program carries `faults` [rows, kFaultFields] and `words` [rows, capacity] as
-// run-time operands. A row names the site it strikes; every other site ignores it. Row
-// r changes element start + i of its site to (x & keep) ^ words[r, i], or to (x & keep)
-// ^ words[r, 0] for every i if `repeat` is 1.
+// run-time operands. A row names the site it strikes; every other site ignores it.
+// Which elements: cc/lib/fault_run.h. What they become: cc/lib/value_rule.h.
 #ifndef TPUFI_CC_LIB_FAULT_ROW_H_
 #define TPUFI_CC_LIB_FAULT_ROW_H_
 
@@ -17,13 +16,21 @@ enum FaultField : int {
   kReplica = 1,  // Replica that is struck; -1: every replica.
   kStart = 2,    // Flat index of the first struck element, in the site's view.
   kCount = 3,    // Number of struck elements.
-  kKeep = 4,     // Bits of the element that are kept before the xor.
-  kRepeat = 5,   // 1: the first word serves all elements.
-  kFaultFields = 6,
+  kKeep = 4,     // Bits of the element that are kept, or (error rate) may flip.
+  kRule = 5,     // Value rule, one of FaultRule.
+  kBlock = 6,    // Consecutive elements of a block; 0: all are consecutive.
+  kStride = 7,   // Distance of the starts of blocks.
+  // Which results of the operation keep the error of a struck operand: the layer's
+  // concern (python/tpufi/layers/hooks.py), not the op's.
+  kReachStart = 8,    // Flat index of the first result.
+  kReachCount = 9,    // Number of results; 0: all of them.
+  kReachStride = 10,  // Distance of the results.
+  kFaultFields = 11,
 };
 
 inline constexpr const char* kFaultFieldNames[kFaultFields] = {
-    "site", "replica", "start", "count", "keep", "repeat"};
+    "site",  "replica", "start",       "count",       "keep",        "rule",
+    "block", "stride",  "reach_start", "reach_count", "reach_stride"};
 
 // A record is additive: sites that are not struck contribute zeros, so the sum over all
 // sites is the record of the struck one. 64-bit numbers travel as four float32, each

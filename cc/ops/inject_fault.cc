@@ -2,18 +2,18 @@
 // Tpufi>InjectFault: the op behind every site of a workload.
 //
 // One descriptor (cc/lib/fault_row.h) reaches all sites of a program as run-time
-// operands; a site whose id is in no row passes its tensor on. It writes given bit
-// patterns, so it serves every value rule and exact replays alike: random and copied
-// values are computed once, outside, and travel as words.
+// operands; a site whose id is in no row passes its tensor on.
 #include "cc/lib/element.h"
 #include "cc/lib/fault_row.h"
 #include "cc/lib/view.h"
 #include "cc/ops/element_type.h"
+#include "cc/ops/inject_fault_cpu.h"
 #include "cc/ops/inject_fault_xla.h"
 #include "cc/ops/struck_elements.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
+#include "tensorflow/core/util/work_sharder.h"
 
 namespace tpufi {
 namespace {
@@ -52,6 +52,8 @@ REGISTER_OP("Tpufi>InjectFault")
     .Attr("gradient: {'straight_through', 'zero_at_struck'} = 'straight_through'")
     .Attr("site: int >= 0")
     .Attr("perm: list(int) = []")
+    .Attr("lowering: {'select', 'branch'} = 'select'")
+    .Attr("confines: bool = false")
     .Input("x: T")
     .Input("replica: int64")
     .Input("faults: int64")
@@ -62,14 +64,28 @@ REGISTER_OP("Tpufi>InjectFault")
     .Doc(R"doc(
 Applies the faults that name this site and replica.
 
-Each row of `faults` is (site, replica, start, count, keep, repeat). A row with this site
-and with this replica, or replica -1, changes element start + i of the site's view to
-(x & keep) ^ words[row, i], or ^ words[row, 0] if repeat is 1, for 0 <= i < count. Rows
-apply in order. Other rows change nothing.
+Each row of `faults` is (site, replica, start, count, keep, rule, block, stride,
+reach_start, reach_count, reach_stride). A row with this site and with this replica, or
+replica -1, changes `count` elements of the site's view: element i of the fault, 0 <= i <
+count, has flat index start + i, or start + (i / block) * stride + i % block if block is
+not 0. Rows apply in order; a row reads all it needs before it writes. Other rows change
+nothing. The last three fields are for the layer, which sets `confines` if it heeds them.
+
+With w = words[row], an element x becomes
+  rule 0, words: (x & keep) ^ w[i]
+  rule 1, repeat: (x & keep) ^ w[0]
+  rule 2, random: random finite bits that depend on w[0] and the flat index
+  rule 3, copy: the element at flat index w[i]
+  rule 4, copy_random: the element at a random flat index, which depends on w[0] and the
+    element's own flat index
+  rule 5, error_rate: x with each bit of keep flipped with probability w[1] / 2^32,
+    depending on w[0] and the flat index
+  rule 6, add: x + w[i]; rule 7, multiply: x * w[i]; as numbers of the element type, in
+    which any NaN is the positive quiet one without payload
 
 x: Tensor of any shape.
 replica: Scalar, the replica that runs this program.
-faults: Descriptor, [rows, 6].
+faults: Descriptor, [rows, 11].
 words: Bits for the struck elements, [rows, capacity], in the low bits of each word.
 y: Tensor like x.
 record: [rows, 1 + capacity, 4]: how many elements the row struck here, then the bits
@@ -78,6 +94,10 @@ record: [rows, 1 + capacity, 4]: how many elements the row struck here, then the
 gradient: What flows back to x; see docs/decisions/0003-gradients.md.
 site: Id of this site.
 perm: Axis order of the site's view (view axis j is axis perm[j] of x); empty: as x.
+lowering: What XLA makes of it. `select`: elementwise operations that fuse with their
+  neighbours; rows must have rule 0 or 1 and block 0. `branch`: everything, under a
+  conditional that is taken only if a row strikes. See docs/decisions/0011-two-lowerings.md.
+confines: Whether rows may have a reach; see docs/decisions/0012-confined-faults.md.
 )doc");
 
 class InjectFaultCpuOp final : public OpKernel {
@@ -85,6 +105,8 @@ class InjectFaultCpuOp final : public OpKernel {
   explicit InjectFaultCpuOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("site", &site_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("perm", &perm_));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("lowering", &lowering_));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("confines", &confines_));
   }
 
   void Compute(OpKernelContext* ctx) override {
@@ -113,7 +135,7 @@ class InjectFaultCpuOp final : public OpKernel {
       if (target != -1 && target != replica) continue;
       OP_REQUIRES_OK(ctx, CheckRow(ctx->input(0), faults, words, row));
       if (y == nullptr) OP_REQUIRES_OK(ctx, WritableOutput(ctx, &y));
-      StrikeRow(faults, words, row, y, record);
+      StrikeRow(ctx, faults, words, row, y, record);
     }
     if (y == nullptr) ctx->set_output(0, ctx->input(0));
   }
@@ -129,40 +151,102 @@ class InjectFaultCpuOp final : public OpKernel {
     }
     const int64_t count = fault(row, kCount);
     const int64_t capacity = words.dim_size(1);
-    if (fault(row, kRepeat) == 0 ? count > capacity : capacity == 0) {
+    const int64_t rule = fault(row, kRule);
+    const int64_t needed = WordsNeeded(rule, count);
+    if (needed < 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat(type_string(), ": count ", count, " needs as many words, got ",
-                       capacity, "; widen words or set repeat"));
+          absl::StrCat(type_string(), ": rule ", rule, " is not one of 0 to ",
+                       kFaultRules - 1, "; see the op's documentation"));
     }
-    return CheckRange(absl::StrCat(type_string(), " at site ", site_),
-                      {fault(row, kStart), count}, x.NumElements());
+    if (needed > capacity) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          type_string(), ": count ", count, " of rule ", kFaultRuleNames[rule],
+          " needs ", needed, " words, got ", capacity, "; widen words or repeat one"));
+    }
+    if (lowering_ == "select" && (rule > kRepeat || fault(row, kBlock) != 0)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          type_string(), ": rule ", kFaultRuleNames[rule], " with block ",
+          fault(row, kBlock), " needs lowering 'branch', this program has 'select'"));
+    }
+    if (!confines_ && fault(row, kReachCount) != 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          type_string(), " at site ", site_,
+          ": a fault can be confined to some results in the input and weight of a "
+          "convolution or dense layer only; leave the reach out"));
+    }
+    const FaultRun run = RunOf(faults, row);
+    if (!IsValid(run, x.NumElements())) {
+      if (run.block == 0) {
+        return CheckRange(absl::StrCat(type_string(), " at site ", site_),
+                          FaultRange{run.start, count}, x.NumElements());
+      }
+      return absl::InvalidArgumentError(absl::StrCat(
+          type_string(), " at site ", site_, ": start ", run.start, ", count ", count,
+          ", block ", run.block, ", stride ", run.stride,
+          " leave the tensor, whose flat indices are [0, ", x.NumElements(),
+          "), or overlap; choose stride >= block and fewer elements"));
+    }
+    for (int64_t i = 0; rule == kCopy && i < count; ++i) {
+      const uint64_t source = words.matrix<uint64_t>()(row, i);
+      if (source < static_cast<uint64_t>(x.NumElements())) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(type_string(), " at site ", site_, ": source ", source,
+                       " of a copy is outside the tensor, whose flat indices are [0, ",
+                       x.NumElements(), ")"));
+    }
+    return absl::OkStatus();
   }
 
-  void StrikeRow(const Tensor& faults, const Tensor& words, int64_t row, Tensor* y,
-                 Tensor* record) const {
+  static FaultRun RunOf(const Tensor& faults, int64_t row) {
     const auto fault = faults.matrix<int64_t>();
-    const auto word = words.matrix<uint64_t>();
+    return {fault(row, kStart), fault(row, kCount), fault(row, kBlock),
+            fault(row, kStride)};
+  }
+
+  void StrikeRow(OpKernelContext* ctx, const Tensor& faults, const Tensor& words,
+                 int64_t row, Tensor* y, Tensor* record) const {
+    const auto fault = faults.matrix<int64_t>();
     auto note = record->tensor<float, 3>();
     const auto dims = y->shape().dim_sizes();
     const View view({dims.begin(), dims.end()}, perm_);
-    const int64_t count = fault(row, kCount);
-    for (int q = 0; q < kQuarters; ++q) note(row, 0, q) = Quarter(count, q);
-    WithWords(y, FormatOf(y->dtype()), [&](auto* elements) {
+    const FaultRun run = RunOf(faults, row);
+    const ElementFormat format = FormatOf(y->dtype());
+    for (int q = 0; q < kQuarters; ++q) note(row, 0, q) = Quarter(run.count, q);
+    WithWords(y, format, [&](auto* elements) {
       using Word = std::remove_pointer_t<decltype(elements)>;
-      const Word keep = static_cast<Word>(fault(row, kKeep));
-      for (int64_t i = 0; i < count; ++i) {
-        Word& element = elements[view.TensorIndex(fault(row, kStart) + i)];
+      const RowStrike<Word> strike = {format,
+                                      run,
+                                      fault(row, kRule),
+                                      static_cast<Word>(fault(row, kKeep)),
+                                      &words.matrix<uint64_t>()(row, 0),
+                                      view,
+                                      elements,
+                                      static_cast<uint64_t>(y->NumElements())};
+      std::vector<Word> fresh(run.count);
+      const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
+      tensorflow::Shard(threads.num_threads, threads.workers, run.count,
+                        CyclesPerElement(fault(row, kRule)),
+                        [&](int64_t first, int64_t last) {
+                          strike.NewBits(first, last, fresh.data());
+                        });
+      for (int64_t i = 0; i < run.count; ++i) {
+        Word& element = elements[view.TensorIndex(run.Position(i))];
         for (int q = 0; q < kQuarters && i < words.dim_size(1); ++q) {
           note(row, 1 + i, q) = Quarter(element, q);
         }
-        const int64_t column = fault(row, kRepeat) == 0 ? i : 0;
-        element = Strike<Word>(element, keep, static_cast<Word>(word(row, column)));
+        element = fresh[i];
       }
     });
   }
 
+  static int64_t CyclesPerElement(int64_t rule) {
+    return rule == kErrorRate ? 1000 : 50;
+  }
+
   int64_t site_;
   std::vector<int64_t> perm_;
+  std::string lowering_;
+  bool confines_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("Tpufi>InjectFault").Device(tensorflow::DEVICE_CPU),

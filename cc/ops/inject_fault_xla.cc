@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lowering. A run of `count` elements that each get a word of their own needs a lookup
+// The lowering `select`; `branch` is in inject_branch_xla.cc.
+//
+// A run of `count` elements that each get a word of their own needs a lookup
 // `words[index - start]` per element, which as a gather would break fusion. Instead the
 // view's trailing axes are taken until their product, the period, is at least the
 // capacity: no two struck elements then share a place in the period, so a small table
@@ -8,11 +10,13 @@
 #include "cc/ops/inject_fault_xla.h"
 
 #include <algorithm>
+#include <string>
 
 #include "cc/lib/element.h"
 #include "cc/lib/fault_row.h"
 #include "cc/lib/view.h"
 #include "cc/ops/element_type.h"
+#include "cc/ops/inject_branch_xla.h"
 #include "cc/ops/xla_descriptor.h"
 #include "cc/ops/xla_words.h"
 
@@ -75,25 +79,16 @@ XlaOp Collect(XlaOp x, PrimitiveType type, const Period& period, const View& vie
   return xla::Reshape(xla::Transpose(table, back), {period.size});
 }
 
-// Halves of n 64-bit numbers as [n, 4] float32 quarters.
-XlaOp Quarters(WordPair<XlaOp> halves, int64_t n) {
-  std::vector<XlaOp> quarters;
-  for (const XlaOp half : {halves.lo, halves.hi}) {
-    for (const XlaOp quarter :
-         {half & xla::ScalarLike(half, 0xffff), half >> xla::ScalarLike(half, 16)}) {
-      quarters.push_back(
-          xla::Reshape(xla::ConvertElementType(quarter, xla::F32), {n, 1}));
-    }
-  }
-  return xla::ConcatInDim(halves.lo.builder(), quarters, 1);
-}
-
 }  // namespace
 
 InjectFaultXlaOp::InjectFaultXlaOp(tensorflow::OpKernelConstruction* ctx)
     : XlaOpKernel(ctx) {
   OP_REQUIRES_OK(ctx, ctx->GetAttr("site", &site_));
   OP_REQUIRES_OK(ctx, ctx->GetAttr("perm", &perm_));
+  std::string lowering;
+  OP_REQUIRES_OK(ctx, ctx->GetAttr("lowering", &lowering));
+  branch_ = lowering == "branch";
+  OP_REQUIRES_OK(ctx, ctx->GetAttr("confines", &confines_));
 }
 
 void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
@@ -123,12 +118,26 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
   const PrimitiveType wide_type = format.bits <= 32 ? xla::U32 : xla::U64;
   const PrimitiveType index_type = IndexType(size);
   const View view(dims, perm_);
-  const Period period(view, capacity);
-  const XlaOp indices = FlatIndices(builder, index_type, dims, view);
   const XlaDescriptor descriptor(ctx->Input(2), ctx->Input(3), capacity);
   const WordPair<XlaOp> replica = Halves(ctx->Input(1));
   XlaOp bits = xla::BitcastConvertType(ctx->Input(0), word_type);
   std::vector<XlaOp> records;
+  if (branch_) {
+    const StrikeBranch strike(builder, format, ctx->input_xla_type(0), view, dims,
+                              capacity, confines_);
+    for (int64_t row = 0; row < rows; ++row) {
+      const XlaOp struck =
+          strike.Apply(descriptor.Names(row, site_, replica), bits,
+                       descriptor.FaultRow(row), descriptor.WordRow(row));
+      bits = xla::GetTupleElement(struck, 0);
+      records.push_back(xla::GetTupleElement(struck, 1));
+    }
+    ctx->SetOutput(0, xla::BitcastConvertType(bits, ctx->input_xla_type(0)));
+    ctx->SetOutput(1, xla::ConcatInDim(builder, records, 0));
+    return;
+  }
+  const Period period(view, capacity);
+  const XlaOp indices = FlatIndices(builder, index_type, dims, view);
   for (int64_t row = 0; row < rows; ++row) {
     const XlaOp start = descriptor.FieldAs(row, kStart, index_type);
     const XlaOp count = descriptor.FieldAs(row, kCount, index_type);
@@ -157,14 +166,8 @@ void InjectFaultXlaOp::Compile(tensorflow::XlaOpKernelContext* ctx) {
                 wide_type, period, view);
     const XlaOp recorded =
         Resize(Rotate(golden, shift, period.size), period.size, capacity);
-    const XlaOp struck =
-        xla::Reshape(xla::Select(strikes, count, xla::ScalarLike(count, 0)), {1});
-    const XlaOp record =
-        xla::ConcatInDim(builder,
-                         {Quarters(UnsignedHalves(struck, index_type), 1),
-                          Quarters(UnsignedHalves(recorded, wide_type), capacity)},
-                         0);
-    records.push_back(xla::Reshape(record, {1, capacity + 1, kQuarters}));
+    const XlaOp struck = xla::Select(strikes, count, xla::ScalarLike(count, 0));
+    records.push_back(Record(struck, index_type, recorded, wide_type, capacity));
     bits = xla::Select(hit, Strike(bits, keep, Spread(table, period, dims)), bits);
   }
   ctx->SetOutput(0, xla::BitcastConvertType(bits, ctx->input_xla_type(0)));

@@ -18,6 +18,8 @@ class InjectFaultXlaOp final : public tensorflow::XlaOpKernel {
  private:
   int64_t site_;
   std::vector<int64_t> perm_;
+  bool branch_ = false;
+  bool confines_ = false;
 };
 
 }  // namespace tpufi

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cc/ops/xla_descriptor.h"
 
+#include <vector>
+
+#include "cc/lib/value_rule.h"
+
 namespace tpufi {
 
 using xla::PrimitiveType;
@@ -68,12 +72,57 @@ XlaOp XlaDescriptor::IsValid(int64_t row, int64_t size,
     valid = xla::And(valid, xla::Eq(upper, xla::ScalarLike(upper, 0)));
   }
   const XlaOp fits = xla::Le(count, xla::ScalarLike(count, capacity_));
-  return xla::And(valid, xla::Or(Repeats(row), fits));
+  valid = xla::And(valid, xla::Or(Repeats(row), fits));
+  // All but unconfined given bits for consecutive elements needs the other lowering.
+  const WordPair<XlaOp> rule = Field(row, kRule);
+  const WordPair<XlaOp> block = Field(row, kBlock);
+  const WordPair<XlaOp> reach = Field(row, kReachCount);
+  const XlaOp zero = block.lo | block.hi | rule.hi | reach.lo | reach.hi;
+  return xla::And(valid,
+                  xla::And(xla::Le(rule.lo, xla::ScalarLike(rule.lo, int64_t{kRepeat})),
+                           xla::Eq(zero, xla::ScalarLike(zero, 0))));
 }
 
 XlaOp XlaDescriptor::Repeats(int64_t row) const {
-  const WordPair<XlaOp> repeat = Field(row, kRepeat);
-  return xla::Ne(repeat.lo | repeat.hi, xla::ScalarLike(repeat.lo, 0));
+  const WordPair<XlaOp> rule = Field(row, kRule);
+  return xla::Eq(rule.lo, xla::ScalarLike(rule.lo, int64_t{kRepeat}));
+}
+
+XlaOp XlaDescriptor::FaultRow(int64_t row) const {
+  return xla::Reshape(xla::SliceInDim(whole_faults_, row, row + 1, 1, 0),
+                      {kFaultFields});
+}
+
+XlaOp XlaDescriptor::WordRow(int64_t row) const {
+  return xla::Reshape(xla::SliceInDim(whole_words_, row, row + 1, 1, 0), {capacity_});
+}
+
+namespace {
+
+// Halves of n 64-bit numbers as [n, 4] float32 quarters.
+XlaOp Quarters(WordPair<XlaOp> halves, int64_t n) {
+  std::vector<XlaOp> quarters;
+  for (const XlaOp half : {halves.lo, halves.hi}) {
+    for (const XlaOp quarter :
+         {half & xla::ScalarLike(half, 0xffff), half >> xla::ScalarLike(half, 16)}) {
+      quarters.push_back(
+          xla::Reshape(xla::ConvertElementType(quarter, xla::F32), {n, 1}));
+    }
+  }
+  return xla::ConcatInDim(halves.lo.builder(), quarters, 1);
+}
+
+}  // namespace
+
+XlaOp Record(XlaOp count, PrimitiveType count_type, XlaOp golden,
+             PrimitiveType golden_type, int64_t capacity) {
+  const XlaOp number = xla::Reshape(count, {1});
+  const XlaOp record =
+      xla::ConcatInDim(count.builder(),
+                       {Quarters(UnsignedHalves(number, count_type), 1),
+                        Quarters(UnsignedHalves(golden, golden_type), capacity)},
+                       0);
+  return xla::Reshape(record, {1, capacity + 1, kQuarters});
 }
 
 }  // namespace tpufi

@@ -27,7 +27,11 @@ class XlaDescriptor {
  public:
   // `faults`: S64 [rows, kFaultFields]. `words`: U64 [rows, capacity].
   XlaDescriptor(xla::XlaOp faults, xla::XlaOp words, int64_t capacity)
-      : faults_(Halves(faults)), words_(Halves(words)), capacity_(capacity) {}
+      : whole_faults_(faults),
+        whole_words_(words),
+        faults_(Halves(faults)),
+        words_(Halves(words)),
+        capacity_(capacity) {}
 
   WordPair<xla::XlaOp> Field(int64_t row, FaultField field) const;
 
@@ -40,18 +44,32 @@ class XlaDescriptor {
   // Whether the row names `site`, and `replica` or every replica.
   xla::XlaOp Names(int64_t row, int64_t site, WordPair<xla::XlaOp> replica) const;
 
-  // Whether the row's range lies in [0, size) and, unless it repeats one word, its
-  // count is within the capacity. Twin of IsValid in cc/lib/fault_range.h.
+  // Whether the row writes given bits to consecutive elements that lie in [0, size) and
+  // has a word for each, or one that it repeats. Twin of cc/lib/fault_range.h.
   xla::XlaOp IsValid(int64_t row, int64_t size, xla::PrimitiveType index_type) const;
 
   // Whether the row repeats its first word.
   xla::XlaOp Repeats(int64_t row) const;
 
+  // All fields of a row, S64 [kFaultFields].
+  xla::XlaOp FaultRow(int64_t row) const;
+
+  // All words of a row, U64 [capacity].
+  xla::XlaOp WordRow(int64_t row) const;
+
  private:
+  xla::XlaOp whole_faults_;
+  xla::XlaOp whole_words_;
   WordPair<xla::XlaOp> faults_;
   WordPair<xla::XlaOp> words_;
   int64_t capacity_;
 };
+
+// The record of one row, F32 [1, capacity + 1, kQuarters]: the number of struck
+// elements (a scalar) and the golden bits of the first ones ([capacity]); types U32 or
+// U64.
+xla::XlaOp Record(xla::XlaOp count, xla::PrimitiveType count_type, xla::XlaOp golden,
+                  xla::PrimitiveType golden_type, int64_t capacity);
 
 }  // namespace tpufi
 

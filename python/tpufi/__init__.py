@@ -4,11 +4,12 @@
 from tpufi import gradients as _gradients  # Registers the gradients of the ops.
 from tpufi.errors import InputError
 from tpufi.injection import Injection
-from tpufi.injection_csv import read_injection, write_injection
+from tpufi.injection.csv_file import read_injection, write_injection
+from tpufi.models import sites
 from tpufi.ops import flip_bits, inject_fault, inject_random, zero_out
 from tpufi.random import random_patterns
-from tpufi.replay import replay
-from tpufi.sites import Site, SiteTable
+from tpufi.replays.replay import replay
+from tpufi.site_table import Site, SiteTable
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "random_patterns",
     "read_injection",
     "replay",
+    "sites",
     "write_injection",
     "zero_out",
 ]

@@ -9,8 +9,10 @@ transient fault changes a value, not the program that differentiates it.
 the old or new value is Inf or NaN and no derivative exists.
 """
 
+import numpy as np
 import tensorflow as tf
 
+from tpufi._library import host
 from tpufi._library import ops as _ops
 from tpufi.element import element
 
@@ -39,22 +41,39 @@ def _inject_random_gradient(op: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor |
     return [_stopped(op, dy), None, None, None, None]
 
 
+# By value rule: the one that writes a given word to the same elements, `words` if the
+# rule has a word for each of them, else `repeat`.
+_EACH = ("words", "copy", "add", "multiply")
+_ZEROING = np.array(
+    [
+        host.fault_rules.index("words" if r in _EACH else "repeat")
+        for r in host.fault_rules
+    ]
+)
+
+
 @tf.RegisterGradient("Tpufi>InjectFault")
 def _inject_fault_gradient(
     op: tf.Operation, dy: tf.Tensor, _: tf.Tensor
 ) -> list[tf.Tensor | None]:
     if op.get_attr("gradient") == b"zero_at_struck":
         _x, replica, faults, words = op.inputs
-        # The same rows with "keep nothing, write zero". `repeat` stays as well: without
-        # it a row of more elements than words is void, here as in the forward pass.
-        faults = faults * tf.constant([1, 1, 1, 1, 0, 1], tf.int64)
+        # The same rows with "keep nothing, write zero". Rules of a word for each
+        # element stay so: a row of more elements than words is void, as in forward.
+        site, replica_, start, count, _keep, rule, *rest = tf.unstack(faults, axis=1)
+        known = tf.logical_and(rule >= 0, rule < len(_ZEROING))
+        zeroing = tf.gather(_ZEROING, tf.clip_by_value(rule, 0, len(_ZEROING) - 1))
+        rule = tf.where(known, zeroing, rule)
+        keep = tf.zeros_like(rule)
         dy, _ = _ops.tpufi_inject_fault(
             dy,
             replica,
-            faults,
+            tf.stack([site, replica_, start, count, keep, rule, *rest], axis=1),
             tf.zeros_like(words),
             site=op.get_attr("site"),
             perm=op.get_attr("perm"),
+            lowering=op.get_attr("lowering"),
+            confines=op.get_attr("confines"),
             gradient="zero_at_struck",
         )
     return [dy, None, None, None]

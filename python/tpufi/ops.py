@@ -140,6 +140,8 @@ def inject_fault(
     words: tf.Tensor,
     *,
     perm: tuple[int, ...] = (),
+    lowering: str = "select",
+    confines: bool = False,
     gradient: str = "straight_through",
     name: str | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -149,9 +151,13 @@ def inject_fault(
       x: tensor of any shape; see `flip_bits`.
       site: id of this site; fixed when the program is traced.
       replica: int64 scalar, the replica that runs.
-      faults: int64 [rows, 6], see `tpufi.descriptor`.
+      faults: int64 [rows, 11], see `tpufi.descriptor`.
       words: uint64 [rows, capacity], bits for the struck elements.
       perm: axis order that positions refer to; view axis j is axis `perm[j]` of `x`.
+      lowering: what XLA makes of it: `select` (fuses; given bits for consecutive
+        elements only) or `branch` (every rule; decision 0011).
+      confines: whether rows may be confined to some results, which the caller then has
+        to see to (decision 0012).
       gradient: `straight_through` or `zero_at_struck` (decision 0003).
       name: name of the operation.
 
@@ -170,6 +176,8 @@ def inject_fault(
         words,
         site=site,
         perm=list(perm),
+        lowering=lowering,
+        confines=confines,
         gradient=gradient,
         name=name,
     )

@@ -7,7 +7,7 @@ import functools
 from tpufi.layers.layer import Layer, Node, Shape, Weight
 from tpufi.layers.softmax_loss import SoftmaxLoss
 from tpufi.optimizers import LinearDecay, Optimizer
-from tpufi.sites import Site, SiteTable
+from tpufi.site_table import Site, SiteTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,14 +16,15 @@ class Workload:
 
     Args:
       name: key in `tpufi.models.WORKLOADS` and in injection files.
-      model: maps images to logits.
+      model: maps images to logits, or tokens to the logits of each.
       optimizer: the update rule.
       schedule: learning rate from the initial one on.
       learning_rate: usual initial learning rate.
       loss: the loss on the logits.
-      input_shape: (height, width, channels).
-      classes: number of classes.
+      input_shape: (height, width, channels), or (context,) of tokens.
+      classes: number of classes; tokens are below it as well.
       dtype: type of weights and activations.
+      input_dtype: `float32`, or `int32` for tokens.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Workload:
     input_shape: Shape = (32, 32, 3)
     classes: int = 10
     dtype: str = "float32"
+    input_dtype: str = "float32"
 
     @functools.cached_property
     def layers(self) -> tuple[tuple[Layer, Shape], ...]:
@@ -55,12 +57,13 @@ class Workload:
         """Return the table of all fault sites.
 
         Args:
-          per_replica: images of one replica; positions count within a replica.
+          per_replica: examples of one replica; positions count within a replica.
         """
         found: list[Site] = []
         for layer, shape in self.layers:
             found += layer.sites(shape, per_replica, self.dtype)
-        found += self.loss.sites((self.classes,), per_replica, self.dtype)
+        logits = self.model.output_shape(self.input_shape)
+        found += self.loss.sites(logits, per_replica, self.dtype)
         for weight in self.parameters:
             found += self.optimizer.sites(weight.name, weight.shape, self.dtype)
         return SiteTable(found)

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tpufi.data.augment import augment, draw_augmentation
-from tpufi.data.dataset import IMAGE_SHAPE, Dataset
+from tpufi.data.examples import Examples
 from tpufi.data.order import check_step, epoch_indices, steps_per_epoch
 
 
@@ -14,8 +13,10 @@ class Batch(NamedTuple):
     """The input of one step.
 
     Fields:
-      images: float32 (replicas, per_replica, 32, 32, 3), standardised.
-      labels: int32 (replicas, per_replica), 0 to 9.
+      images: the examples: float32 (replicas, per_replica, 32, 32, 3), standardised; of
+        a text, tokens, int32 (replicas, per_replica, context).
+      labels: int32 (replicas, per_replica), 0 to 9; of a text (replicas, per_replica,
+        context), 0 to 255.
       present: bool (replicas, per_replica); False marks the zeros that fill up the last
         test batch, which no average may count.
     """
@@ -33,8 +34,8 @@ class Batches:
       seed: seed of the run, 0 <= seed < 2**64.
       replicas: data-parallel replicas; replica r has the r-th consecutive part of a
         batch.
-      per_replica: training images of a replica in a step.
-      test_per_replica: test images of a replica in a step.
+      per_replica: training examples of a replica in a step.
+      test_per_replica: test examples of a replica in a step.
 
     Raises:
       ValueError: a number is not positive.
@@ -42,14 +43,14 @@ class Batches:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Examples,
         seed: int,
         replicas: int = 8,
         per_replica: int = 128,
         test_per_replica: int = 125,
     ):
         if min(replicas, per_replica, test_per_replica) < 1:
-            raise ValueError("replicas and images per replica must be positive")
+            raise ValueError("replicas and examples per replica must be positive")
         self.dataset = dataset
         self.seed = seed
         self.replicas = replicas
@@ -80,22 +81,14 @@ class Batches:
           step: step in the epoch, from 0.
 
         Returns:
-          The batch; every image is present.
+          The batch; every example is present.
 
         Raises:
           InputError: the epoch has no such step.
         """
         indices = self.train_indices(epoch, step)
-        pixels = self.dataset.train_images[indices]
-        images = self.dataset.standardise(pixels)
-        for replica in range(self.replicas):
-            drawn = draw_augmentation(self.seed, epoch, step, replica, self.per_replica)
-            images[replica] = augment(images[replica], drawn)
-        return Batch(
-            images,
-            self.dataset.train_labels[indices],
-            np.ones(indices.shape, bool),
-        )
+        examples = self.dataset.train_examples(indices, self.seed, epoch, step)
+        return Batch(*examples, np.ones(indices.shape, bool))
 
     def train_indices(self, epoch: int, step: int) -> np.ndarray:
         """Return the training samples of one step, int64 (replicas, per_replica)."""
@@ -114,7 +107,7 @@ class Batches:
           step: step of the pass, from 0.
 
         Returns:
-          The batch; the last one may be filled up with absent images.
+          The batch; the last one may be filled up with absent examples.
 
         Raises:
           InputError: the pass has no such step.
@@ -122,13 +115,13 @@ class Batches:
         check_step(step, self.test_steps)
         batch = self.replicas * self.test_per_replica
         chosen = slice(step * batch, (step + 1) * batch)
-        labels = self.dataset.test_labels[chosen]
-        count = len(labels)
-        images = np.zeros((batch, *IMAGE_SHAPE), np.float32)
-        images[:count] = self.dataset.standardise(self.dataset.test_images[chosen])
+        present = np.arange(batch) < len(self.dataset.test_labels[chosen])
         split = (self.replicas, self.test_per_replica)
-        return Batch(
-            images.reshape(*split, *IMAGE_SHAPE),
-            np.pad(labels, (0, batch - count)).reshape(split),
-            (np.arange(batch) < count).reshape(split),
-        )
+
+        def filled_up(some: np.ndarray) -> np.ndarray:
+            whole = np.zeros((batch, *some.shape[1:]), some.dtype)
+            whole[present] = some
+            return whole.reshape(*split, *some.shape[1:])
+
+        examples = self.dataset.test_examples(chosen)
+        return Batch(*map(filled_up, examples), present.reshape(split))

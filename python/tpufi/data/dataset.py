@@ -7,6 +7,7 @@ import hashlib
 
 import numpy as np
 
+from tpufi.data.augment import augment, draw_augmentation
 from tpufi.errors import InputError
 
 CLASSES = 10
@@ -45,6 +46,16 @@ class Dataset:
             view = np.ascontiguousarray(getattr(self, field.name)).view()
             view.setflags(write=False)
             object.__setattr__(self, field.name, view)
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return IMAGE_SHAPE
+
+    @property
+    def example_dtype(self) -> str:
+        """Type of standardised pixels."""
+        return "float32"
 
     @functools.cached_property
     def digest(self) -> str:
@@ -90,6 +101,20 @@ class Dataset:
           float32 array like `pixels`.
         """
         return self._standardised_levels[pixels]
+
+    def train_examples(
+        self, indices: np.ndarray, seed: int, epoch: int, step: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return augmented images and their labels; see `tpufi.data.examples`."""
+        images = self.standardise(self.train_images[indices])
+        for replica, own in enumerate(images):
+            drawn = draw_augmentation(seed, epoch, step, replica, len(own))
+            images[replica] = augment(own, drawn)
+        return images, self.train_labels[indices]
+
+    def test_examples(self, chosen: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and their labels; see `tpufi.data.examples`."""
+        return self.standardise(self.test_images[chosen]), self.test_labels[chosen]
 
     @functools.cached_property
     def _standardised_levels(self) -> np.ndarray:

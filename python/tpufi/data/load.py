@@ -9,29 +9,33 @@ import numpy as np
 
 from tpufi.data.cifar_batches import is_cifar_folder, read_cifar_folder
 from tpufi.data.dataset import Dataset
+from tpufi.data.examples import Examples
 from tpufi.data.idx_files import is_idx_folder, read_idx_folder
 from tpufi.data.npz_file import read_npz
+from tpufi.data.python_text import python_text
 from tpufi.data.synthetic import DEFAULT_IMAGES, synthetic
+from tpufi.data.text import read_text
 from tpufi.errors import InputError
 from tpufi.messages import one_line, quote, show_path
 
 FORMS = (
-    "fashion-mnist, cifar10, synthetic, synthetic:N, the path of a folder "
-    "cifar-10-batches-py, of a folder with four IDX files, or of an .npz file"
+    "fashion-mnist, cifar10, synthetic, synthetic:N, python-text, the path of a folder "
+    "cifar-10-batches-py, of a folder with four IDX files, or of an .npz or .txt file"
 )
 
 # Where Debian's package dataset-fashion-mnist puts its files.
 _DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
-def load_dataset(spec: str) -> Dataset:
+def load_dataset(spec: str) -> Examples:
     """Load a data set by its name or path.
 
     Args:
       spec: `fashion-mnist` (the cache folder, else Debian's package), `cifar10`
-        (through Keras, which downloads it once), `synthetic` or `synthetic:N`, or the
-        path of a folder `cifar-10-batches-py`, of a folder with four IDX files, or of
-        an `.npz` file with x_train, y_train, x_test, y_test.
+        (through Keras, which downloads it once), `synthetic` or `synthetic:N`,
+        `python-text`, or the path of a folder `cifar-10-batches-py`, of a folder with
+        four IDX files, of an `.npz` file with x_train, y_train, x_test, y_test, or of a
+        `.txt` file.
 
     Returns:
       The data set.
@@ -57,10 +61,12 @@ def load_dataset(spec: str) -> Dataset:
                 f"write synthetic:{DEFAULT_IMAGES} for example"
             )
         return synthetic(int(number))
+    if spec == "python-text":
+        return python_text()
     return _from_path(spec)
 
 
-def _from_path(spec: str) -> Dataset:
+def _from_path(spec: str) -> Examples:
     path = Path(os.path.expanduser(spec))
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -75,9 +81,11 @@ def _from_path(spec: str) -> Dataset:
     if is_file:
         if path.suffix == ".npz":
             return read_npz(path, name)
+        if path.suffix == ".txt":
+            return read_text(path, name)
         raise InputError(
-            f"{show_path(path)}: is no .npz file; expected {FORMS}; name the unpacked "
-            "folder or convert the file"
+            f"{show_path(path)}: is no .npz file and no .txt file; expected {FORMS}; "
+            "name the unpacked folder or convert the file"
         )
     for folder in (path, path / "cifar-10-batches-py"):
         if is_cifar_folder(folder):

@@ -9,11 +9,36 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tpufi.data import Batches, Dataset, load_dataset
+from tpufi.data import Batches, Examples, load_dataset
 from tpufi.errors import InputError
+from tpufi.golden.epochs import FixedEpochs
 from tpufi.models import workload
-from tpufi.training import Session
+from tpufi.training import Program, Session
+from tpufi.training.distributed import DistributedProgram
 from tpufi.training.strategies import make_program
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """The state of another golden run in which a run begins, instead of at step 0.
+
+    The new run may take the state as one after more (or fewer) steps than were done:
+    schedule and optimiser go by the number of the step, and a long training can then be
+    represented by a short one.
+
+    Args:
+      step: steps that count as done; the new run goes on with this number.
+      state: digest of the state, `step` as its number of updates.
+      source_step: steps that the other run had done.
+      source_state: digest of the state there.
+      run: configuration of the other run.
+    """
+
+    step: int
+    state: str
+    source_step: int
+    source_state: str
+    run: "GoldenConfig"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +54,8 @@ class GoldenConfig:
       learning_rate: initial learning rate.
       strategy: where replicas run, one of `tpufi.training.strategies.STRATEGIES`; sums
         are rounded in another order elsewhere, so it is part of the run.
+      steps_per_epoch: steps of an epoch; None: one pass over the data.
+      start: where the run begins; None: at step 0, with the weights of the seed.
     """
 
     workload: str
@@ -38,6 +65,8 @@ class GoldenConfig:
     per_replica: int = 128
     learning_rate: float = 0.001
     strategy: str = "virtual"
+    steps_per_epoch: int | None = None
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
@@ -45,15 +74,56 @@ class GoldenConfig:
                 f"learning_rate {self.learning_rate} is not a positive number; the "
                 "workloads start with 0.001 to 0.1"
             )
+        if self.steps_per_epoch is not None and self.steps_per_epoch < 1:
+            raise InputError(
+                f"steps_per_epoch {self.steps_per_epoch} is below 1; the published "
+                "injections count epochs of 49 steps"
+            )
+        if self.start is not None and self.start.run.workload != self.workload:
+            raise InputError(
+                f"a golden run of {self.workload} cannot start from a run of "
+                f"{self.start.run.workload}; name a run of {self.workload}"
+            )
 
-    def session(self, dataset: Dataset | None = None) -> Session:
-        """Return the session, loading the data set unless it is given."""
-        program = make_program(
+    @property
+    def first_step(self) -> int:
+        """Number of the first step."""
+        return self.start.step if self.start else 0
+
+    def session(
+        self,
+        dataset: Examples | None = None,
+        program: Program | DistributedProgram | None = None,
+    ) -> Session:
+        """Return the session.
+
+        Args:
+          dataset: the data set; default: it is loaded.
+          program: a compiled program of the same workload, replicas and images;
+            default: a new one.
+        """
+        program = program or make_program(
             workload(self.workload), self.strategy, self.replicas, self.per_replica
         )
         dataset = dataset if dataset is not None else load_dataset(self.data)
-        batches = Batches(dataset, self.seed, self.replicas, self.per_replica)
+        size = (self.replicas, self.per_replica)
+        if self.steps_per_epoch is None:
+            batches = Batches(dataset, self.seed, *size)
+        else:
+            batches = FixedEpochs(dataset, self.seed, *size, self.steps_per_epoch)
         return Session(program, batches, self.seed, self.learning_rate)
+
+
+def read_config(entries: dict) -> GoldenConfig:
+    """Return the configuration that `dataclasses.asdict` wrote.
+
+    Raises:
+      TypeError: an entry is missing or unknown.
+    """
+    start = entries.get("start")
+    if start is not None:
+        start = Start(**{**start, "run": read_config(start["run"])})
+    return GoldenConfig(**{**entries, "start": start})
 
 
 def environment(session: Session) -> dict[str, str]:

@@ -20,7 +20,7 @@ import zipfile
 import numpy as np
 
 from tpufi.errors import InputError
-from tpufi.golden.config import GoldenConfig
+from tpufi.golden.config import GoldenConfig, read_config
 from tpufi.training.state import State, from_arrays, to_arrays
 from tpufi.workload import Workload
 
@@ -60,7 +60,7 @@ class GoldenFolder:
         file = self.path / "manifest.json"
         try:
             manifest = json.loads(file.read_text())
-            return GoldenConfig(**manifest["config"]), manifest
+            return read_config(manifest["config"]), manifest
         except FileNotFoundError:
             raise InputError(
                 f"{self.path}: no golden run (manifest.json is missing); make one with "
@@ -111,6 +111,10 @@ class GoldenFolder:
             except ValueError:
                 break  # Cut off by a kill or a loss of power.
         return entries
+
+    def curve(self) -> dict[int, dict]:
+        """Return the entries of `steps.jsonl` by the number of the step."""
+        return {entry["number"]: entry for entry in self.read_lines("steps.jsonl")}
 
     def keep_lines(self, name: str, key: str, bound: int) -> None:
         """Drop entries whose `key` is `bound` or more."""

@@ -8,6 +8,7 @@ import pathlib
 from tpufi.errors import InputError
 from tpufi.golden.config import GoldenConfig, environment
 from tpufi.golden.folder import GoldenFolder
+from tpufi.golden.start import copy_start
 from tpufi.progress import Progress
 from tpufi.training import Session, state_digest
 
@@ -47,6 +48,7 @@ def train_golden(
     steps: int,
     checkpoint_every: int,
     session: Session | None = None,
+    source: str | pathlib.Path | None = None,
 ) -> Session:
     """Train up to `steps` steps; a run that stopped before is continued.
 
@@ -56,10 +58,12 @@ def train_golden(
       steps: steps since the start of training.
       checkpoint_every: steps between checkpoints; the last step has one as well.
       session: a session of the same configuration, to reuse its compiled program.
+      source: folder of the run whose state `config.start` names; needed until the
+        state has been copied.
 
     Raises:
-      InputError: the folder holds a run of another configuration, or the loss is not
-        finite.
+      InputError: the folder holds a run of another configuration, the state to start
+        from is not there, or the loss is not finite.
     """
     folder = GoldenFolder(pathlib.Path(path))
     if (folder.path / "manifest.json").exists():
@@ -75,7 +79,10 @@ def train_golden(
         session = session or config.session()
         folder.write_manifest(config, environment(session), session.steps_per_epoch)
 
-    lines = len(folder.read_lines("steps.jsonl"))
+    if config.start and config.first_step not in folder.checkpoints():
+        copy_start(config.start, source, folder)
+
+    lines = config.first_step + len(folder.read_lines("steps.jsonl"))
     done = max([0, *(c for c in folder.checkpoints() if c <= lines)])
     if done >= steps:
         return session
@@ -111,8 +118,10 @@ def train_golden(
 
 
 def _end_epoch(folder: GoldenFolder, session: Session, state, epoch: int) -> None:
-    count = session.steps_per_epoch
-    lines = folder.read_lines("steps.jsonl")[-count:]
+    # A run that started within the epoch has fewer steps of it.
+    begin = epoch * session.steps_per_epoch
+    lines = [e for e in folder.read_lines("steps.jsonl") if e["number"] >= begin]
+    count = len(lines)
     loss, accuracy = session.evaluate(state)
     folder.append(
         "epochs.jsonl",

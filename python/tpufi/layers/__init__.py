@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Layers with handwritten forward and backward passes that carry fault sites."""
 
+from tpufi.layers.attention import Attention
+from tpufi.layers.attention_context import AttentionContext
+from tpufi.layers.attention_scores import AttentionScores
+from tpufi.layers.average_pooling import AveragePooling
 from tpufi.layers.batch_norm import BatchNorm
 from tpufi.layers.bias import Bias
+from tpufi.layers.causal_softmax import CausalSoftmax
 from tpufi.layers.compose import Concatenation, Residual, Sequence
 from tpufi.layers.conv2d import Conv2D
 from tpufi.layers.dense import Dense
 from tpufi.layers.depthwise_conv2d import DepthwiseConv2D
 from tpufi.layers.dropout import Dropout
+from tpufi.layers.embedding import Embedding
 from tpufi.layers.gate import ChannelProduct, Gate
+from tpufi.layers.gelu import GELU
+from tpufi.layers.grouped_conv2d import GroupedConv2D
 from tpufi.layers.hooks import Hooks, LayerSites
 from tpufi.layers.layer import Layer, Node, Run, Weight
+from tpufi.layers.layer_norm import LayerNorm
+from tpufi.layers.max_pooling import MaxPooling
 from tpufi.layers.pooling import GlobalAveragePooling
+from tpufi.layers.position_embedding import PositionEmbedding
 from tpufi.layers.relu import ReLU
 from tpufi.layers.scale import Scale
 from tpufi.layers.sigmoid import Sigmoid
@@ -19,22 +30,34 @@ from tpufi.layers.skip_gain import SkipGain
 from tpufi.layers.softmax_loss import SoftmaxLoss
 from tpufi.layers.standardised_conv2d import StandardisedConv2D
 from tpufi.layers.swish import Swish
+from tpufi.layers.zero_padding import ZeroPadding
 
 __all__ = [
+    "Attention",
+    "AttentionContext",
+    "AttentionScores",
+    "AveragePooling",
     "BatchNorm",
     "Bias",
+    "CausalSoftmax",
     "ChannelProduct",
     "Concatenation",
     "Conv2D",
     "Dense",
     "DepthwiseConv2D",
     "Dropout",
+    "Embedding",
+    "GELU",
     "Gate",
     "GlobalAveragePooling",
+    "GroupedConv2D",
     "Hooks",
     "Layer",
+    "LayerNorm",
     "LayerSites",
+    "MaxPooling",
     "Node",
+    "PositionEmbedding",
     "ReLU",
     "Residual",
     "Run",
@@ -46,4 +69,5 @@ __all__ = [
     "StandardisedConv2D",
     "Swish",
     "Weight",
+    "ZeroPadding",
 ]

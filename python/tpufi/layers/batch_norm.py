@@ -6,9 +6,10 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers import initializers
+from tpufi.layers.accumulator import accumulator, widened
 from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,6 +18,9 @@ class BatchNorm(Layer):
 
     The moving averages follow the batch statistics, faulty or not, and are averaged
     over replicas by the training step.
+
+    Of 16-bit elements mean and variance are float32, and so is all arithmetic; results,
+    gradients and moving averages are rounded to 16 bits.
 
     Args:
       name: layer name.
@@ -59,14 +63,19 @@ class BatchNorm(Layer):
             ("grad_wt", "output"): channel,
             ("grad_wt", "bias_output"): channel,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+        types = dict.fromkeys(("mean", "variance"), accumulator(dtype))
+        return tuple(
+            Site(self.name, *key, s, types.get(key[1], dtype))
+            for key, s in shapes.items()
+        )
 
     def infer(
         self, run: Run, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
     ) -> tf.Tensor:
-        mean = run.statistics[f"{self.name}/moving_mean"]
-        variance = run.statistics[f"{self.name}/moving_variance"]
-        return (x - mean) * (tf.math.rsqrt(variance + self.epsilon) * gamma) + beta
+        mean = widened(run.statistics[f"{self.name}/moving_mean"])
+        variance = widened(run.statistics[f"{self.name}/moving_variance"])
+        scale = tf.math.rsqrt(variance + self.epsilon) * widened(gamma)
+        return tf.cast((widened(x) - mean) * scale + widened(beta), x.dtype)
 
     def forward(
         self,
@@ -76,7 +85,7 @@ class BatchNorm(Layer):
         gamma: tf.Tensor,
         beta: tf.Tensor,
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
+        struck_x = widened(sites.strike(x, "forward", "input"))
         axes = list(range(x.shape.rank - 1))
         mean = tf.reduce_mean(struck_x, axes)
         # As the TPU computes it: a huge element gives Inf - Inf = NaN, not a variance.
@@ -85,29 +94,37 @@ class BatchNorm(Layer):
         variance = sites.strike(variance, "forward", "variance")
         self._follow(run, "moving_mean", mean)
         self._follow(run, "moving_variance", variance)
-        struck_gamma = sites.strike(gamma, "forward", "weight")
-        struck_beta = sites.strike(beta, "forward", "bias")
+        struck_gamma = widened(sites.strike(gamma, "forward", "weight"))
+        struck_beta = widened(sites.strike(beta, "forward", "bias"))
         inverse = tf.math.rsqrt(variance + self.epsilon)
         y = (struck_x - mean) * (inverse * struck_gamma) + struck_beta
-        return sites.strike(y, "forward", "output"), (x, mean, inverse, gamma)
+        y = sites.strike(tf.cast(y, x.dtype), "forward", "output")
+        return y, (x, mean, inverse, gamma)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         x, mean, inverse, gamma = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dtype = x.dtype
+        x, gamma = widened(x), widened(gamma)
+        dy = widened(sites.strike(dy, "grad_in", "input"))
         axes = list(range(x.shape.rank - 1))
         count = tf.cast(tf.size(x) // tf.size(mean), x.dtype)
         normal = (x - mean) * inverse
-        dgamma = sites.strike(tf.reduce_sum(dy * normal, axes), "grad_wt", "output")
-        dbeta = sites.strike(tf.reduce_sum(dy, axes), "grad_wt", "bias_output")
+        dgamma = tf.cast(tf.reduce_sum(dy * normal, axes), dtype)
+        dgamma = sites.strike(dgamma, "grad_wt", "output")
+        dbeta = tf.cast(tf.reduce_sum(dy, axes), dtype)
+        dbeta = sites.strike(dbeta, "grad_wt", "bias_output")
         # The batch statistics depend on x as well; their part is what is subtracted.
-        dx = (dy - dbeta / count - normal * (dgamma / count)) * (inverse * gamma)
-        return sites.strike(dx, "grad_in", "output"), dgamma, dbeta
+        shift, tilt = widened(dbeta) / count, widened(dgamma) / count
+        dx = (dy - shift - normal * tilt) * (inverse * gamma)
+        return sites.strike(tf.cast(dx, dtype), "grad_in", "output"), dgamma, dbeta
 
     def _follow(self, run: Run, what: str, batch: tf.Tensor) -> None:
         name = f"{self.name}/{what}"
-        old = run.statistics[name]
+        stored = run.statistics[name]
+        old = widened(stored)
         # One product only: of two, a compiler may fuse either one with the sum, and
         # would choose differently with fault sites and without.
-        run.new_statistics[name] = old - (old - batch) * (1 - self.momentum)
+        new = old - (old - batch) * (1 - self.momentum)
+        run.new_statistics[name] = tf.cast(new, stored.dtype)

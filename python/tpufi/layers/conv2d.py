@@ -7,9 +7,10 @@ import math
 import tensorflow as tf
 
 from tpufi.layers import initializers
+from tpufi.layers.dilation import dilate, same_padding
 from tpufi.layers.hooks import LayerSites, Strike
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +76,14 @@ class Conv2D(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        struck_kernel = sites.strike(kernel, "forward", "weight")
-        y = tf.nn.conv2d(struck_x, struck_kernel, self.stride, "SAME")
         # A fault in an operand corrupts a copy on its way to the multipliers: the
         # backward pass reads the operands again and finds them whole.
-        return sites.strike(y, "forward", "output"), (x, kernel)
+        y = sites.product(
+            "forward",
+            lambda x, kernel: tf.nn.conv2d(x, kernel, self.stride, "SAME"),
+            {"input": x, "weight": kernel},
+        )
+        return y, (x, kernel)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
@@ -100,10 +103,15 @@ class Conv2D(Layer):
         dkernel = tf.raw_ops.Conv2DBackpropFilter(
             input=x, filter_sizes=kernel.shape, out_backprop=dy, **how
         )
+        perm = (2, 0, 1, 3)
         dkernel = sites.redo_if_struck(
-            dkernel, "grad_wt", operands, lambda strike: self._grad_wt(strike, x, dy)
+            dkernel,
+            "grad_wt",
+            operands,
+            lambda strike: self._grad_wt(strike, x, dy),
+            perm,
         )
-        dkernel = sites.strike(dkernel, "grad_wt", "output", perm=(2, 0, 1, 3))
+        dkernel = sites.strike(dkernel, "grad_wt", "output", perm)
         return dx, dkernel
 
     def _grad_in(
@@ -111,8 +119,12 @@ class Conv2D(Layer):
     ) -> tf.Tensor:
         """Input gradient: full correlation with the rotated kernel."""
         sizes = [size + self.kernel - 1 for size in x.shape[1:3]]
-        offsets = [self.kernel - 1 - self._padding(size) for size in x.shape[1:3]]
-        gradient = strike(self._dilate(dy, sizes, offsets), "grad_in", "input")
+        offsets = [
+            self.kernel - 1 - same_padding(size, self.kernel, self.stride)
+            for size in x.shape[1:3]
+        ]
+        gradient = dilate(dy, self.stride, sizes, offsets)
+        gradient = strike(gradient, "grad_in", "input")
         rotated = tf.transpose(tf.reverse(kernel, [0, 1]), (0, 1, 3, 2))
         rotated = strike(rotated, "grad_in", "weight")
         return tf.nn.conv2d(gradient, rotated, 1, "VALID")
@@ -122,34 +134,10 @@ class Conv2D(Layer):
         half = (self.kernel - 1) // 2
         padded = tf.pad(x, ((0, 0), (half, half), (half, half), (0, 0)))
         padded = strike(tf.transpose(padded, (3, 1, 2, 0)), "grad_wt", "input")
-        offsets = [half - self._padding(size) for size in x.shape[1:3]]
-        gradient = self._dilate(dy, x.shape[1:3], offsets)
+        offsets = [
+            half - same_padding(size, self.kernel, self.stride) for size in x.shape[1:3]
+        ]
+        gradient = dilate(dy, self.stride, x.shape[1:3], offsets)
         gradient = strike(tf.transpose(gradient, (1, 2, 0, 3)), "grad_wt", "weight")
         product = tf.nn.conv2d(padded, gradient, 1, "VALID")
         return tf.transpose(product, (1, 2, 0, 3))
-
-    def _padding(self, size: int) -> int:
-        """Zeros that 'same' padding puts before an axis of `size`."""
-        pixels = -(-size // self.stride)
-        return max((pixels - 1) * self.stride + self.kernel - size, 0) // 2
-
-    def _dilate(self, dy: tf.Tensor, sizes: list[int], offsets: list[int]) -> tf.Tensor:
-        """Spread `dy` over zeros: pixel i goes to offset + i * stride."""
-        for axis, (size, offset) in enumerate(zip(sizes, offsets, strict=True), 1):
-            pixels = dy.shape[axis]
-            spread = tf.pad(
-                tf.expand_dims(dy, axis + 1),
-                [[0, 0]] * (axis + 1)
-                + [[0, self.stride - 1]]
-                + [[0, 0]] * (dy.shape.rank - axis - 1),
-            )
-            shape = list(dy.shape)
-            shape[axis] = pixels * self.stride
-            dy = tf.reshape(spread, shape)
-            length = (pixels - 1) * self.stride + 1
-            shape[axis] = length
-            dy = tf.slice(dy, [0] * len(shape), shape)
-            pads = [[0, 0]] * dy.shape.rank
-            pads[axis] = [offset, size - offset - length]
-            dy = tf.pad(dy, pads)
-        return dy

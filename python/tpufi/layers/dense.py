@@ -2,18 +2,21 @@
 """Fully connected layer."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
 class Dense(Layer):
-    """Multiply vectors by a matrix; no bias.
+    """Multiply vectors (last axis) by a matrix; no bias.
+
+    An example is one vector, or several, such as one for each token.
 
     Args:
       name: layer name.
@@ -24,40 +27,39 @@ class Dense(Layer):
     units: int
 
     def output_shape(self, shape: Shape) -> Shape:
-        return (self.units,)
+        return *shape[:-1], self.units
 
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         kernel = (shape[-1], self.units)
         return (Weight(f"{self.name}/kernel", kernel, initializers.glorot_normal),)
 
     def macs(self, shape: Shape, batch: int) -> int:
-        return batch * shape[-1] * self.units
+        return batch * math.prod(shape) * self.units
 
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        inputs, outputs = (batch, *shape), (batch, self.units)
+        *tokens, width = shape
+        inputs, outputs = (batch, *shape), (batch, *tokens, self.units)
         shapes = {
             ("forward", "input"): inputs,
-            ("forward", "weight"): (*shape, self.units),
+            ("forward", "weight"): (width, self.units),
             ("forward", "output"): outputs,
             ("grad_in", "input"): outputs,
-            ("grad_in", "weight"): (self.units, *shape),
+            ("grad_in", "weight"): (self.units, width),
             ("grad_in", "output"): inputs,
-            ("grad_wt", "input"): (*shape, batch),
+            ("grad_wt", "input"): (width, batch, *tokens),
             ("grad_wt", "weight"): outputs,
-            ("grad_wt", "output"): (*shape, self.units),
+            ("grad_wt", "output"): (width, self.units),
         }
         return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
     def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return tf.matmul(x, kernel)
+        return _product(x, kernel)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        struck_kernel = sites.strike(kernel, "forward", "weight")
-        y = tf.matmul(struck_x, struck_kernel)
-        return sites.strike(y, "forward", "output"), (x, kernel)
+        y = sites.product("forward", _product, {"input": x, "weight": kernel})
+        return y, (x, kernel)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
@@ -65,12 +67,28 @@ class Dense(Layer):
         x, kernel = saved
         # Operands are transposed views of x and kernel, so only the order of the
         # positions changes, not the numbers.
-        turned = sites.strike(kernel, "grad_in", "weight", perm=(1, 0))
-        incoming = sites.strike(dy, "grad_in", "input")
-        dx = tf.matmul(incoming, turned, transpose_b=True)
-        dx = sites.strike(dx, "grad_in", "output")
+        dx = sites.product(
+            "grad_in",
+            lambda dy, kernel: _product(dy, kernel, transpose_b=True),
+            {"input": dy, "weight": kernel},
+            {"weight": (1, 0)},
+        )
+        *others, last = range(x.shape.rank)
+        dkernel = sites.product(
+            "grad_wt",
+            lambda x, dy: tf.matmul(_rows(x), _rows(dy), transpose_a=True),
+            {"input": x, "weight": dy},
+            {"input": (last, *others)},
+        )
+        return dx, dkernel
 
-        turned = sites.strike(x, "grad_wt", "input", perm=(1, 0))
-        incoming = sites.strike(dy, "grad_wt", "weight")
-        dkernel = tf.matmul(turned, incoming, transpose_a=True)
-        return dx, sites.strike(dkernel, "grad_wt", "output")
+
+def _rows(x: tf.Tensor) -> tf.Tensor:
+    """Return all vectors of `x` as the rows of one matrix."""
+    return x if x.shape.rank == 2 else tf.reshape(x, (-1, x.shape[-1]))
+
+
+def _product(x: tf.Tensor, matrix: tf.Tensor, **how: bool) -> tf.Tensor:
+    """Return `x` with each of its vectors multiplied by `matrix`."""
+    y = tf.matmul(_rows(x), matrix, **how)
+    return y if x.shape.rank == 2 else tf.reshape(y, (*x.shape[:-1], y.shape[-1]))

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tpufi.layers import initializers
 from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,10 +74,12 @@ class DepthwiseConv2D(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        struck_kernel = sites.strike(kernel, "forward", "weight")
-        y = tf.nn.depthwise_conv2d(struck_x, struck_kernel, **self._how)
-        return sites.strike(y, "forward", "output"), (x, kernel)
+        y = sites.product(
+            "forward",
+            lambda x, kernel: tf.nn.depthwise_conv2d(x, kernel, **self._how),
+            {"input": x, "weight": kernel},
+        )
+        return y, (x, kernel)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
@@ -85,22 +87,21 @@ class DepthwiseConv2D(Layer):
         x, kernel = saved
         # Each channel meets its own filter only: k * k products for an element, where
         # a dense convolution with a diagonal kernel would need channels times as many.
-        dx = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
-            input_sizes=x.shape,
-            filter=sites.strike(kernel, "grad_in", "weight"),
-            out_backprop=sites.strike(dy, "grad_in", "input"),
-            **self._how,
+        dx = sites.product(
+            "grad_in",
+            lambda dy, kernel: tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+                input_sizes=x.shape, filter=kernel, out_backprop=dy, **self._how
+            ),
+            {"input": dy, "weight": kernel},
         )
-        dkernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
-            input=sites.strike(x, "grad_wt", "input"),
-            filter_sizes=kernel.shape,
-            out_backprop=sites.strike(dy, "grad_wt", "weight"),
-            **self._how,
+        dkernel = sites.product(
+            "grad_wt",
+            lambda x, dy: tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=dy, **self._how
+            ),
+            {"input": x, "weight": dy},
         )
-        return (
-            sites.strike(dx, "grad_in", "output"),
-            sites.strike(dkernel, "grad_wt", "output"),
-        )
+        return dx, dkernel
 
     @property
     def _how(self) -> dict:

@@ -9,7 +9,7 @@ from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
 from tpufi.ops import inject_random
 from tpufi.random import derive
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)

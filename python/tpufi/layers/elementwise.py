@@ -2,7 +2,7 @@
 """What layers that work element by element have in common."""
 
 from tpufi.layers.layer import Layer, Shape
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 class Elementwise(Layer):

@@ -8,14 +8,19 @@ backward pass reports faults without state, host callbacks or extra outputs.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
+from tpufi.descriptor import EVERY_REPLICA, FIELDS
+from tpufi.layers.reach import confined, reach
 from tpufi.ops import inject_fault
-from tpufi.sites import SiteTable
+from tpufi.site_table import SiteTable
 
 Strike = Callable[..., tf.Tensor]
+SELECT, BRANCH = "select", "branch"
+_SITE, _REPLICA = FIELDS.index("site"), FIELDS.index("replica")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,14 +30,17 @@ class Hooks:
     Args:
       table: sites of the workload, or None for a program without any fault site.
       replica: int64 scalar.
-      faults: int64 [rows, 6]; see `tpufi.descriptor`.
+      faults: int64 [rows, 11]; see `tpufi.descriptor`.
       words: uint64 [rows, capacity].
+      lowering: `branch` takes every fault; `select` only those for which
+        `Descriptor.fits_select` holds (decision 0011).
     """
 
     table: SiteTable | None
     replica: tf.Tensor
     faults: tf.Tensor
     words: tf.Tensor
+    lowering: str = BRANCH
 
     @property
     def record_shape(self) -> tuple[int, int, int]:
@@ -54,15 +62,22 @@ class LayerSites:
         self._records: list[tf.Tensor] = []
 
     def strike(
-        self, x: tf.Tensor, direction: str, operand: str, perm: Sequence[int] = ()
+        self,
+        x: tf.Tensor,
+        direction: str,
+        operand: str,
+        perm: Sequence[int] = (),
+        *,
+        confines: bool = False,
     ) -> tf.Tensor:
         """Return `x` as the faults of this site leave it.
 
         Args:
           x: the tensor.
-          direction: see `tpufi.sites.Site`.
-          operand: see `tpufi.sites.Site`.
+          direction: see `tpufi.site_table.Site`.
+          operand: see `tpufi.site_table.Site`.
           perm: axis order of the site's layout, if it is not that of `x`.
+          confines: whether the caller sees to the reach of faults (decision 0012).
         """
         table = self._hooks.table
         if table is None:
@@ -82,9 +97,46 @@ class LayerSites:
             self._hooks.faults,
             self._hooks.words,
             perm=tuple(perm),
+            lowering=self._hooks.lowering,
+            confines=confines,
         )
         self._records.append(record)
         return y
+
+    def product(
+        self,
+        direction: str,
+        compute: Callable[..., tf.Tensor],
+        operands: Mapping[str, tf.Tensor],
+        perms: Mapping[str, Sequence[int]] | None = None,
+    ) -> tf.Tensor:
+        """Return what an operation makes of its operands as faults leave them.
+
+        A fault in an operand may be confined to some results: only these see the
+        struck operand, as if the others had been computed before or elsewhere.
+
+        Args:
+          direction: see `tpufi.site_table.Site`.
+          compute: the operation, called with the operands in order.
+          operands: by name of their sites; the result's site is `output`.
+          perms: axis order of an operand's layout, if it is not that of the tensor.
+        """
+        perms = perms or {}
+        struck = [
+            self.strike(x, direction, name, perms.get(name, ()), confines=True)
+            for name, x in operands.items()
+        ]
+        y = compute(*struck)
+        if self._hooks.table is not None and self._hooks.lowering == BRANCH:
+            named = self._named(direction, operands)
+            y = _cond(
+                tf.reduce_any(confined(self._hooks.faults, named)),
+                lambda: tf.where(
+                    reach(self._hooks.faults, y, named), y, compute(*operands.values())
+                ),
+                y,
+            )
+        return self.strike(y, direction, "output")
 
     def redo_if_struck(
         self,
@@ -92,6 +144,7 @@ class LayerSites:
         direction: str,
         operands: Sequence[str],
         redo: Callable[[Strike], tf.Tensor],
+        perm: Sequence[int] = (),
     ) -> tf.Tensor:
         """Recompute `result` from its textbook operands if a fault strikes one.
 
@@ -105,44 +158,65 @@ class LayerSites:
           direction: direction of the operands.
           operands: their names.
           redo: computes the textbook result; its argument stands for `strike`.
+          perm: axis order of the result's layout, if it is not that of `result`.
         """
         table = self._hooks.table
         if table is None:
             return result
-        ids = [table.id_of(f"{self._layer}/{direction}/{o}") for o in operands]
-        site = self._hooks.faults[:, 0]
-        target = self._hooks.faults[:, 1]
-        here = tf.logical_or(
-            tf.equal(target, -1), tf.equal(target, self._hooks.replica)
-        )
-        named = tf.reduce_any(
-            [tf.reduce_any(tf.logical_and(here, tf.equal(site, i))) for i in ids]
-        )
+        named = self._named(direction, operands)
 
         def textbook() -> tuple[tf.Tensor, tf.Tensor]:
             inner = LayerSites(self._hooks, self._layer)
-            faulty = redo(inner.strike)
+            faulty = redo(functools.partial(inner.strike, confines=True))
             # The twin without the fault passes the same ops, disarmed at run time: a
             # compiler that could tell would compile it in another way, and round so.
-            nowhere = tf.where(named, -tf.ones_like(site), site)
+            site = self._hooks.faults[:, _SITE]
+            nowhere = tf.where(tf.reduce_any(named), -tf.ones_like(site), site)
             disarmed = tf.concat([nowhere[:, None], self._hooks.faults[:, 1:]], 1)
             hooks = dataclasses.replace(self._hooks, faults=disarmed)
-            golden = redo(LayerSites(hooks, self._layer).strike)
-            return tf.where(same_bits(golden, faulty), result, faulty), inner.record()
+            twin = LayerSites(hooks, self._layer)
+            golden = redo(functools.partial(twin.strike, confines=True))
+            spared = same_bits(golden, faulty)
+            if self._hooks.lowering == BRANCH:
+                reached = reach(self._hooks.faults, result, named, perm)
+                spared = tf.logical_or(spared, tf.logical_not(reached))
+            return tf.where(spared, result, faulty), inner.record()
 
         def library() -> tuple[tf.Tensor, tf.Tensor]:
             return tf.identity(result), tf.zeros(self._hooks.record_shape)
 
-        y, record = tf.cond(named, textbook, library)
+        y, record = tf.cond(tf.reduce_any(named), textbook, library)
         y.set_shape(result.shape)
         self._records.append(record)
         return y
+
+    def _named(self, direction: str, operands: Sequence[str]) -> tf.Tensor:
+        """Return which rows strike one of these operands here, bool [rows]."""
+        ids = [
+            self._hooks.table.id_of(f"{self._layer}/{direction}/{operand}")
+            for operand in operands
+        ]
+        site, target = self._hooks.faults[:, _SITE], self._hooks.faults[:, _REPLICA]
+        here = tf.logical_or(
+            tf.equal(target, EVERY_REPLICA), tf.equal(target, self._hooks.replica)
+        )
+        at = tf.reduce_any(tf.equal(site[:, None], tf.constant(ids, tf.int64)), 1)
+        return tf.logical_and(here, at)
 
     def record(self) -> tf.Tensor:
         """Return the sum of what the sites reported so far."""
         if not self._records:
             return tf.zeros(self._hooks.record_shape)
         return tf.add_n(self._records)
+
+
+def _cond(
+    test: tf.Tensor, changed: Callable[[], tf.Tensor], same: tf.Tensor
+) -> tf.Tensor:
+    """Return `changed()` if `test` holds, else `same`."""
+    y = tf.cond(test, changed, lambda: tf.identity(same))
+    y.set_shape(same.shape)
+    return y
 
 
 def same_bits(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -45,3 +45,12 @@ def fan_in_normal(key: Key, shape: tuple[int, ...]) -> np.ndarray:
     deviation = math.sqrt(1 / math.prod(shape[:-1]))
     seed = np.array(key, np.uint32).view(np.int32)
     return tf.random.stateless_normal(shape, seed, stddev=deviation).numpy()
+
+
+def small_normal(key: Key, shape: tuple[int, ...]) -> np.ndarray:
+    """Return normal values of deviation 0.02, not cut, for tables of vectors.
+
+    Source: Radford et al. 2018.
+    """
+    seed = np.array(key, np.uint32).view(np.int32)
+    return tf.random.stateless_normal(shape, seed, stddev=0.02).numpy()

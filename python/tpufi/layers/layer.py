@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tpufi.layers.hooks import Hooks, LayerSites
 from tpufi.random import Key
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 Shape = tuple[int, ...]
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tpufi.layers import initializers
 from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,12 +2,13 @@
 """Softmax cross-entropy from logits."""
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
 from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Run, Shape
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +16,8 @@ class SoftmaxLoss:
     """Sparse cross-entropy of each example, and its handwritten gradient.
 
     The sum over a replica's examples divided by the global batch is what is
-    differentiated, so that gradients of replicas add up.
+    differentiated, so that gradients of replicas add up. An example may have several
+    labels, such as one for each token; it counts as their mean.
 
     Args:
       name: layer name.
@@ -24,17 +26,17 @@ class SoftmaxLoss:
     name: str
 
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        """Return the fault sites for `shape` = (classes,) and a per-replica batch."""
+        """Return the fault sites for a shape (..., classes) and a per-replica batch."""
         logits = (batch, *shape)
         shapes = {
             ("forward", "input"): logits,
-            ("forward", "output"): (batch,),
+            ("forward", "output"): logits[:-1],
             ("grad_in", "output"): logits,
         }
         return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
     def infer(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Return the loss of each example, without faults."""
+        """Return the loss of each label, without faults."""
         return self._losses(logits, labels)
 
     def __call__(
@@ -43,8 +45,8 @@ class SoftmaxLoss:
         """Return the replica's share of the mean loss.
 
         Args:
-          logits: [batch, classes].
-          labels: int32 [batch].
+          logits: [batch, ..., classes].
+          labels: int32 [batch, ...].
           global_batch: examples of all replicas.
           run: the traced pass.
         """
@@ -69,13 +71,14 @@ class SoftmaxLoss:
         """Return the loss and what the backward pass needs."""
         logits = sites.strike(logits, "forward", "input")
         losses = sites.strike(self._losses(logits, labels), "forward", "output")
-        return tf.reduce_sum(losses) / global_batch, (logits, labels, global_batch)
+        count = global_batch * math.prod(labels.shape[1:])
+        return tf.reduce_sum(losses) / count, (logits, labels, count)
 
     def backward(self, sites: LayerSites, saved: tuple, dloss: tf.Tensor) -> tf.Tensor:
         """Return the gradient of the logits: softmax minus one-hot, scaled."""
-        logits, labels, global_batch = saved
+        logits, labels, count = saved
         target = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-        dlogits = (self._softmax(logits) - target) * (dloss / global_batch)
+        dlogits = (self._softmax(logits) - target) * (dloss / count)
         return sites.strike(dlogits, "grad_in", "output")
 
     def _softmax(self, logits: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from tpufi.layers import initializers
 from tpufi.layers.conv2d import Conv2D
 from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 # All axes of a kernel but that of the output channels.
 _FAN_IN = (0, 1, 2)

@@ -5,6 +5,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from tpufi.layers.accumulator import accumulator
 from tpufi.layers.hooks import LayerSites
 from tpufi.optimizers.optimizer import Optimizer
 
@@ -13,7 +14,8 @@ from tpufi.optimizers.optimizer import Optimizer
 class Adam(Optimizer):
     """Scale the mean gradient by its root mean square.
 
-    A fault in a slot (`first_moment`, `second_moment`) stays there.
+    A fault in a slot (`first_moment`, `second_moment`) stays there. Of 16-bit weights
+    all arithmetic is float32; slots and the change are rounded to 16 bits.
 
     Args:
       beta_1: decay of the first moment.
@@ -42,14 +44,19 @@ class Adam(Optimizer):
         rate: tf.Tensor,
         step: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        gradient = sites.strike(gradient, "update", "gradient")
-        m, v = slots["first_moment"], slots["second_moment"]
-        m = m + (gradient - m) * (1 - self.beta_1)
-        v = v + (tf.square(gradient) - v) * (1 - self.beta_2)
-        m = sites.strike(m, "update", "first_moment")
-        v = sites.strike(v, "update", "second_moment")
-        one = tf.ones([], weight.dtype)
+        def wide(x: tf.Tensor) -> tf.Tensor:
+            return tf.cast(x, accumulator(weight.dtype.name))
+
+        def strike(x: tf.Tensor, operand: str) -> tf.Tensor:
+            return sites.strike(tf.cast(x, weight.dtype), "update", operand)
+
+        g = wide(strike(gradient, "gradient"))
+        m, v = wide(slots["first_moment"]), wide(slots["second_moment"])
+        m = strike(m + (g - m) * (1 - self.beta_1), "first_moment")
+        v = strike(v + (tf.square(g) - v) * (1 - self.beta_2), "second_moment")
+        rate, step = wide(rate), wide(step)
+        one = tf.ones([], rate.dtype)
         corrected = rate * tf.sqrt(one - self.beta_2**step) / (one - self.beta_1**step)
-        change = corrected * m / (tf.sqrt(v) + self.epsilon)
-        change = sites.strike(change, "update", "output")
+        change = corrected * wide(m) / (tf.sqrt(wide(v)) + self.epsilon)
+        change = strike(change, "output")
         return weight - change, {"first_moment": m, "second_moment": v}

@@ -6,7 +6,7 @@ import abc
 import tensorflow as tf
 
 from tpufi.layers.hooks import LayerSites
-from tpufi.sites import Site
+from tpufi.site_table import Site
 
 Shape = tuple[int, ...]
 

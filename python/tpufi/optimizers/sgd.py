@@ -5,6 +5,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from tpufi.layers.accumulator import widened
 from tpufi.layers.hooks import LayerSites
 from tpufi.optimizers.optimizer import Optimizer
 
@@ -29,5 +30,6 @@ class SGD(Optimizer):
         step: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         gradient = sites.strike(gradient, "update", "gradient")
-        change = sites.strike(gradient * rate, "update", "output")
+        change = tf.cast(widened(gradient) * widened(rate), weight.dtype)
+        change = sites.strike(change, "update", "output")
         return weight - change, {}

@@ -78,7 +78,7 @@ class DistributedProgram:
             lambda v: tf.identity(self.strategy.experimental_local_results(v)[0]),
             self.variables,
         )
-        accuracy = int(correct) / (self.replicas * self.per_replica)
+        accuracy = int(correct) / batch.labels.size
         return StepResult(self._newest, float(loss), accuracy, record.numpy())
 
     def _load(self, state: State) -> None:
@@ -129,7 +129,7 @@ class DistributedProgram:
             self.replicas * self.per_replica,
         )
         # One reduction packs its tensors together, so they have to be of one type; a
-        # float32 counts images exactly up to 2**24.
+        # float32 counts labels exactly up to 2**24.
         own = own._replace(correct=tf.cast(own.correct, tf.float32))
         total = ReplicaResult(*context.all_reduce(tf.distribute.ReduceOp.SUM, own))
         total = total._replace(correct=tf.cast(total.correct, tf.int64))

@@ -13,10 +13,16 @@ import tensorflow as tf
 
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, disarmed
-from tpufi.layers.hooks import Hooks
+from tpufi.errors import InputError
+from tpufi.layers.hooks import BRANCH, SELECT, Hooks
 from tpufi.layers.layer import Run
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.replica import ReplicaResult, apply_update, replica_gradients
+from tpufi.training.replica import (
+    ReplicaResult,
+    apply_update,
+    examples_of,
+    replica_gradients,
+)
 from tpufi.training.state import State
 from tpufi.workload import Workload
 
@@ -50,6 +56,9 @@ class Program:
       per_replica: images of one replica, >= 1.
       with_sites: False leaves all fault ops out (for comparison).
       jit_compile: True compiles with XLA.
+      lowering: `branch` takes every fault; `select` suits compiled programs and takes
+        given bits for consecutive elements only (decision 0011); None: `select` if
+        `jit_compile`, else `branch`.
     """
 
     def __init__(
@@ -60,12 +69,14 @@ class Program:
         *,
         with_sites: bool = True,
         jit_compile: bool = False,
+        lowering: str | None = None,
     ):
         self.workload = workload
         self.replicas = replicas
         self.per_replica = per_replica
         self.table = workload.sites(per_replica)
         self.traces = 0
+        self.lowering = lowering or (SELECT if jit_compile else BRANCH)
         self._hooked = self.table if with_sites else None
         options = {"jit_compile": jit_compile, "autograph": False}
         self._step = tf.function(self.traced_step, **options)
@@ -87,8 +98,16 @@ class Program:
           keys: uint32 [replicas, 2], keys of this step for dropout.
           rate: learning rate.
           fault: what to inject; None for no fault.
+
+        Raises:
+          InputError: the program's lowering cannot do what the fault asks for.
         """
         fault = fault if fault is not None else disarmed()
+        if self.lowering == SELECT and not fault.fits_select:
+            raise InputError(
+                "this program has lowering 'select', which writes given bits to "
+                "consecutive elements only; make a Program with lowering='branch'"
+            )
         with exact_arithmetic():
             state, loss, correct, record = self._step(
                 state,
@@ -99,7 +118,7 @@ class Program:
                 tf.constant(fault.faults),
                 tf.constant(fault.words),
             )
-        accuracy = int(correct) / (self.replicas * self.per_replica)
+        accuracy = int(correct) / batch.labels.size
         return StepResult(state, float(loss), accuracy, record.numpy())
 
     def evaluate(self, state: State, batch: Batch) -> tuple[float, int]:
@@ -134,7 +153,7 @@ class Program:
                 images[replica],
                 labels[replica],
                 seeds[replica],
-                Hooks(self._hooked, replica, faults, words),
+                Hooks(self._hooked, replica, faults, words, self.lowering),
                 global_batch,
             )
 
@@ -142,9 +161,8 @@ class Program:
             summed = tf.nest.map_structure(tf.add, total, one(replica))
             return replica + 1, summed
 
-        hooks = Hooks(
-            self._hooked, tf.constant(_UPDATE_REPLICA, tf.int64), faults, words
-        )
+        update = tf.constant(_UPDATE_REPLICA, tf.int64)
+        hooks = Hooks(self._hooked, update, faults, words, self.lowering)
         nothing = ReplicaResult(
             {name: tf.zeros_like(w) for name, w in state.parameters.items()},
             {name: tf.zeros_like(s) for name, s in state.statistics.items()},
@@ -169,8 +187,10 @@ class Program:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         run = Run(state.parameters, state.statistics)
         images = tf.reshape(images, (-1, *self.workload.input_shape))
-        labels, present = tf.reshape(labels, [-1]), tf.reshape(present, [-1])
-        logits = self.workload.model(images, run)
+        logits = self.workload.model(examples_of(self.workload, images), run)
+        labels = tf.reshape(labels, (-1, *logits.shape[1:-1]))
+        # An example with several labels has all of them or none.
+        present = tf.reshape(present, (-1, *[1] * (labels.shape.rank - 1)))
         losses = self.workload.loss.infer(logits, labels)
         guesses = tf.argmax(logits, -1, output_type=labels.dtype)
         right = tf.logical_and(tf.equal(guesses, labels), present)

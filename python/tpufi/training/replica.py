@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tpufi.layers.accumulator import accumulator
 from tpufi.layers.hooks import Hooks
 from tpufi.layers.layer import Run
 from tpufi.training.state import State, Tensors
@@ -18,7 +19,7 @@ class ReplicaResult(NamedTuple):
       gradients: by parameter name.
       statistics: new moving averages of this replica.
       loss: its share of the mean loss.
-      correct: int64, examples classified correctly.
+      correct: int64, labels predicted correctly.
       record: see `tpufi.descriptor.read_record`.
     """
 
@@ -43,8 +44,9 @@ def replica_gradients(
     Args:
       workload: what is trained.
       state: the state before the step.
-      images: [per_replica, height, width, channels].
-      labels: int32 [per_replica].
+      images: the examples, [per_replica, height, width, channels], or tokens, int32
+        [per_replica, context].
+      labels: int32 [per_replica], or [per_replica, context].
       seed: uint32 [2], key of this epoch, step and replica.
       hooks: fault operands.
       global_batch: images of all replicas.
@@ -53,7 +55,7 @@ def replica_gradients(
     run = Run(state.parameters, state.statistics, True, hooks, probe, seed)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([*state.parameters.values(), probe])
-        logits = workload.model(images, run)
+        logits = workload.model(examples_of(workload, images), run)
         loss = workload.loss(logits, labels, global_batch, run)
     *gradients, record = tape.gradient(loss, [*state.parameters.values(), probe])
     guesses = tf.argmax(logits, -1, output_type=labels.dtype)
@@ -65,6 +67,12 @@ def replica_gradients(
         correct,
         record,
     )
+
+
+def examples_of(workload: Workload, examples: tf.Tensor) -> tf.Tensor:
+    """Return the examples in the type of the activations; tokens stay as they are."""
+    floating = examples.dtype.is_floating
+    return tf.cast(examples, workload.dtype) if floating else examples
 
 
 def apply_update(
@@ -90,8 +98,8 @@ def apply_update(
             weight,
             total.gradients[name],
             old,
-            tf.cast(rate, weight.dtype),
-            tf.cast(updates, weight.dtype),
+            tf.cast(rate, accumulator(weight.dtype.name)),
+            tf.cast(updates, accumulator(weight.dtype.name)),
         )
         slots |= {f"{name}/{s}": tensor for s, tensor in new.items()}
         record += sites.record()

@@ -8,6 +8,7 @@ import numpy as np
 
 from tpufi.data import Batches
 from tpufi.descriptor import Descriptor
+from tpufi.errors import InputError
 from tpufi.random import derive
 from tpufi.training.distributed import DistributedProgram
 from tpufi.training.program import Program, StepResult
@@ -29,6 +30,17 @@ class Session:
     batches: Batches
     seed: int
     learning_rate: float
+
+    def __post_init__(self) -> None:
+        workload, data = self.program.workload, self.batches.dataset
+        wanted = workload.input_dtype, workload.input_shape
+        found = data.example_dtype, data.example_shape
+        if found != wanted:
+            raise InputError(
+                f"data set {data.name}: its examples are {found[0]} {found[1]}; "
+                f"expected {wanted[0]} {wanted[1]} for {workload.name}; choose data "
+                "that fit, see docs/data.md"
+            )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -63,12 +75,12 @@ class Session:
         )
 
     def evaluate(self, state: State) -> tuple[float, float]:
-        """Return mean loss and accuracy over the test images."""
+        """Return mean loss and accuracy over the test examples."""
         results = [
             self.program.evaluate(state, self.batches.test(i))
             for i in range(self.batches.test_steps)
         ]
-        count = len(self.batches.dataset.test_labels)
+        count = self.batches.dataset.test_labels.size
         add = functools.partial(np.sum, axis=0)
         loss, correct = add(np.array(results, np.float64))
         return float(loss / count), float(correct / count)

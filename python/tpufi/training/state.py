@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tpufi.element import element
 from tpufi.layers.layer import Shape
 from tpufi.random import derive
 from tpufi.workload import Workload
@@ -72,6 +73,7 @@ def from_arrays(workload: Workload, arrays: dict[str, np.ndarray]) -> State:
     Raises:
       ValueError: a tensor is missing, has another shape, or is not of this workload.
     """
+    arrays = {name: _typed(array, workload) for name, array in arrays.items()}
     shapes = _shapes(workload)
     expected: dict[str, tuple[str, Shape]] = {"updates": ("int64", ())}
     for group, members in shapes.items():
@@ -99,6 +101,13 @@ def from_arrays(workload: Workload, arrays: dict[str, np.ndarray]) -> State:
         group_of("statistics"),
         tf.constant(arrays["updates"]),
     )
+
+
+def _typed(array: np.ndarray, workload: Workload) -> np.ndarray:
+    """Return a bfloat16 array as one; numpy's files forget the type and keep bytes."""
+    layout = element(workload.dtype).numpy
+    forgotten = array.dtype.kind == "V" and array.dtype.itemsize == layout.itemsize
+    return array.view(layout) if forgotten else array
 
 
 def _shapes(workload: Workload) -> dict[str, dict[str, Shape]]:

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cc/lib/value_rule.h"
+
+#include <cassert>
+#include <cmath>
+
+namespace tpufi {
+namespace {
+
+static_assert(WordsNeeded(kWords, 7) == 7);
+static_assert(WordsNeeded(kRandom, 7) == 1);
+static_assert(WordsNeeded(kErrorRate, 7) == 2);
+static_assert(WordsNeeded(kFaultRules, 7) == -1);
+static_assert(WordsNeeded(-1, 7) == -1);
+static_assert(CanonicalNaN(kFloat32) == 0x7fc00000u);
+static_assert(CanonicalNaN(kBfloat16) == 0x7fc0u);
+static_assert(CanonicalNaN(kHalf) == 0x7e00u);
+static_assert(CanonicalNaN(kFloat64) == 0x7ff8000000000000u);
+
+constexpr WordPair<uint32_t> kKey = {3, 5};
+
+// Bits that flip among 32 pairs of 2000 elements.
+int Flips(uint64_t threshold) {
+  int flips = 0;
+  const WordPair<uint32_t> limit = {static_cast<uint32_t>(threshold),
+                                    static_cast<uint32_t>(threshold >> 32)};
+  for (uint32_t element = 0; element < 2000; ++element) {
+    for (uint32_t pair = 0; pair < 32; ++pair) {
+      const WordPair<uint32_t> bits =
+          ErrorBits<uint32_t>(kKey, {element, 0}, pair, limit);
+      assert(bits.lo <= 1 && bits.hi <= 1);
+      flips += bits.lo + bits.hi;
+    }
+  }
+  return flips;
+}
+
+void BitsFlipAtTheGivenRate() {
+  constexpr int kBits = 2000 * 64;
+  assert(Flips(0) == 0);
+  assert(Flips(uint64_t{1} << 32) == kBits);
+  for (double rate : {0.5, 0.01, 0.9}) {
+    const double expected = rate * kBits;
+    const double deviation = std::sqrt(expected * (1 - rate));
+    const int flips = Flips(static_cast<uint64_t>(std::ldexp(rate, 32)));
+    assert(std::abs(flips - expected) < 5 * deviation);
+  }
+}
+
+void NeighboursDrawFromDifferentCounters() {
+  // Element 1 pair 0 would meet element 0 pair 32; element 2^27 carries into the upper
+  // word.
+  const WordPair<uint32_t> half = {1u << 31, 0};
+  int equal = 0;
+  for (uint32_t pair = 0; pair < 32; ++pair) {
+    const auto a = ErrorBits<uint32_t>(kKey, {1u << 27, 0}, pair, half);
+    const auto b = ErrorBits<uint32_t>(kKey, {0, 0}, pair, half);
+    equal += a.lo == b.lo;
+    equal += a.hi == b.hi;
+  }
+  assert(equal > 16 && equal < 48);
+}
+
+}  // namespace
+}  // namespace tpufi
+
+int main() {
+  tpufi::BitsFlipAtTheGivenRate();
+  tpufi::NeighboursDrawFromDifferentCounters();
+  return 0;
+}

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One fully determined fault of any fault model, and its row for a compiled program."""
+
+import dataclasses
+import math
+
+from tpufi import descriptor
+from tpufi.descriptor import CAPACITY, EVERY_REPLICA, Descriptor
+from tpufi.element import ELEMENTS, element
+from tpufi.errors import InputError
+from tpufi.faults.confinement import Confinement
+from tpufi.faults.positions import Positions
+from tpufi.site_table import Site, SiteTable
+
+# Rule -> number of words; None: one for each element.
+RULES = {
+    "words": None,
+    "repeat": 1,
+    "random": 1,
+    "copy": None,
+    "copy_random": 1,
+    "error_rate": 2,
+    "add": None,
+    "multiply": None,
+}
+_KEEPING = ("words", "repeat", "error_rate")
+_OF_ELEMENT_WIDTH = ("words", "repeat", "add", "multiply")
+_WORD = 1 << 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Where, when and how one fault strikes; nothing is left to be drawn.
+
+    Args:
+      model: name of the fault model it was drawn from; for the reader only.
+      site: name of the struck site, `layer/direction/operand`.
+      dtype: element type of the site.
+      shape: shape of the site, in the layout that positions refer to.
+      replica: struck replica, or `descriptor.EVERY_REPLICA` (-1).
+      epoch: epoch of the first struck step, from 0.
+      step: first struck step in that epoch, from 0.
+      duration: struck steps one after the other, >= 1; counted across epochs.
+      positions: struck elements.
+      rule: value rule, a key of `RULES`; see `descriptor` for what each does.
+      keep: bits of the element that are kept (`words`, `repeat`), or that can flip
+        (`error_rate`); 0 for the other rules.
+      words: uint64 words of the rule: bits of the element type, flat source indices
+        (`copy`), the key of a random stream, or key and rate in units of 2**-32.
+      confine: for operands of a convolution, the results that keep the error; None:
+        all of them.
+      stale: the words are the elements' bits one step before `step`. A stale fault
+        without words strikes once `stale.holding` has filled them in.
+
+    Raises:
+      InputError: a field is out of range or contradicts another; the message names it.
+    """
+
+    model: str
+    site: str
+    dtype: str
+    shape: tuple[int, ...]
+    replica: int
+    epoch: int
+    step: int
+    duration: int
+    positions: Positions
+    rule: str
+    keep: int
+    words: tuple[int, ...]
+    confine: Confinement | None = None
+    stale: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ELEMENTS:
+            raise _wrong("dtype", self.dtype, f"one of {', '.join(ELEMENTS)}")
+        if not all(size >= 1 for size in self.shape):
+            raise _wrong("shape", self.shape, "sizes of at least 1")
+        if self.replica < EVERY_REPLICA:
+            raise _wrong("replica", self.replica, "0 or more, or -1 for every replica")
+        _at_least("epoch", self.epoch, 0)
+        _at_least("step", self.step, 0)
+        _at_least("duration", self.duration, 1)
+        self._check_positions()
+        self._check_words()
+        if self.confine is not None:
+            _at_least("confine start", self.confine.start, 0)
+            _at_least("confine stride", self.confine.stride, 1)
+            _at_least("confine count", self.confine.count, 1)
+
+    def descriptor(self, table: SiteTable) -> Descriptor:
+        """Return the fault as one row of run-time operands.
+
+        Args:
+          table: the sites of the program that is struck.
+
+        Raises:
+          InputError: no such site, the site has another shape or type, or the words of
+            a stale fault are not known yet.
+        """
+        site = table[table.id_of(self.site)]
+        self.check(site)
+        if self.stale and not self.words:
+            raise InputError(
+                f"the stale fault at {self.site} has no words yet; record the step "
+                "before it and call stale.holding"
+            )
+        where = self.positions
+        # A single run is named as such: the leanest programs take nothing else.
+        blocks = (None, None) if where.is_run else (where.block, where.stride)
+        return descriptor.fault_row(
+            site=table.id_of(self.site),
+            replica=self.replica,
+            start=where.start,
+            count=where.count,
+            block=blocks[0],
+            stride=blocks[1],
+            rule=self.rule,
+            keep=self.keep,
+            words=self.words,
+            confine=self.confine and tuple(self.confine),
+        )
+
+    def check(self, site: Site) -> None:
+        """Refuse a site that is not the one this fault was drawn for."""
+        mine = (self.site, self.shape, self.dtype)
+        if mine != (site.name, site.shape, site.dtype):
+            raise InputError(
+                f"the fault was drawn for {self.site}, {self.dtype} {self.shape}, but "
+                f"{site.name} is {site.dtype} {site.shape}; use the batch per replica "
+                "and the type it was drawn for"
+            )
+
+    def _check_positions(self) -> None:
+        where, size = self.positions, math.prod(self.shape)
+        _at_least("start", where.start, 0)
+        _at_least("count", where.count, 1)
+        _at_least("block", where.block, 1)
+        if where.stride < where.block:
+            raise _wrong("stride", where.stride, f"the block {where.block} or more")
+        if where.last >= size:
+            raise InputError(
+                f"fault: last position {where.last} lies outside {self.site} of shape "
+                f"{self.shape}; expected at most {size - 1}; correct start or count"
+            )
+
+    def _check_words(self) -> None:
+        if self.rule not in RULES:
+            raise _wrong("rule", self.rule, f"one of {', '.join(RULES)}")
+        if self.stale and self.rule != "words":
+            raise _wrong("rule", self.rule, "'words' for a stale fault")
+        layout = element(self.dtype)
+        if not 0 <= self.keep <= (layout.mask if self.rule in _KEEPING else 0):
+            raise _wrong("keep", hex(self.keep), f"bits of {self.dtype} or 0")
+        expected = RULES[self.rule] or self.positions.count
+        if self.stale:
+            _at_most("count", self.positions.count, CAPACITY)
+        if len(self.words) != expected and not (self.stale and not self.words):
+            raise _wrong("words", f"{len(self.words)} words", f"{expected}")
+        _at_most("words: number", len(self.words), CAPACITY)
+        bound, unit = _WORD, "64 bits"
+        if self.rule in _OF_ELEMENT_WIDTH:
+            bound, unit = layout.mask + 1, f"{layout.bits} bits of {self.dtype}"
+        elif self.rule == "copy":
+            bound, unit = math.prod(self.shape), f"a position in {self.shape}"
+        for word in self.words:
+            if not 0 <= word < bound:
+                raise _wrong("words", f"{word:#x}", unit)
+        if self.rule == "error_rate" and not 1 <= self.words[1] < 1 << 32:
+            raise _wrong("words", f"rate {self.words[1]:#x}", "0x1 to 0xffffffff")
+
+
+def _at_least(field: str, value: int, bound: int) -> None:
+    if value < bound:
+        raise _wrong(field, value, f"{bound} or more")
+
+
+def _at_most(field: str, value: int, bound: int) -> None:
+    if value > bound:
+        raise _wrong(field, value, f"at most {bound}")
+
+
+def _wrong(field: str, value: object, expected: str) -> InputError:
+    return InputError(f"fault: {field}: {value!r}; expected {expected}; correct it")

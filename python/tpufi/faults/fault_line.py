@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults as lines of JSON: one object a line, written canonically, read strictly."""
+
+import json
+import re
+from typing import Any
+
+from tpufi.errors import InputError
+from tpufi.faults.confinement import Confinement
+from tpufi.faults.fault import Fault
+from tpufi.faults.positions import Positions
+from tpufi.messages import nearest_first, quote
+
+_INTEGERS = (
+    "replica",
+    "epoch",
+    "step",
+    "duration",
+    "start",
+    "count",
+    "block",
+    "stride",
+)
+_KEYS = (
+    *("model", "site", "dtype", "shape"),
+    *_INTEGERS,
+    *("rule", "keep", "words", "confine", "stale"),
+)
+_HEX = re.compile(r"0x[0-9a-f]{1,16}")
+_LIMIT = 1 << 63
+_LONGEST = 1 << 16
+
+
+def fault_line(fault: Fault) -> str:
+    """Return the fault as one line of JSON, without the line end.
+
+    The same fault is always the same text. `keep` and `words` are hexadecimal.
+
+    Args:
+      fault: the fault.
+
+    Returns:
+      ASCII text that `parse_fault` turns into an equal fault.
+    """
+    where = fault.positions
+    row = {
+        "model": fault.model,
+        "site": fault.site,
+        "dtype": fault.dtype,
+        "shape": fault.shape,
+        "replica": fault.replica,
+        "epoch": fault.epoch,
+        "step": fault.step,
+        "duration": fault.duration,
+        "start": where.start,
+        "count": where.count,
+        "block": where.block,
+        "stride": where.stride,
+        "rule": fault.rule,
+        "keep": hex(fault.keep),
+        "words": [hex(word) for word in fault.words],
+        "confine": fault.confine,
+        "stale": fault.stale,
+    }
+    return json.dumps(row, separators=(",", ":"))
+
+
+def parse_fault(line: str, where: str = "fault") -> Fault:
+    """Return the fault of one line of JSON.
+
+    Args:
+      line: the text, with or without a line end; all keys of `fault_line`, no others.
+      where: stands in front of messages, e.g. `faults.jsonl:12`.
+
+    Returns:
+      The fault.
+
+    Raises:
+      InputError: the line is no such object; a key is unknown, missing or repeated; a
+        value has the wrong type or is out of range.
+    """
+    try:
+        row = _object(line)
+        return Fault(
+            model=_text(row, "model"),
+            site=_text(row, "site"),
+            dtype=_text(row, "dtype"),
+            shape=_integers(row, "shape", row["shape"]),
+            positions=Positions(*(_integer(key, row[key]) for key in _INTEGERS[4:])),
+            rule=_text(row, "rule"),
+            keep=_hex("keep", row["keep"]),
+            words=tuple(_hex("words", word) for word in _list("words", row["words"])),
+            confine=_confinement(row["confine"]),
+            stale=_boolean("stale", row["stale"]),
+            **{key: _integer(key, row[key]) for key in _INTEGERS[:4]},
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _object(line: str) -> dict[str, Any]:
+    if len(line) > _LONGEST:
+        raise InputError(
+            f"{len(line)} characters; expected at most {_LONGEST}; a fault is one line"
+        )
+    try:
+        row = json.loads(line, object_pairs_hook=_without_repeats)
+    except InputError:
+        raise
+    except (ValueError, RecursionError):
+        raise InputError(
+            f"{quote(line)} is not JSON; expected one object a line; draw it again"
+        ) from None
+    if not isinstance(row, dict):
+        raise InputError(f"{quote(line)} is no JSON object; write one object a line")
+    for key in row:
+        if key not in _KEYS:
+            raise InputError(
+                f"unknown key {quote(key)}; known, nearest first: "
+                f"{nearest_first(key, _KEYS)}; correct or remove it"
+            )
+    for key in _KEYS:
+        if key not in row:
+            raise InputError(f"no key {key!r}; expected all of {', '.join(_KEYS)}")
+    return row
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"key {quote(twice)} stands twice; remove one of the two")
+    return row
+
+
+def _wrong(key: str, value: object, expected: str) -> InputError:
+    return InputError(f"{key}: {quote(repr(value))}; expected {expected}; correct it")
+
+
+def _text(row: dict[str, Any], key: str) -> str:
+    if not isinstance(row[key], str):
+        raise _wrong(key, row[key], "a string")
+    return row[key]
+
+
+def _boolean(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(key, value, "true or false")
+    return value
+
+
+def _integer(key: str, value: object) -> int:
+    if type(value) is not int or not -_LIMIT <= value < _LIMIT:
+        raise _wrong(key, value, "an integer of 64 bits")
+    return value
+
+
+def _list(key: str, value: object) -> list:
+    if not isinstance(value, list):
+        raise _wrong(key, value, "a list")
+    return value
+
+
+def _integers(row: dict[str, Any], key: str, value: object) -> tuple[int, ...]:
+    return tuple(_integer(key, item) for item in _list(key, value))
+
+
+def _hex(key: str, value: object) -> int:
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        raise _wrong(key, value, 'hexadecimal text of up to 64 bits, like "0x3f800000"')
+    return int(value, 16)
+
+
+def _confinement(value: object) -> Confinement | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 3:
+        raise _wrong("confine", value, "null or [start, stride, count]")
+    return Confinement(*(_integer("confine", item) for item in value))

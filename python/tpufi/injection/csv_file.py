@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Injection files: reading them strictly, writing them byte for byte.
+
+The format is the ISCA'23 artefact's: one key a row, the key in the first cell, its
+values in the others. docs/injection_file.md describes it with every error.
+"""
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tpufi.errors import InputError
+from tpufi.injection.cells import PARSERS, number_text
+from tpufi.injection.checks import FieldError
+from tpufi.injection.injection import Injection
+from tpufi.messages import nearest_first, one_line, quote, show_path
+from tpufi.site_table import SiteTable
+
+MAX_BYTES = 16 * 2**20
+
+_OPTIONAL = ("seed", "inj_bits")
+
+
+class _Row(NamedTuple):
+    line: int
+    cells: list[str]
+
+
+def read_injection(
+    path: str | os.PathLike[str],
+    sites: Callable[[str], SiteTable] | None = None,
+) -> Injection:
+    """Read one injection from a CSV file.
+
+    Every row must be a known key with well-formed cells. Nothing is guessed.
+
+    Args:
+      path: the file; UTF-8, at most 16 MiB.
+      sites: gives the sites of a workload by its name; then the layer, the operand
+        and the positions are checked against the tensor that is struck. None: only
+        what the file itself says is checked.
+
+    Returns:
+      The injection.
+
+    Raises:
+      InputError: anything is wrong; one line `file:line: what; expected; remedy`.
+
+    Example:
+      >>> injection = read_injection("injections/resnet18/inj_masked.csv")
+      >>> injection.site_name
+      'basicblock_4_basic_0_conv2/forward/weight'
+    """
+    name = show_path(path)
+    rows = _read_rows(path, name)
+    try:
+        fields = {key: PARSERS[key](key, row.cells) for key, row in rows.items()}
+        injection = Injection(**fields)
+    except FieldError as error:
+        raise InputError(f"{name}:{rows[error.field].line}: {error}") from None
+    if sites is None:
+        return injection
+    try:
+        injection.resolve(sites(injection.model))
+    except FieldError as error:
+        raise InputError(f"{name}:{rows[error.field].line}: {error}") from None
+    except InputError as error:
+        raise InputError(f"{name}:{rows['model'].line}: {error}") from None
+    return injection
+
+
+def write_injection(injection: Injection, path: str | os.PathLike[str]) -> None:
+    """Write an injection to a CSV file, whole or not at all.
+
+    The rows stand in the artefact's order and the numbers in its form, so that a file
+    of the artefact that is read and written again is the same, byte for byte.
+
+    Args:
+      injection: what to write.
+      path: the file; replaced if it exists. Its folder must exist.
+
+    Raises:
+      InputError: the file cannot be written there.
+    """
+    rows = [
+        ["model", injection.model],
+        ["stage", injection.stage],
+        ["fmodel", injection.fmodel],
+        ["target_worker", str(injection.target_worker)],
+        ["target_layer", injection.target_layer],
+        ["target_epoch", str(injection.target_epoch)],
+        ["target_step", str(injection.target_step)],
+        ["inj_pos", *("/".join(map(str, p)) for p in injection.inj_pos)],
+        ["inj_values", *map(number_text, injection.inj_values)],
+        ["learning_rate", number_text(injection.learning_rate)],
+    ]
+    if injection.seed is not None:
+        rows.append(["seed", str(injection.seed)])
+    if injection.inj_bits is not None:
+        rows.append(["inj_bits", *(f"{bits:#010x}" for bits in injection.inj_bits)])
+    text = "".join(",".join(row) + "\n" for row in rows)
+    _replace(Path(path), text.encode("ascii"))
+
+
+def _read_rows(path: str | os.PathLike[str], name: str) -> dict[str, _Row]:
+    lines = _read_text(path, name).split("\n")
+    rows: dict[str, _Row] = {}
+    for number, line in enumerate(lines, start=1):
+        line = line.removesuffix("\r")
+        if not line:
+            continue
+        key, *cells = line.split(",")
+        if key not in PARSERS:
+            raise InputError(
+                f"{name}:{number}: unknown key {quote(key)}; expected one of: "
+                f"{nearest_first(key, PARSERS)}; correct or remove the row"
+            )
+        if key in rows:
+            raise InputError(
+                f"{name}:{number}: key {key} again, first in line {rows[key].line}; "
+                "expected each key once; remove one of the two rows"
+            )
+        rows[key] = _Row(number, cells)
+    missing = [key for key in PARSERS if key not in rows and key not in _OPTIONAL]
+    if missing:
+        last = max(len(lines) - (lines[-1] == ""), 1)
+        raise InputError(
+            f"{name}:{last}: the file ends without: {', '.join(missing)}; expected a "
+            f"row for each; add a row {missing[0]},..."
+        )
+    return rows
+
+
+def _read_text(path: str | os.PathLike[str], name: str) -> str:
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise InputError(
+                f"{name}:1: is {kind}; expected an injection CSV file; name a file "
+                "such as injections/resnet18/inj_masked.csv"
+            )
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{name}:1: cannot read: {one_line(error)}; expected an injection CSV "
+            "file; check the path and its permissions"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"{name}:1: {max(status.st_size, len(data))} bytes; expected at most "
+            f"{MAX_BYTES}; this is no injection file, or split it into several"
+        )
+    if not data.strip():
+        raise InputError(
+            f"{name}:1: the file is empty; expected one key a row; start from a file "
+            "in injections/"
+        )
+    return _decode(data, name)
+
+
+def _decode(data: bytes, name: str) -> str:
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(
+            f"{name}:1: starts with a byte order mark; expected plain UTF-8; save the "
+            "file as UTF-8 without BOM"
+        )
+    lone = re.search(rb"\r(?!\n)", data)
+    if lone:
+        raise InputError(
+            f"{name}:{_line_at(data, lone.start())}: a carriage return inside the "
+            "line; expected lines that end in LF; save the file with Unix line ends"
+        )
+    zero = data.find(b"\0")
+    if zero >= 0:
+        raise InputError(
+            f"{name}:{_line_at(data, zero)}: a NUL byte; expected text; the file is "
+            "binary or damaged, write it again"
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name}:{_line_at(data, error.start)}: byte {data[error.start]:#04x} is "
+            "not UTF-8; expected UTF-8 text; save the file as UTF-8"
+        ) from None
+
+
+def _line_at(data: bytes, offset: int) -> int:
+    return data.count(b"\n", 0, offset) + 1
+
+
+def _replace(path: Path, data: bytes) -> None:
+    scratch = path.parent / f".{path.name}.{os.urandom(4).hex()}.tmp"
+    try:
+        with open(scratch, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{show_path(path)}: cannot write: {one_line(error)}; expected a path in a "
+            "writable folder; create the folder or choose another path"
+        ) from None
+    finally:
+        # Gone after a success; ours alone, by its random name, after a failure.
+        with contextlib.suppress(OSError, ValueError):
+            scratch.unlink()

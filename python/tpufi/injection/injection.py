@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One fully determined fault of a training run, and the site it strikes."""
+
+import dataclasses
+import math
+import operator
+
+import numpy as np
+
+from tpufi.errors import InputError
+from tpufi.faults.fault_models import fault_model
+from tpufi.injection import checks
+from tpufi.injection.checks import FieldError
+from tpufi.messages import nearest_first, quote
+from tpufi.site_table import Site, SiteTable
+
+MODELS = (
+    "resnet18",
+    "resnet18_nobn",
+    "resnet18_sgd",
+    "effnet",
+    "effnet_reference",
+    "densenet",
+    "densenet_reference",
+    "nfnet",
+    "decoder",
+)
+STAGES = ("fwrd_inject", "bkwd_inject")
+
+
+@dataclasses.dataclass(frozen=True)
+class Injection:
+    """One fault: site, positions, values, and the moment and replica it strikes.
+
+    Checked when made, also by `dataclasses.replace`; what needs the shape of the
+    struck tensor is checked by `resolve`. The values replace the elements. Values are
+    float32 numbers: a decimal number is rounded to the nearest one, ties to even.
+
+    Args:
+      model: workload, one of `MODELS`.
+      stage: `fwrd_inject` or `bkwd_inject`.
+      fmodel: name of a fault model; it selects the operand that is struck.
+      target_worker: replica, 0 to 7.
+      target_layer: layer; in the backward stage followed by `_grad_in` or `_grad_wt`.
+      target_epoch: epoch, from 0.
+      target_step: step in the epoch, from 0.
+      inj_pos: index tuples into the struck tensor, all of one rank, none twice.
+      inj_values: the value written at each position.
+      learning_rate: initial learning rate of the schedule, positive.
+      seed: the artefact's seed row, kept and not used by a replay; None if absent.
+      inj_bits: float32 bit pattern of each value, None to take `inj_values`. The bits
+        win; each must be the pattern of its value, which leaves NaN payloads free.
+
+    Raises:
+      InputError: a field cannot be used; the message names it and the remedy.
+    """
+
+    model: str
+    stage: str
+    fmodel: str
+    target_worker: int
+    target_layer: str
+    target_epoch: int
+    target_step: int
+    inj_pos: tuple[tuple[int, ...], ...]
+    inj_values: tuple[float, ...]
+    learning_rate: float
+    seed: int | None = None
+    inj_bits: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        checks.check_name("model", self.model, MODELS)
+        checks.check_name("stage", self.stage, STAGES)
+        checks.check_fault_model(self.fmodel)
+        checks.check_moment(
+            self.target_worker, self.target_epoch, self.target_step, self.seed
+        )
+        checks.check_layer(self.stage, self.target_layer)
+        checks.check_learning_rate(self.learning_rate)
+        positions = tuple(tuple(map(operator.index, p)) for p in self.inj_pos)
+        checks.check_positions(positions)
+        # One NaN object for all, so that equal injections compare and hash as equal.
+        values = (float(value) for value in self.inj_values)
+        values = tuple(math.nan if math.isnan(value) else value for value in values)
+        checks.check_values(values, len(positions))
+        object.__setattr__(self, "inj_pos", positions)
+        object.__setattr__(self, "inj_values", values)
+        if self.inj_bits is not None:
+            bits = tuple(map(operator.index, self.inj_bits))
+            checks.check_bits(bits, values)
+            object.__setattr__(self, "inj_bits", bits)
+
+    @property
+    def direction(self) -> str:
+        """Direction of the struck site: `forward`, `grad_in` or `grad_wt`."""
+        return "forward" if self.stage == "fwrd_inject" else self.target_layer[-7:]
+
+    @property
+    def layer(self) -> str:
+        """Name of the layer without the backward suffix."""
+        if self.stage == "fwrd_inject":
+            return self.target_layer
+        return self.target_layer[: -len("_grad_in")]
+
+    @property
+    def operand(self) -> str:
+        """Operand that is struck: `input`, `weight` or `output`."""
+        return fault_model(self.fmodel).target
+
+    @property
+    def site_name(self) -> str:
+        """Name of the struck site, `layer/direction/operand`."""
+        return f"{self.layer}/{self.direction}/{self.operand}"
+
+    def resolve(self, table: SiteTable) -> Site:
+        """Return the struck site and check the positions against its shape.
+
+        Args:
+          table: the sites of this injection's workload.
+
+        Returns:
+          The site called `site_name`.
+
+        Raises:
+          InputError: no such layer or operand, or a position outside the tensor.
+        """
+        if self.site_name not in table:
+            raise self._unknown_site(table)
+        site = table[table.id_of(self.site_name)]
+        self._flatten(site.shape, f"site {site.name}", _batch_axis(site, table))
+        return site
+
+    def flat_positions(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the positions as flat row-major indices into a tensor of `shape`.
+
+        Args:
+          shape: shape of the struck tensor.
+
+        Returns:
+          int64 array (positions,), in the order of `inj_pos`.
+
+        Raises:
+          InputError: a position lies outside `shape` or has another rank.
+        """
+        return self._flatten(shape, "the tensor", None)
+
+    def words(self, dtype: str = "float32") -> np.ndarray:
+        """Return the bit pattern written at each position.
+
+        Args:
+          dtype: element type of the struck tensor; `float32` is the only one that
+            an injection file can describe.
+
+        Returns:
+          uint64 array (positions,): `inj_bits`, or else the values as float32. The
+          value NaN alone stands for the quiet NaN 0x7fc00000.
+
+        Raises:
+          InputError: the tensor is not float32.
+        """
+        if dtype != "float32":
+            raise InputError(
+                f"an injection holds float32 values, site {self.site_name} is {dtype}; "
+                "run the workload in float32"
+            )
+        if self.inj_bits is not None:
+            return np.array(self.inj_bits, np.uint64)
+        return checks.patterns(self.inj_values)
+
+    def _flatten(
+        self, shape: tuple[int, ...], where: str, batch_axis: int | None
+    ) -> np.ndarray:
+        rank = len(self.inj_pos[0])
+        if rank != len(shape):
+            raise FieldError(
+                "inj_pos",
+                f"positions have {rank} indices, {where} has shape {shape}; expected "
+                f"{len(shape)}; write d0/d1/... with one index for each axis",
+            )
+        positions = np.array(self.inj_pos, np.int64)
+        outside = np.argwhere(positions >= np.array(shape, np.int64))
+        if outside.size:
+            number, axis = (int(i) for i in outside[0])
+            raise FieldError(
+                "inj_pos",
+                f"position {number + 1} ({'/'.join(map(str, self.inj_pos[number]))}) "
+                f"lies outside {where} of shape {shape}: index {axis} is "
+                f"{positions[number, axis]}; expected 0 to {shape[axis] - 1}; "
+                + _remedy(axis == batch_axis, shape[axis]),
+            )
+        strides = [math.prod(shape[axis + 1 :]) for axis in range(rank)]
+        return positions @ np.array(strides, np.int64)
+
+    def _unknown_site(self, table: SiteTable) -> FieldError:
+        layers = table.layers(self.direction)
+        if self.layer in layers:
+            here = [s for s in table if s.layer == self.layer]
+            operands = [s.operand for s in here if s.direction == self.direction]
+            return FieldError(
+                "fmodel",
+                f"{self.fmodel} strikes the {self.operand} of a layer, and "
+                f"{self.layer} in direction {self.direction} has none; it has: "
+                f"{', '.join(operands)}; choose a fault model for one of these",
+            )
+        suffix = "" if self.direction == "forward" else f"_{self.direction}"
+        known = [layer + suffix for layer in layers]
+        return FieldError(
+            "target_layer",
+            f"unknown layer {quote(self.target_layer)}; expected a layer of "
+            f"{self.model} with {self.direction} sites; nearest: "
+            f"{nearest_first(self.target_layer, known, limit=5) or 'none'}",
+        )
+
+
+def _batch_axis(site: Site, table: SiteTable) -> int | None:
+    """Return the axis of a convolution's tensor that counts the images, if known."""
+    if site.direction in ("forward", "grad_in"):
+        return 0 if site.operand in ("input", "output") else None
+    kernel = f"{site.layer}/forward/weight"
+    if kernel in table and len(table[table.id_of(kernel)].shape) == 4:
+        # The operands are transposed: (Cin, H, W, B) and (H, W, B, Cout).
+        return {"input": 3, "weight": 2}.get(site.operand)
+    return None
+
+
+def _remedy(is_batch: bool, bound: int) -> str:
+    if not is_batch:
+        return "correct the position"
+    return (
+        f"this axis counts the images of one replica, {bound} in this run; choose "
+        "an image within it, or run with the larger per-replica batch"
+    )

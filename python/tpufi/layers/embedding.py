@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Embedding: a trained vector for each token."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers import initializers
+from tpufi.layers.accumulator import accumulator
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.site_table import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedding(Layer):
+    """Look up the vector of each token; tokens are int32, 0 to vocabulary - 1.
+
+    Tokens have no gradient and are no site. The gradient of the table adds up what
+    comes back for each token, row by row, so that an error stays in its token's row.
+
+    Args:
+      name: layer name.
+      vocabulary: number of different tokens, >= 1.
+      width: length of a vector, >= 1.
+    """
+
+    name: str
+    vocabulary: int
+    width: int
+
+    def __post_init__(self) -> None:
+        for what in ("vocabulary", "width"):
+            if getattr(self, what) < 1:
+                raise ValueError(f"{what} {getattr(self, what)} is not positive")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return *shape, self.width
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        table = (self.vocabulary, self.width)
+        return (Weight(f"{self.name}/table", table, initializers.small_normal),)
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        vectors, table = (batch, *shape, self.width), (self.vocabulary, self.width)
+        shapes = {
+            ("forward", "weight"): table,
+            ("forward", "output"): vectors,
+            ("grad_wt", "input"): vectors,
+            ("grad_wt", "output"): table,
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, run: Run, tokens: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+        return tf.gather(table, tokens)
+
+    def forward(
+        self, sites: LayerSites, run: Run, tokens: tf.Tensor, table: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        vectors = tf.gather(sites.strike(table, "forward", "weight"), tokens)
+        return sites.strike(vectors, "forward", "output"), (tokens,)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[None, tf.Tensor]:
+        (tokens,) = saved
+        dy = sites.strike(dy, "grad_wt", "input")
+        # Not a product with one-hot rows, whose zeros make NaN of any Inf elsewhere.
+        wide = tf.cast(dy, accumulator(dy.dtype.name))
+        dtable = tf.math.unsorted_segment_sum(wide, tokens, self.vocabulary)
+        dtable = tf.cast(dtable, dy.dtype)
+        return None, sites.strike(dtable, "grad_wt", "output")

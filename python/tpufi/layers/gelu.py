@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gaussian error linear unit."""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from tpufi.layers.elementwise import Elementwise
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class GELU(Elementwise):
+    """Multiply each element x by P(X <= x) of a standard normal X; not approximated.
+
+    Args:
+      name: layer name.
+
+    Source: Hendrycks and Gimpel 2016.
+    """
+
+    name: str
+
+    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
+        return x * _probability(x)
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = sites.strike(x, "forward", "input")
+        y = struck_x * _probability(struck_x)
+        # The output does not determine the input: the backward pass reads that again.
+        return sites.strike(y, "forward", "output"), (x,)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor]:
+        (x,) = saved
+        dy = sites.strike(dy, "grad_in", "input")
+        density = tf.exp(tf.square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
+        dx = dy * (_probability(x) + x * density)
+        return (sites.strike(dx, "grad_in", "output"),)
+
+
+def _probability(x: tf.Tensor) -> tf.Tensor:
+    """Return P(X <= x); by erfc, which keeps its digits where 1 + erf(x) cancels."""
+    return tf.math.erfc(x * -math.sqrt(0.5)) * 0.5

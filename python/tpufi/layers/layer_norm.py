@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layer normalisation."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers import initializers
+from tpufi.layers.accumulator import accumulator
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.site_table import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerNorm(Layer):
+    """Normalise each vector (last axis) by itself, then scale and shift.
+
+    The statistics of a vector x are its mean and the inverse of its deviation,
+    1 / sqrt(mean((x - mean)^2) + epsilon). Both are results: what follows sees them as
+    they are, and a faulty mean also enters the deviation. Of 16-bit elements both are
+    float32, and so is all arithmetic; results and gradients are rounded to 16 bits.
+
+    Args:
+      name: layer name.
+      epsilon: added to the variance, > 0.
+
+    Source: Ba et al. 2016.
+    """
+
+    name: str
+    epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        if self.epsilon <= 0:
+            raise ValueError(f"epsilon {self.epsilon} is not positive")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        return (
+            Weight(f"{self.name}/gamma", shape[-1:], initializers.ones),
+            Weight(f"{self.name}/beta", shape[-1:], initializers.zeros),
+        )
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        vectors, vector = (batch, *shape), shape[-1:]
+        each = (batch, *shape[:-1])
+        shapes = {
+            ("forward", "input"): vectors,
+            ("forward", "mean"): each,
+            ("forward", "inverse_deviation"): each,
+            ("forward", "weight"): vector,
+            ("forward", "bias"): vector,
+            ("forward", "output"): vectors,
+            ("grad_in", "input"): vectors,
+            ("grad_in", "output"): vectors,
+            ("grad_wt", "output"): vector,
+            ("grad_wt", "bias_output"): vector,
+        }
+        types = dict.fromkeys(("mean", "inverse_deviation"), accumulator(dtype))
+        return tuple(
+            Site(self.name, *key, s, types.get(key[1], dtype))
+            for key, s in shapes.items()
+        )
+
+    def infer(
+        self, run: Run, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
+    ) -> tf.Tensor:
+        centred = _wide(x) - tf.reduce_mean(_wide(x), -1, keepdims=True)
+        inverse = self._inverse(centred)[..., tf.newaxis]
+        return tf.cast(centred * (inverse * _wide(gamma)) + _wide(beta), x.dtype)
+
+    def forward(
+        self,
+        sites: LayerSites,
+        run: Run,
+        x: tf.Tensor,
+        gamma: tf.Tensor,
+        beta: tf.Tensor,
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = _wide(sites.strike(x, "forward", "input"))
+        mean = sites.strike(tf.reduce_mean(struck_x, -1), "forward", "mean")
+        mean = mean[..., tf.newaxis]
+        centred = struck_x - mean
+        inverse = self._inverse(centred)
+        inverse = sites.strike(inverse, "forward", "inverse_deviation")
+        inverse = inverse[..., tf.newaxis]
+        struck_gamma = _wide(sites.strike(gamma, "forward", "weight"))
+        struck_beta = _wide(sites.strike(beta, "forward", "bias"))
+        y = tf.cast(centred * (inverse * struck_gamma) + struck_beta, x.dtype)
+        return sites.strike(y, "forward", "output"), (x, mean, inverse, gamma)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        x, mean, inverse, gamma = saved
+        dtype = x.dtype
+        dy = _wide(sites.strike(dy, "grad_in", "input"))
+        normal = (_wide(x) - mean) * inverse
+        vectors = list(range(x.shape.rank - 1))
+        dgamma = tf.cast(tf.reduce_sum(dy * normal, vectors), dtype)
+        dbeta = tf.cast(tf.reduce_sum(dy, vectors), dtype)
+        scaled = dy * _wide(gamma)
+        # The statistics depend on x as well; their part is what is subtracted.
+        shift = tf.reduce_mean(scaled, -1, keepdims=True)
+        stretch = tf.reduce_mean(scaled * normal, -1, keepdims=True)
+        dx = tf.cast((scaled - shift - normal * stretch) * inverse, dtype)
+        return (
+            sites.strike(dx, "grad_in", "output"),
+            sites.strike(dgamma, "grad_wt", "output"),
+            sites.strike(dbeta, "grad_wt", "bias_output"),
+        )
+
+    def _inverse(self, centred: tf.Tensor) -> tf.Tensor:
+        return tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1) + self.epsilon)
+
+
+def _wide(x: tf.Tensor) -> tf.Tensor:
+    return tf.cast(x, accumulator(x.dtype.name))

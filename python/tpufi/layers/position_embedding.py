@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Position embedding: a trained vector for each place in the context, added."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers import initializers
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.site_table import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class PositionEmbedding(Layer):
+    """Add the same trained table, (context, width), to every example.
+
+    Args:
+      name: layer name.
+    """
+
+    name: str
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        return (Weight(f"{self.name}/table", shape, initializers.small_normal),)
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        vectors = (batch, *shape)
+        shapes = {
+            ("forward", "input"): vectors,
+            ("forward", "weight"): shape,
+            ("forward", "output"): vectors,
+            ("grad_in", "output"): vectors,
+            ("grad_wt", "input"): vectors,
+            ("grad_wt", "output"): shape,
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, run: Run, x: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+        return x + table
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, table: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        x = sites.strike(x, "forward", "input")
+        table = sites.strike(table, "forward", "weight")
+        return sites.strike(x + table, "forward", "output"), ()
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        dtable = tf.reduce_sum(sites.strike(dy, "grad_wt", "input"), 0)
+        dtable = sites.strike(dtable, "grad_wt", "output")
+        return sites.strike(dy, "grad_in", "output"), dtable

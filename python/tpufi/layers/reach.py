@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which results of an operation keep the error of a struck operand (decision 0012)."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tpufi.descriptor import EVERY_REPLICA, FIELDS, RULES
+from tpufi.ops import inject_fault
+
+
+def confined(faults: tf.Tensor, named: tf.Tensor) -> tf.Tensor:
+    """Return which of the `named` rows are confined to some results.
+
+    Args:
+      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      named: bool [rows].
+    """
+    return tf.logical_and(named, tf.greater(_column(faults, "reach_count"), 0))
+
+
+def reach(
+    faults: tf.Tensor, result: tf.Tensor, named: tf.Tensor, perm: Sequence[int] = ()
+) -> tf.Tensor:
+    """Return which results keep the error of the `named` rows, bool like `result`.
+
+    Args:
+      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      result: what an operation computes from operands.
+      named: bool [rows], rows that strike one of its operands.
+      perm: axis order that the rows' flat indices refer to.
+
+    Raises:
+      tf.errors.InvalidArgumentError: the reach lies outside the result (CPU kernel).
+    """
+    # The rows of a fault that writes 1 into zeros wherever an error may reach.
+    some = tf.greater(_column(faults, "reach_count"), 0)
+    nothing = tf.zeros_like(faults[:, 0])
+    one, size = nothing + 1, nothing + tf.size(result, tf.int64)
+    columns = {
+        "site": tf.where(named, nothing, -one),
+        "replica": one * EVERY_REPLICA,
+        "start": tf.where(some, _column(faults, "reach_start"), nothing),
+        "count": tf.where(some, _column(faults, "reach_count"), size),
+        "rule": one * RULES.index("repeat"),
+        "block": tf.where(some, one, nothing),
+        "stride": tf.where(some, _column(faults, "reach_stride"), nothing),
+    }
+    marks, _ = inject_fault(
+        tf.zeros(result.shape, tf.uint8),
+        0,
+        0,
+        tf.stack([columns.get(name, nothing) for name in FIELDS], 1),
+        tf.ones([faults.shape[0], 1], tf.uint64),
+        perm=tuple(perm),
+        lowering="branch",
+    )
+    return tf.equal(marks, 1)
+
+
+def _column(faults: tf.Tensor, name: str) -> tf.Tensor:
+    return faults[:, FIELDS.index(name)]

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Zero padding around an image."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import LayerSites
+from tpufi.layers.layer import Layer, Run, Shape
+from tpufi.site_table import Site
+
+
+@dataclasses.dataclass(frozen=True)
+class ZeroPadding(Layer):
+    """Put zeros on all four sides of NHWC images.
+
+    A fault in the result may hit a zero of the frame. One in the frame of the incoming
+    gradient changes nothing: the frame is cut off.
+
+    Args:
+      name: layer name.
+      width: rows and columns of zeros on each side, >= 1.
+    """
+
+    name: str
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"padding width {self.width} is not positive")
+
+    def output_shape(self, shape: Shape) -> Shape:
+        *image, channels = shape
+        return *(n + 2 * self.width for n in image), channels
+
+    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+        image, framed = (batch, *shape), (batch, *self.output_shape(shape))
+        shapes = {
+            ("forward", "input"): image,
+            ("forward", "output"): framed,
+            ("grad_in", "input"): framed,
+            ("grad_in", "output"): image,
+        }
+        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
+
+    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
+        return tf.pad(x, self._frame)
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        struck_x = sites.strike(x, "forward", "input")
+        y = tf.pad(struck_x, self._frame)
+        return sites.strike(y, "forward", "output"), (x.shape,)
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor]:
+        (shape,) = saved
+        dy = sites.strike(dy, "grad_in", "input")
+        dx = tf.slice(dy, [0, self.width, self.width, 0], shape)
+        return (sites.strike(dx, "grad_in", "output"),)
+
+    @property
+    def _frame(self) -> tuple[tuple[int, int], ...]:
+        side = (self.width, self.width)
+        return (0, 0), side, side, (0, 0)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outcome classes of a run with a fault, and the thresholds between them."""

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of a replay: the ISCA'23 artefact's text lines, and JSON lines.
+
+Both files are written step by step under a name ending in `.partial` and get their own
+names when the replay is complete.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+
+import numpy as np
+
+from tpufi.element import from_words
+from tpufi.injection import Injection
+from tpufi.outcomes.outcome import Validation
+from tpufi.outcomes.outcome_thresholds import Thresholds
+from tpufi.site_table import Site
+
+
+class ReplayRecord:
+    """Writes `replay_<model>_<name>.txt` and `.jsonl`.
+
+    Args:
+      folder: where; made if it does not exist.
+      stem: file name without ending.
+      epochs: epochs of the golden run, for the text.
+      steps: steps of an epoch, for the text.
+    """
+
+    def __init__(self, folder: pathlib.Path, stem: str, epochs: int, steps: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.paths = tuple(folder / f"{stem}.{ending}" for ending in ("txt", "jsonl"))
+        self._files = [open(_partial(path), "w") for path in self.paths]
+        self._epochs = epochs
+        self._steps = steps
+
+    def __enter__(self) -> "ReplayRecord":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        for file in self._files:
+            file.close()
+        if kind is None:
+            for path in self.paths:
+                os.replace(_partial(path), path)
+
+    def start(self, injection: Injection, epoch: int, step: int, source: str) -> None:
+        """Write the head: target and origin of the weights."""
+        self._text(f"Inject to epoch: {epoch}")
+        self._text(f"Inject to step: {step}")
+        self._text(f"Load weights from {source}")
+        self._json(
+            kind="injection",
+            model=injection.model,
+            fmodel=injection.fmodel,
+            layer=injection.target_layer,
+            worker=injection.target_worker,
+            epoch=epoch,
+            step=step,
+        )
+
+    def fault(
+        self, injection: Injection, site: Site, golden: np.ndarray, faulty: np.ndarray
+    ) -> dict:
+        """Write what was struck; return it for the JSON line of the step.
+
+        Args:
+          injection: the injection.
+          site: the struck site.
+          golden: uint64 bits before, in the order of the injection's positions.
+          faulty: uint64 bits after.
+        """
+        self._text(f"Inject worker: {injection.target_worker}")
+        self._text(f"Inject layer: {injection.target_layer}")
+        self._text(f"Shape for target layer is {site.shape}")
+        values = zip(
+            injection.inj_pos,
+            from_words(golden, site.dtype),
+            from_words(faulty, site.dtype),
+            strict=True,
+        )
+        for position, before, after in values:
+            where = "/".join(map(str, position))
+            self._text(
+                f"Position is {where}, Golden data is {before}, inject data is {after}"
+            )
+        digits = 2 + np.dtype(site.dtype).itemsize * 2
+        return {
+            "site": site.name,
+            "replica": injection.target_worker,
+            "positions": [list(p) for p in injection.inj_pos],
+            "golden_bits": [f"{int(w):#0{digits}x}" for w in golden],
+            "faulty_bits": [f"{int(w):#0{digits}x}" for w in faulty],
+        }
+
+    def step(self, epoch: int, step: int, entry: dict, fault: dict | None) -> None:
+        """Write one step; `entry` has loss, accuracy, state and golden_loss."""
+        self._text(
+            f"Epoch: {epoch}/{self._epochs}, step: {step}/{self._steps}, "
+            f"loss: {entry['loss']:.5f}, accuracy: {entry['accuracy']:.5f}"
+        )
+        extra = {} if fault is None else {"injection": fault}
+        self._json(kind="step", epoch=epoch, step=step, **entry, **extra)
+
+    def epoch(self, epoch: int, entry: dict) -> None:
+        """Write the end of an epoch."""
+        self._text(
+            f"End of epoch: {epoch}/{self._epochs}, "
+            f"train loss: {entry['train_loss']:.5f}, "
+            f"train accuracy: {entry['train_accuracy']:.5f}, "
+            f"valid loss: {entry['valid_loss']:.5f}, "
+            f"valid accuracy: {entry['valid_accuracy']:.5f}"
+        )
+        self._json(kind="epoch", **entry)
+
+    def end(
+        self,
+        outcome: str,
+        not_finite: bool,
+        limits: Thresholds,
+        golden_runs: int,
+        validation: Validation | None,
+    ) -> None:
+        """Write the outcome and what it was judged by.
+
+        A non-finite loss has the artefact's line as well.
+        """
+        if not_finite:
+            self._text("Encounter NaN! Terminate training!")
+        self._json(
+            kind="outcome",
+            outcome=outcome,
+            thresholds=dataclasses.asdict(limits),
+            golden_runs=golden_runs,
+            validation=None if validation is None else dataclasses.asdict(validation),
+        )
+
+    def _text(self, line: str) -> None:
+        print(line, file=self._files[0], flush=True)
+
+    def _json(self, **entry: object) -> None:
+        entry = {key: _strict(value) for key, value in entry.items()}
+        print(json.dumps(entry, allow_nan=False), file=self._files[1], flush=True)
+
+
+def _partial(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(path.name + ".partial")
+
+
+def _strict(value: object) -> object:
+    """JSON has no NaN and no infinity; they are written as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sampler: (campaign seed, experiment number) -> fault, a pure function."""
+
+import itertools
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+from tpufi.element import element
+from tpufi.errors import InputError
+from tpufi.faults.confinement import draw_confinement
+from tpufi.faults.fault import Fault
+from tpufi.faults.fault_models import FaultModel
+from tpufi.sampling.draws import Draws
+from tpufi.sampling.sampling_plan import SamplingPlan
+from tpufi.sampling.site_space import SiteSpace
+from tpufi.site_table import Site
+
+
+class _Choice(NamedTuple):
+    """A fault model with the sites it fits and their running weights."""
+
+    model: FaultModel
+    sites: tuple[Site, ...]
+    cumulative: list[int]
+
+
+class Sampler:
+    """Draws the faults of a campaign.
+
+    The fault model is drawn first, then the site among those the model fits, then
+    positions, values, moment and replica. All choices are independent.
+
+    Args:
+      space: the sites.
+      plan: what to draw from.
+
+    Raises:
+      InputError: a fault model fits no site of the plan, or no site of it has weight;
+        the message gives the reason.
+
+    Example:
+      >>> from tpufi.models import workload
+      >>> sampler = Sampler(SiteSpace.of(workload("resnet18")), SamplingPlan())
+      >>> sampler.draw(7, 0) == sampler.draw(7, 0)
+      True
+    """
+
+    def __init__(self, space: SiteSpace, plan: SamplingPlan):
+        self._space = space
+        self._plan = plan
+        sites = plan.sites(space)
+        self._choices = [self._choice(model, sites) for model, _ in plan.models]
+        self._models = _running_sums(weight for _, weight in plan.models)
+
+    def draw(self, seed: int, number: int) -> Fault:
+        """Return the fault of experiment `number` of the campaign `seed`.
+
+        Args:
+          seed: 0 <= seed < 2**64.
+          number: 0 <= number < 2**64.
+
+        Raises:
+          ValueError: a number is outside its range.
+        """
+        draws, plan = Draws(seed, number), self._plan
+        model, sites, cumulative = self._choices[draws.choose(self._models, "model")]
+        site = sites[draws.choose(cumulative, "site")]
+        operation = self._space.operation_of(site)
+        positions = model.extent.draw(draws, site, operation)
+        value = model.rule.draw(draws, element(site.dtype), positions, site.size)
+        confine = None
+        if model.confined_to is not None:
+            confine = draw_confinement(
+                draws, operation, site.operand, positions, model.confined_to
+            )
+        replica = plan.replicas[draws.below(len(plan.replicas), "replica")]
+        return Fault(
+            model=model.name,
+            site=site.name,
+            dtype=site.dtype,
+            shape=site.shape,
+            replica=0 if site.direction == "update" else replica,
+            epoch=_in_range(draws, plan.epochs, "epoch"),
+            step=_in_range(draws, plan.steps, "step"),
+            duration=_in_range(draws, plan.durations, "duration"),
+            positions=positions,
+            rule=value.rule,
+            keep=value.keep,
+            words=value.words,
+            confine=confine,
+            stale=model.rule.stale,
+        )
+
+    def probabilities(self) -> dict[tuple[str, str], Fraction]:
+        """Return the exact probability of every (fault model, site name) pair."""
+        result = {}
+        weights = _differences(self._models)
+        for weight, (model, sites, cumulative) in zip(
+            weights, self._choices, strict=True
+        ):
+            total = self._models[-1] * cumulative[-1]
+            for site, share in zip(sites, _differences(cumulative), strict=True):
+                result[model.name, site.name] = Fraction(weight * share, total)
+        return result
+
+    def _choice(self, model: FaultModel, sites: tuple[Site, ...]) -> _Choice:
+        reasons = {s: model.misfit(s, self._space.operation_of(s)) for s in sites}
+        fitting = tuple(site for site in sites if reasons[site] is None)
+        if not fitting:
+            # The most telling reason: that of a site whose operand would be right.
+            site = max(sites, key=lambda s: s.operand == model.target)
+            raise InputError(
+                f"plan: fault model {model.name} fits none of {len(sites)} sites, e.g. "
+                f"{site.name}: {reasons[site]}; leave the model out or add sites"
+            )
+        weights = {
+            "elements": [site.size for site in fitting],
+            "sites": [1 for _ in fitting],
+            "macs": [self._space.macs_of(site) for site in fitting],
+        }[self._plan.site_weights]
+        if not any(weights):
+            raise InputError(
+                f"plan: no site that {model.name} fits belongs to a multiplication, so "
+                "all weights by macs are 0; choose site_weights elements or sites"
+            )
+        return _Choice(model, fitting, list(itertools.accumulate(weights)))
+
+
+def _in_range(draws: Draws, ends: tuple[int, int], what: str) -> int:
+    first, last = ends
+    return first + draws.below(last - first + 1, what)
+
+
+def _running_sums(weights: Iterable[Fraction]) -> list[int]:
+    """Return running sums of the weights as integers in the same proportions."""
+    exact = [Fraction(weight) for weight in weights]
+    scale = math.lcm(*(weight.denominator for weight in exact))
+    sums = list(itertools.accumulate(int(weight * scale) for weight in exact))
+    if sums[-1] >= 1 << 64:
+        raise InputError(
+            "plan: models: the weights have too many digits to add up exactly; write "
+            "them as numbers of at most 6 digits"
+        )
+    return sums
+
+
+def _differences(sums: list[int]) -> list[int]:
+    return [b - a for a, b in itertools.pairwise([0, *sums])]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drawn faults strike through the compiled op as the host says they do."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.chi_square import assert_distributed
+from tests.fault_reference import apply, struck_indices
+from tests.modes import assert_same_bits, in_mode, random_bits
+from tests.tiny_workload import TINY
+from tpufi import descriptor
+from tpufi.element import to_words
+from tpufi.faults.fault import RULES
+from tpufi.faults.fault_catalogue import NAMES, any_fault_model
+from tpufi.faults.stale import holding
+from tpufi.ops import inject_fault
+from tpufi.sampling.sampler import Sampler
+from tpufi.sampling.sampling_plan import SamplingPlan, equally
+from tpufi.sampling.site_space import SiteSpace
+
+TYPES = ["float32", "float64", "bfloat16", "float16"]
+# Of these the host does not know the bits beforehand.
+DEVICE_DRAWN = ("error_rate", "copy_random")
+
+
+def sampler(dtype, *names, per_replica=2):
+    space = SiteSpace.of(dataclasses.replace(TINY, dtype=dtype), per_replica)
+    models = equally([any_fault_model(name) for name in names])
+    return space, Sampler(space, SamplingPlan(models, steps=(1, 4)))
+
+
+def strike(fault, table, x, mode="eager"):
+    d = fault.descriptor(table)
+    site = table.id_of(fault.site)
+    lowering = "select" if d.fits_select else "branch"
+
+    def program(x, replica, faults, words):
+        how = {"lowering": lowering, "confines": True}
+        return inject_fault(x, site, replica, faults, words, **how)
+
+    replica = tf.constant(max(fault.replica, 0), tf.int64)
+    y, record = in_mode(mode, program)(tf.constant(x), replica, d.faults, d.words)
+    (struck,) = descriptor.read_record(record.numpy())
+    return y.numpy(), struck
+
+
+def test_the_rules_are_those_of_the_descriptor():
+    assert set(RULES) == set(descriptor.RULES)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_drawn_fault_strikes_as_the_host_says(name, dtype):
+    space, draws = sampler(dtype, name)
+    for number in range(4):
+        fault = draws.draw(31, number)
+        rng = np.random.default_rng(number)
+        x = rng.normal(size=fault.shape).astype(random_bits(rng, (1,), dtype).dtype)
+        if fault.stale:
+            fault = holding(fault, [number] * fault.positions.count)
+        y, struck = strike(fault, space.table, x)
+        assert struck.count == fault.positions.count
+        others = np.ones(x.size, bool)
+        others[struck_indices(fault)] = False
+        assert_same_bits(y.reshape(-1)[others], x.reshape(-1)[others])
+        if fault.rule not in DEVICE_DRAWN:
+            assert_same_bits(y, apply(fault, x))
+        elif fault.rule == "copy_random":
+            sources = set(to_words(x).reshape(-1).tolist())
+            assert set(to_words(y).reshape(-1).tolist()) <= sources
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("name", ["RD_CORRECT_GLB", "ERROR_RATE:0.01", "COLUMN_RD"])
+def test_what_the_device_draws_is_the_same_in_all_modes(name, mode):
+    space, draws = sampler("float32", name)
+    fault = draws.draw(32, 0)
+    x = np.random.default_rng(0).normal(size=fault.shape).astype(np.float32)
+    eager, _ = strike(fault, space.table, x)
+    other, _ = strike(fault, space.table, x, mode)
+    assert_same_bits(other, eager)
+
+
+def test_an_error_rate_flips_every_bit_with_its_probability():
+    space, draws = sampler("float32", "ERROR_RATE:0.125", per_replica=16)
+    fault = next(
+        f for f in (draws.draw(33, i) for i in range(1000)) if f.positions.count > 2000
+    )
+    x = np.zeros(fault.shape, np.float32)
+    y, _ = strike(fault, space.table, x)
+    words = to_words(y).reshape(-1)
+    flipped = [
+        (bit, bool(on)) for bit in range(32) for on in (words >> np.uint64(bit)) & 1
+    ]
+    weights = {(b, on): 1 if on else 7 for b in range(32) for on in (True, False)}
+    assert_distributed(flipped, weights)
+
+
+def test_copies_of_the_device_come_from_uniform_places():
+    space, draws = sampler("float32", "N64_INPUT_GLB", per_replica=1)
+    sources = []
+    fault = next(
+        f
+        for f in (draws.draw(34, i) for i in range(2000))
+        if f.rule == "copy_random" and 64 < np.prod(f.shape) <= 256
+    )
+    size = int(np.prod(fault.shape))
+    x = np.arange(size, dtype=np.float32).reshape(fault.shape)
+    for key in range(60):
+        changed = dataclasses.replace(fault, words=(key << 32 | key,))
+        y, _ = strike(changed, space.table, x)
+        sources += y.reshape(-1)[struck_indices(fault)].astype(int).tolist()
+    assert_distributed(sources, dict.fromkeys(range(size), 1))

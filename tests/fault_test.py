@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fault: its fields contradict neither each other nor the struck program."""
+
+import dataclasses
+
+import pytest
+
+from tpufi import descriptor
+from tpufi.errors import InputError
+from tpufi.faults.confinement import Confinement
+from tpufi.faults.fault import Fault
+from tpufi.faults.positions import Positions
+from tpufi.site_table import Site, SiteTable
+
+SHAPE = (4, 5)
+FAULT = Fault(
+    model="FLIP",
+    site="conv/forward/input",
+    dtype="float32",
+    shape=SHAPE,
+    replica=0,
+    epoch=0,
+    step=0,
+    duration=1,
+    positions=Positions.run(3, 7),
+    rule="words",
+    keep=(1 << 32) - 1,
+    words=(1, 2, 3, 4, 5, 6, 7),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "float8"}, "dtype: 'float8'"),
+        ({"shape": (0, 5)}, "shape"),
+        ({"replica": -2}, "replica: -2"),
+        ({"epoch": -1}, "epoch: -1"),
+        ({"step": -1}, "step: -1"),
+        ({"duration": 0}, "duration: 0"),
+        ({"positions": Positions.run(14, 7)}, "last position 20 lies outside"),
+        ({"positions": Positions(-1, 7, 7, 7)}, "start: -1"),
+        ({"positions": Positions(3, 7, 0, 7)}, "block: 0"),
+        ({"positions": Positions(3, 7, 2, 1)}, "stride: 1"),
+        ({"positions": Positions(3, 0, 1, 1)}, "count: 0"),
+        ({"rule": "flip"}, "rule: 'flip'; expected one of words, repeat"),
+        ({"keep": 1 << 32}, "keep: '0x100000000'"),
+        ({"words": (1,) * 6}, "words: '6 words'; expected 7"),
+        ({"words": (1 << 32,) * 7}, "32 bits of float32"),
+        ({"rule": "copy", "keep": 0, "words": (20,) * 7}, "a position in"),
+        ({"rule": "copy", "words": (2,) * 7}, "keep: '0xffffffff'"),
+        ({"rule": "error_rate", "words": (1, 0)}, "rate 0x0"),
+        ({"rule": "repeat", "words": (1, 2)}, "'2 words'; expected 1"),
+        ({"stale": True, "rule": "repeat"}, "'words' for a stale fault"),
+        ({"confine": Confinement(0, 0, 1)}, "confine stride: 0"),
+    ],
+)
+def test_a_contradictory_fault_is_refused(change, message):
+    with pytest.raises(InputError) as error:
+        dataclasses.replace(FAULT, **change)
+    assert message in str(error.value)
+
+
+def test_rules_with_a_list_hold_at_most_64_words():
+    with pytest.raises(InputError, match="words: number: 65; expected at most 64"):
+        dataclasses.replace(
+            FAULT, shape=(100,), positions=Positions.run(0, 65), words=(1,) * 65
+        )
+    with pytest.raises(InputError, match="count: 65; expected at most 64"):
+        dataclasses.replace(
+            FAULT, shape=(100,), positions=Positions.run(0, 65), words=(), stale=True
+        )
+
+
+def table(**changes) -> SiteTable:
+    site = Site("conv", "forward", "input", SHAPE)
+    other = Site("conv", "forward", "output", (4,))
+    return SiteTable([other, dataclasses.replace(site, **changes)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shape": (8, 5)}, "drawn for conv/forward/input, float32 \\(4, 5\\), but"),
+        ({"dtype": "bfloat16"}, "is bfloat16 \\(4, 5\\); use the batch per replica"),
+        ({"operand": "weight"}, "unknown site 'conv/forward/input'; nearest"),
+    ],
+)
+def test_a_program_with_another_tensor_refuses_the_fault(changes, message):
+    with pytest.raises(InputError, match=message):
+        FAULT.descriptor(table(**changes))
+
+
+def test_the_row_is_made_of_the_fields(monkeypatch):
+    rows = []
+    monkeypatch.setattr(
+        descriptor, "fault_row", lambda **row: rows.append(row), raising=False
+    )
+    FAULT.descriptor(table())
+    confined = dataclasses.replace(
+        FAULT, replica=-1, positions=Positions(1, 7, 2, 4), confine=Confinement(8, 2, 3)
+    )
+    confined.descriptor(table())
+    plain = {
+        **{"site": 1, "replica": 0, "start": 3, "count": 7},
+        **{"block": None, "stride": None},
+        **{"rule": "words", "keep": 0xFFFFFFFF, "words": (1, 2, 3, 4, 5, 6, 7)},
+        "confine": None,
+    }
+    moved = {"replica": -1, "start": 1, "block": 2, "stride": 4, "confine": (8, 2, 3)}
+    assert rows == [plain, {**plain, **moved}]

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random faults of all models at all kinds of sites strike what they say, by bits."""
+
+import numpy as np
+import pytest
+
+from tests.drawn_examples import drawn_examples
+from tests.fault_rules_test import reference
+from tests.modes import assert_same_bits
+from tests.tapped_step import TappedStep
+from tests.tiny_workload import TINY
+from tpufi.descriptor import CAPACITY
+from tpufi.element import to_words
+from tpufi.faults.fault import Fault
+from tpufi.faults.fault_catalogue import NAMES, any_fault_model
+from tpufi.faults.stale import holding, recording
+from tpufi.models import WORKLOADS
+from tpufi.sampling.sampler import Sampler
+from tpufi.sampling.sampling_plan import SamplingPlan, equally
+from tpufi.sampling.site_space import SiteSpace
+from tpufi.site_table import DIRECTIONS
+from tpufi.training import initial_state
+from tpufi.workload import Workload
+
+INJECTIONS, PER_REPLICA, SEED = 200, 2, 2023
+
+
+def drawn_faults(workload: Workload) -> list[Fault]:
+    """Return faults of all models, as many in each direction."""
+    space = SiteSpace.of(workload, PER_REPLICA)
+    faults = []
+    for direction in DIRECTIONS:
+        models = [any_fault_model(name) for name in NAMES]
+        sites = [site for site in space.table if site.direction == direction]
+        fitting = [
+            model
+            for model in models
+            if any(
+                model.misfit(site, space.operation_of(site)) is None for site in sites
+            )
+        ]
+        plan = SamplingPlan(
+            equally(fitting),
+            site_weights="sites",
+            directions=(direction,),
+            replicas=(0,),
+            steps=(1, 4),
+        )
+        sampler = Sampler(space, plan)
+        each = INJECTIONS // len(DIRECTIONS)
+        faults += [sampler.draw(SEED, number) for number in range(each)]
+    return faults
+
+
+def check_random_injections(workload: Workload) -> None:
+    """Draw faults, strike each, and compare the struck tensor with the golden one."""
+    faults = drawn_faults(workload)
+    step = TappedStep(workload, PER_REPLICA, {fault.site for fault in faults})
+    state = initial_state(workload, 4)
+    rng = np.random.default_rng(6)
+    batches = []
+    for _ in range(2):
+        examples, labels = drawn_examples(workload, rng, (PER_REPLICA,))
+        batches.append((examples.astype(workload.input_dtype), labels))
+    golden, nothing = step(state, *batches[1])
+    assert nothing.count == 0
+    changed = 0
+    for fault in faults:
+        if fault.stale:
+            before = recording(fault, 49).descriptor(step.table)
+            _, struck = step(state, *batches[0], before)
+            fault = holding(fault, struck.golden.tolist())
+        descriptor = fault.descriptor(step.table)
+        tensors, struck = step(state, *batches[1], descriptor)
+        old, new = golden[fault.site].numpy(), tensors[fault.site].numpy()
+        want, before = reference(old, descriptor, tuple(range(old.ndim)))
+        assert_same_bits(new, want)
+        where = descriptor.positions()
+        others = np.ones(old.size, bool)
+        others[where] = False
+        assert_same_bits(new.ravel()[others], old.ravel()[others])
+        assert struck.count == len(where) == fault.positions.count
+        assert struck.golden.tolist() == before[:CAPACITY].tolist()
+        changed += (to_words(new) != to_words(old)).any()
+    assert len(faults) >= INJECTIONS
+    assert {fault.model for fault in faults} >= {"INPUT_16", "N64_WT_16", "RD_GLB"}
+    # A zero may be replaced by a zero, in gradients of dead units above all.
+    assert changed > INJECTIONS / 2
+    assert step.traces == 1
+    print(
+        f"{workload.name}: {len(faults)} injections at {len(golden)} sites, "
+        f"{changed} changed bits, traces: {step.traces}"
+    )
+
+
+def test_200_random_injections_of_a_small_workload_change_what_they_record():
+    check_random_injections(TINY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_200_random_injections_change_what_they_record(name):
+    check_random_injections(WORKLOADS[name])

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What faults write: bits per element type, checked with numpy on every type."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.chi_square import assert_distributed
+from tests.fault_reference import apply, struck_indices
+from tests.modes import assert_same_bits, random_bits
+from tpufi.element import ELEMENTS, element, to_words
+from tpufi.faults.bit_flips import FlipBits
+from tpufi.faults.fault import Fault
+from tpufi.faults.numeric_rules import AddNoise, Constant, RelativeNoise
+from tpufi.faults.positions import Positions
+from tpufi.faults.value_rules import (
+    CopyRandomPosition,
+    ErrorRate,
+    RandomFinite,
+    Stale,
+    StuckAt,
+    Swap,
+)
+from tpufi.sampling.draws import Draws
+
+FLOATS = [name for name, e in ELEMENTS.items() if e.exponent_bits]
+RUN = Positions.run(3, 7)
+SHAPE = (4, 5)
+
+
+def fault(rule, dtype, number=0, positions=RUN, shape=SHAPE) -> Fault:
+    size = math.prod(shape)
+    value = rule.draw(Draws(21, number), element(dtype), positions, size)
+    return Fault(
+        *("TEST", "conv/forward/output", dtype, shape, 0, 0, 0, 1, positions),
+        *(value.rule, value.keep, value.words),
+        stale=rule.stale,
+    )
+
+
+def strike(rule, dtype, number=0, positions=RUN, bits=None):
+    """Return words before and after of the struck elements; others must not change."""
+    x = random_bits(np.random.default_rng(number), SHAPE, dtype)
+    if bits is not None:
+        x = np.full(SHAPE, bits, element(dtype).word).view(element(dtype).numpy)
+    f = fault(rule, dtype, number, positions)
+    y = apply(f, x)
+    struck = struck_indices(f)
+    old, new = to_words(x).reshape(-1), to_words(y).reshape(-1)
+    others = np.setdiff1d(np.arange(x.size), struck)
+    assert np.array_equal(old[others], new[others])
+    return old[struck].tolist(), new[struck].tolist()
+
+
+def fields(dtype):
+    e = element(dtype)
+    m, x = e.mantissa_bits, e.exponent_bits
+    return {
+        "all": range(e.bits),
+        "sign": range(e.bits - 1, e.bits),
+        "exponent": range(m, m + x),
+        "mantissa": range(m),
+    }
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("field", ["all", "sign", "exponent", "mantissa"])
+def test_a_flip_inverts_one_bit_of_its_field_and_reaches_all_of_them(dtype, field):
+    seen = []
+    places = fields(dtype)[field]
+    for number in range(4 * len(places)):
+        old, new = strike(FlipBits(field=field), dtype, number)
+        flipped = [a ^ b for a, b in zip(old, new, strict=True)]
+        assert all(mask.bit_count() == 1 for mask in flipped)
+        seen += [mask.bit_length() - 1 for mask in flipped]
+    assert_distributed(seen, dict.fromkeys(places, 1))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "int8", "uint32"])
+@pytest.mark.parametrize("bits", [2, 5])
+def test_several_flips_are_distinct_bits_and_bursts_are_adjacent(dtype, bits):
+    lowest = []
+    for number in range(60):
+        old, new = strike(FlipBits(bits), dtype, number)
+        assert all((a ^ b).bit_count() == bits for a, b in zip(old, new, strict=True))
+        old, new = strike(FlipBits(bits, adjacent=True), dtype, number)
+        for a, b in zip(old, new, strict=True):
+            low = ((a ^ b) & -(a ^ b)).bit_length() - 1
+            assert a ^ b == ((1 << bits) - 1) << low
+            lowest.append(low)
+    places = range(element(dtype).bits - bits + 1)
+    assert_distributed(lowest, dict.fromkeys(places, 1))
+
+
+@pytest.mark.parametrize("dtype", list(ELEMENTS))
+def test_a_stuck_bit_is_the_same_in_all_elements_and_striking_twice_changes_nothing(
+    dtype,
+):
+    for level in (0, 1):
+        f = fault(StuckAt(level), dtype)
+        x = random_bits(np.random.default_rng(0), SHAPE, dtype)
+        once = apply(f, x)
+        assert_same_bits(apply(f, once), once)
+        (bit,) = {element(dtype).mask & ~f.keep}
+        assert bit.bit_count() == 1
+        words = to_words(once).reshape(-1)[struck_indices(f)]
+        assert all(bool(int(w) & bit) == bool(level) for w in words)
+    levels = [fault(StuckAt(None), dtype, i).words[0] != 0 for i in range(200)]
+    assert_distributed(levels, {False: 1, True: 1})
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_random_values_are_finite_and_differ_between_elements(dtype):
+    _, new = strike(RandomFinite(), dtype)
+    e = element(dtype)
+    values = np.array(new, e.word).view(e.numpy).astype(np.float64)
+    assert np.isfinite(values).all() and len(set(new)) == len(new)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_copies_come_from_uniform_positions_of_the_same_tensor(dtype):
+    sources = []
+    for number in range(100):
+        f = fault(CopyRandomPosition(), dtype, number)
+        x = random_bits(np.random.default_rng(number), SHAPE, dtype)
+        y = apply(f, x)
+        for index, source in zip(struck_indices(f), f.words, strict=True):
+            assert to_words(y).flat[index] == to_words(x).flat[source]
+        sources += f.words
+    assert_distributed(sources, dict.fromkeys(range(20), 1))
+
+
+def test_many_copies_leave_the_sources_to_the_device():
+    f = fault(CopyRandomPosition(), "float32", 0, Positions.run(0, 65), (100,))
+    assert f.rule == "copy_random" and len(f.words) == 1
+
+
+def test_a_swap_exchanges_two_elements_and_twice_is_nothing():
+    x = random_bits(np.random.default_rng(0), SHAPE, "float32")
+    f = fault(Swap(), "float32", 0, Positions(4, 2, 1, 9))
+    y = apply(f, x)
+    assert to_words(y).flat[4] == to_words(x).flat[13]
+    assert to_words(y).flat[13] == to_words(x).flat[4]
+    assert_same_bits(apply(f, y), x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("value", [0, 1.5, -0.0, math.inf, -math.inf, math.nan])
+def test_constants_are_what_numpy_says(dtype, value):
+    _, new = strike(Constant(value), dtype)
+    e = element(dtype)
+    (word,) = set(new)
+    got = np.array([word], e.word).view(e.numpy).astype(np.float64)[0]
+    assert np.array_equal(got, value, equal_nan=True)
+    assert math.isnan(value) or math.copysign(1, got) == math.copysign(1, value)
+    if math.isnan(value) and dtype == "float32":
+        assert word == 0x7FC00000
+
+
+def test_integer_constants_are_exact_or_refused():
+    assert set(strike(Constant(-3), "int8")[1]) == {0xFD}
+    assert Constant(-3).misfit(element("int8")) is None
+    assert "beyond uint8" in Constant(-3).misfit(element("uint8"))
+    assert "not a number of type int8" in Constant(1.5).misfit(element("int8"))
+    assert "not a number of type int8" in Constant(math.nan).misfit(element("int8"))
+    assert "beyond float16" in Constant(1e5).misfit(element("float16"))
+    assert Constant(1e5).misfit(element("bfloat16")) is None
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_noise_adds_and_multiplies(dtype):
+    e, one = element(dtype), int(to_words(np.array([1], element(dtype).numpy))[0])
+    for rule in (AddNoise(0.5), RelativeNoise(0.5)):
+        found = []
+        for number in range(100):
+            _, new = strike(rule, dtype, number, bits=one)
+            found += np.array(new, e.word).view(e.numpy).astype(np.float64).tolist()
+        assert np.mean(found) == pytest.approx(1, abs=0.07)  # 1 + e and 1 * (1 + e).
+        assert np.std(found) == pytest.approx(0.5, abs=0.05)
+
+
+def test_an_error_rate_names_all_bits_a_key_and_the_rate():
+    f = fault(ErrorRate(2**-20), "bfloat16", 0, Positions.run(0, 20))
+    assert (f.rule, f.keep, f.words[1]) == ("error_rate", 0xFFFF, 1 << 12)
+    assert fault(ErrorRate(2**-20), "bfloat16", 1, Positions.run(0, 20)) != f
+
+
+def test_a_stale_fault_waits_for_its_words():
+    f = fault(Stale(), "float32")
+    assert f.stale and f.words == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtype", "reason"),
+    [
+        (FlipBits(field="exponent"), "int32", "int32 has no exponent"),
+        (FlipBits(33), "float32", "33 bits are more than the 32"),
+        (FlipBits(2, "sign"), "float32", "2 bits are more than the 1"),
+        (FlipBits(9, "exponent", adjacent=True), "float32", "than the 8"),
+        (AddNoise(1.0), "int16", "int16 is not a float type"),
+        (RelativeNoise(1.0), "uint8", "uint8 is not a float type"),
+    ],
+)
+def test_rules_say_why_they_do_not_fit_a_type(rule, dtype, reason):
+    assert reason in rule.misfit(element(dtype))
