@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints of the ISCA'23 artefact as the start of golden runs."""
+
+from tpufi.artefact_checkpoint.folder import Origin, import_into
+from tpufi.artefact_checkpoint.mapping import by_mapping, format_mapping, read_mapping
+from tpufi.artefact_checkpoint.matching import by_order
+from tpufi.artefact_checkpoint.object_graph import (
+    Checkpoint,
+    Variable,
+    read_checkpoint,
+)
+from tpufi.artefact_checkpoint.state import imported_state, updates_of
+
+__all__ = [
+    "Checkpoint",
+    "Origin",
+    "Variable",
+    "by_mapping",
+    "by_order",
+    "format_mapping",
+    "import_into",
+    "imported_state",
+    "read_checkpoint",
+    "read_mapping",
+    "updates_of",
+]
