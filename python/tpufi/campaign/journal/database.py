@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to the journal's file, and what SQLite's errors mean to a user."""
+
+import contextlib
+import pathlib
+import sqlite3
+from collections.abc import Iterator
+
+from tpufi.campaign.journal import schema
+from tpufi.errors import InputError
+from tpufi.messages import one_line, show_path
+
+NAME = "journal.sqlite"
+_SECONDS_TO_WAIT = 30
+
+# By SQLite's primary result code.
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: (
+        "no space left; all committed experiments are kept; free some space and run "
+        "the same command again"
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "cannot write to the folder; make it writable, or copy all files of the "
+        "campaign to one that is"
+    ),
+    sqlite3.SQLITE_CANTOPEN: (
+        "cannot open it; make the file and its folder readable and writable, or copy "
+        "all files of the campaign to such a folder"
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        "is no journal of a campaign; name another folder, or move the file away"
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        "is damaged; keep a copy of the folder, then recover what is left into a new "
+        "file: sqlite3 journal.sqlite .recover | sqlite3 recovered.sqlite"
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "the disk failed; all committed experiments are kept; see to the disk and run "
+        "the same command again"
+    ),
+    sqlite3.SQLITE_BUSY: (
+        "another program has locked it; close that program and run the same command "
+        "again"
+    ),
+}
+
+
+@contextlib.contextmanager
+def told(path: pathlib.Path) -> Iterator[None]:
+    """Turn SQLite's errors about a file into one line; defects of ours stay."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        remedy = _REMEDIES.get(code & 0xFF if code is not None else -1)
+        if remedy is None:
+            raise
+        raise InputError(f"{show_path(path)}: {remedy} ({one_line(error)})") from None
+
+
+def connect(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
+    """Open a journal and check that it is one, whole and of our version.
+
+    Writers commit into a write-ahead log that is synchronised to the disk before the
+    commit returns, so neither a kill nor a loss of power takes a commit back.
+
+    Args:
+      path: the file; a writer makes it where there is none.
+      writable: whether to write.
+
+    Raises:
+      InputError: the file is missing, foreign, damaged or of another version.
+    """
+    if not writable and not path.exists():
+        raise InputError(
+            f"{show_path(path)}: there is no journal; name the folder of a campaign"
+        )
+    with told(path):
+        connection = _open(path, writable)
+        try:
+            is_new = writable and _is_empty(connection)
+            if not is_new:
+                _check(path, connection)  # Before anything is written.
+            if writable:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                if is_new:
+                    _create(connection)
+                _check_pages(path, connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _open(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
+    if writable:
+        return _connection(path, "mode=rwc")
+    log = path.with_name(path.name + "-wal")
+    try:
+        # A reader that may not write would leave the files of the log behind.
+        connection = _connection(path, "mode=rw")
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA schema_version")
+        return connection
+    except sqlite3.OperationalError:
+        if log.exists() and log.stat().st_size:
+            raise
+    # Nothing is pending: a read-only folder, where no log can be made, will do.
+    return _connection(path, "immutable=1")
+
+
+def _connection(path: pathlib.Path, mode: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?{mode}"
+    return sqlite3.connect(
+        address, uri=True, timeout=_SECONDS_TO_WAIT, isolation_level=None
+    )
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    # One transaction: a kill leaves an empty file or a whole journal.
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in schema.statements():
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def _check(path: pathlib.Path, connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != schema.APPLICATION:
+        raise InputError(
+            f"{show_path(path)}: is a database of another program; name another "
+            "folder, or move the file away"
+        )
+    if version != schema.VERSION:
+        raise InputError(
+            f"{show_path(path)}: journal of version {version}, this tpufi reads "
+            f"{schema.VERSION}; use the tpufi that wrote it, or begin a new folder"
+        )
+
+
+def _check_pages(path: pathlib.Path, connection: sqlite3.Connection) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        remedy = _REMEDIES[sqlite3.SQLITE_CORRUPT]
+        raise InputError(f"{show_path(path)}: {remedy} ({' '.join(verdict.split())})")

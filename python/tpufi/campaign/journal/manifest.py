@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rows of a journal depend on, so that no other campaign adds to them."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import platform
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from tpufi.campaign.plan import CampaignPlan
+from tpufi.errors import InputError
+from tpufi.messages import one_line, quote, show_path
+
+_GOLDEN_FILES = ("manifest.json", "steps.jsonl", "epochs.jsonl")
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """All that must be the same whenever a campaign is taken up again.
+
+    Args:
+      plan: `CampaignPlan.identity()` as JSON with sorted keys.
+      golden: digest of the golden run.
+      data: digest of the data set.
+      library: digest of the compiled libraries.
+      tensorflow: version.
+      numpy: version.
+      deterministic: `yes`, or `no` if the user allowed a set-up that is not.
+    """
+
+    plan: str
+    golden: str
+    data: str
+    library: str
+    tensorflow: str
+    numpy: str
+    deterministic: str = "yes"
+
+    def check_same(self, recorded: Mapping[str, str], where: str) -> None:
+        """Raise InputError if a journal was begun with another manifest.
+
+        Args:
+          recorded: entries in the journal.
+          where: stands in front of the message.
+        """
+        for key, value in dataclasses.asdict(self).items():
+            if recorded.get(key) != value:
+                then, now = _first_difference(recorded.get(key, ""), value)
+                raise InputError(
+                    f"{where}: begun with another {key}: {then}, now {now}; restore "
+                    "it to go on, or begin a new folder"
+                )
+
+
+def plan_text(plan: CampaignPlan) -> str:
+    """Return the identity of a plan as canonical JSON."""
+    return json.dumps(plan.identity(), sort_keys=True, separators=(",", ":"))
+
+
+def golden_digest(folder: pathlib.Path) -> str:
+    """Return the digest of a golden run.
+
+    Its lines hold a digest of the state after every step, so they stand for the
+    checkpoints too.
+
+    Raises:
+      InputError: a file cannot be read.
+    """
+    return files_digest(folder / name for name in _GOLDEN_FILES)
+
+
+def files_digest(paths: Iterable[pathlib.Path]) -> str:
+    """Return SHA-256 over names and contents of files, hexadecimal.
+
+    Raises:
+      InputError: a file cannot be read.
+    """
+    whole = hashlib.sha256()
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise InputError(
+                f"{show_path(path)}: cannot read: {one_line(error)}; restore the file"
+            ) from None
+        whole.update(f"{path.name} {digest}\n".encode())
+    return whole.hexdigest()
+
+
+def session_entries(command: Sequence[str], tpufi_version: str) -> str:
+    """Return what is noted of one running of the campaign, as JSON.
+
+    Args:
+      command: the command line.
+      tpufi_version: `tpufi.__version__`.
+    """
+    entries = {
+        "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": list(command),
+        "tpufi": tpufi_version,
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+    }
+    return json.dumps(entries)
+
+
+def _first_difference(then: str, now: str) -> tuple[str, str]:
+    """Return both texts, quoted; of long JSON objects only the key that differs."""
+    try:
+        old, new = json.loads(then), json.loads(now)
+        keys = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
+        key = keys[0]
+        return tuple(f"{key} {quote(json.dumps(e.get(key)))}" for e in (old, new))
+    except (ValueError, TypeError, AttributeError, IndexError):
+        return quote(then), quote(now)

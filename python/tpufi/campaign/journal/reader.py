@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a journal, also while it is written or in a read-only folder."""
+
+import pathlib
+import sqlite3
+from collections.abc import Iterator
+
+from tpufi.campaign.journal import database, schema
+from tpufi.campaign.journal.row import Row
+from tpufi.errors import InputError
+from tpufi.messages import quote, show_path
+
+# A batch of a cursor: enough to be fast, little enough to be small.
+_ROWS = 10_000
+
+
+class Reader:
+    """A journal open for reading; a context manager.
+
+    Args:
+      path: of the file, for messages.
+      connection: from `database.connect`.
+    """
+
+    def __init__(self, path: pathlib.Path, connection: sqlite3.Connection):
+        self._path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, folder: pathlib.Path) -> "Reader":
+        """Open the journal in the folder of a campaign.
+
+        Raises:
+          InputError: there is none, or it is foreign, damaged or of another version.
+        """
+        path = folder / database.NAME
+        return Reader(path, database.connect(path, writable=False))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def manifest(self) -> dict[str, str]:
+        """Return the entries of the manifest, empty in a new journal."""
+        return dict(self.query("SELECT key, value FROM manifest ORDER BY key"))
+
+    def sessions(self) -> list[tuple[str, float]]:
+        """Return what was noted of each running, and its seconds."""
+        return list(self.query("SELECT entries, seconds FROM session ORDER BY id"))
+
+    def count(self) -> int:
+        """Return the number of experiments."""
+        ((count,),) = self.query("SELECT count(*) FROM experiment")
+        return count
+
+    def missing(self, limit: int) -> Iterator[range]:
+        """Yield the experiments below `limit` that are not there, as ranges."""
+        last = "SELECT max(experiment) FROM experiment WHERE experiment < ?"
+        ((highest,),) = self.query(last, (limit,))
+        for before, number in self.query(
+            "SELECT before, experiment FROM (SELECT experiment, "
+            "lag(experiment, 1, -1) OVER (ORDER BY experiment) AS before "
+            "FROM experiment WHERE experiment < ?) WHERE experiment > before + 1",
+            (limit,),
+        ):
+            yield range(before + 1, number)
+        begin = 0 if highest is None else highest + 1
+        if begin < limit:
+            yield range(begin, limit)
+
+    def row(self, experiment: int) -> Row:
+        """Return one row.
+
+        Raises:
+          InputError: the experiment is not in the journal.
+        """
+        found = list(self._rows("WHERE experiment = ?", (experiment,)))
+        if not found:
+            raise InputError(
+                f"{show_path(self._path)}: no experiment {experiment}; it has "
+                f"{self.count()}, by their numbers"
+            )
+        return found[0]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows by number."""
+        return self._rows("ORDER BY experiment", ())
+
+    def query(self, statement: str, values: tuple = ()) -> Iterator[tuple]:
+        """Yield the results of SQL on the tables of `schema`."""
+        with database.told(self._path):
+            cursor = self._connection.execute(statement, values)
+            while batch := cursor.fetchmany(_ROWS):
+                yield from batch
+
+    def tally(self, by: tuple[str, ...], outcome: bool = True) -> dict[tuple, int]:
+        """Count experiments.
+
+        Args:
+          by: columns, any of `schema.COLUMNS`.
+          outcome: whether to count outcomes apart, as the last value of the key.
+
+        Returns:
+          Values of the columns -> experiments.
+
+        Raises:
+          InputError: there is no such column.
+        """
+        for name in by:
+            if name not in schema.COLUMNS:
+                raise InputError(
+                    f"no column {quote(name)}; known: {', '.join(schema.COLUMNS)}"
+                )
+        names = ", ".join((*by, "outcome") if outcome else by)
+        if not names:
+            return {(): self.count()}
+        statement = f"SELECT {names}, count(*) FROM experiment GROUP BY {names}"
+        return {tuple(key): count for *key, count in self.query(statement)}
+
+    def _rows(self, clause: str, values: tuple) -> Iterator[Row]:
+        statement = f"SELECT {', '.join(schema.COLUMNS)} FROM experiment {clause}"
+        return map(schema.from_columns, self.query(statement, values))

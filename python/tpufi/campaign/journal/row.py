@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One row of the journal: an experiment, its fault and what became of it."""
+
+import dataclasses
+import hashlib
+import struct
+from collections.abc import Sequence
+
+from tpufi.element import element
+from tpufi.faults.fault import Fault
+from tpufi.faults.fault_line import fault_line
+
+_PAIR = struct.Struct("<dd")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FaultColumns:
+    """The columns that tell the fault; with the plan, the number alone gives all of it.
+
+    Args:
+      model: fault model.
+      layer: of the site.
+      direction: of the site.
+      operand: of the site.
+      epoch: of the first struck step.
+      step: first struck step in that epoch.
+      duration: struck steps.
+      replica: struck replica; -1: all.
+      start: flat index of the first struck element.
+      count: struck elements.
+      rule: value rule.
+      bit: position of the flipped or stuck bit where it is one, 0 the least
+        significant, else None.
+      fault_digest: first 16 hexadecimal digits of SHA-256 of the fault's line; replay
+        compares it, so that a changed sampler is noticed.
+    """
+
+    model: str
+    layer: str
+    direction: str
+    operand: str
+    epoch: int
+    step: int
+    duration: int
+    replica: int
+    start: int
+    count: int
+    rule: str
+    bit: int | None
+    fault_digest: str
+
+    @classmethod
+    def of(cls, fault: Fault) -> "FaultColumns":
+        """Return the columns of a fault."""
+        # The layer of an update is the name of a weight, with a slash in it.
+        layer, direction, operand = fault.site.rsplit("/", 2)
+        digest = hashlib.sha256(fault_line(fault).encode()).hexdigest()
+        return cls(
+            model=fault.model,
+            layer=layer,
+            direction=direction,
+            operand=operand,
+            epoch=fault.epoch,
+            step=fault.step,
+            duration=fault.duration,
+            replica=fault.replica,
+            start=fault.positions.start,
+            count=fault.positions.count,
+            rule=fault.rule,
+            bit=single_bit(fault),
+            fault_digest=digest[:16],
+        )
+
+
+def single_bit(fault: Fault) -> int | None:
+    """Return the one bit that a fault changes in every element it strikes, or None.
+
+    It is known from the fault alone where all other bits are kept.
+    """
+    if fault.rule not in ("words", "repeat"):
+        return None
+    # The element becomes (x & keep) ^ word.
+    changed = element(fault.dtype).mask & ~fault.keep
+    for word in fault.words:
+        changed |= word
+    return changed.bit_length() - 1 if changed.bit_count() == 1 else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One experiment. The names of the fields are the columns of the table.
+
+    Args:
+      experiment: number, 0 <= experiment < 2**63.
+      fault: its fault.
+      outcome: class, e.g. of `tpufi.outcomes.outcome`.
+      steps_run: steps that were trained, the struck one included.
+      diverged_step: steps from the fault to the first state that differs from golden;
+        None: none differed.
+      reconverged_step: steps from the fault to the first state that is bit-identical to
+        golden again; None: none was.
+      nonfinite_step: steps from the fault to the first loss that is not finite.
+      detection_latency: steps from the fault to its first visible effect.
+      state_digest: of the last state.
+      losses: what the outcome was decided on, (loss, accuracy) of each step from the
+        fault on; empty: not kept.
+      wall_s: seconds the experiment took.
+      attempt: 1, or more if it was tried again.
+      error: text of the error that ended it; None: it ended by itself.
+    """
+
+    experiment: int
+    fault: FaultColumns
+    outcome: str
+    steps_run: int
+    diverged_step: int | None = None
+    reconverged_step: int | None = None
+    nonfinite_step: int | None = None
+    detection_latency: int | None = None
+    state_digest: str | None = None
+    losses: tuple[tuple[float, float], ...] = ()
+    wall_s: float = 0.0
+    attempt: int = 1
+    error: str | None = None
+
+
+def pack_losses(losses: Sequence[tuple[float, float]]) -> bytes | None:
+    """Return the pairs as little-endian float64; SQLite's own numbers have no NaN."""
+    return b"".join(_PAIR.pack(*pair) for pair in losses) or None
+
+
+def unpack_losses(blob: bytes | None) -> tuple[tuple[float, float], ...]:
+    """Return the pairs that `pack_losses` packed, bit for bit."""
+    return tuple(_PAIR.iter_unpack(blob or b""))

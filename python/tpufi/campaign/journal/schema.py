@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the journal, and how rows become columns and back.
+
+`application_id` tells our files from those of others, `user_version` the version of the
+tables. A change of the tables counts it up.
+"""
+
+import dataclasses
+
+from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_losses
+
+APPLICATION = 0x74707566  # "tpuf"
+VERSION = 1
+
+_FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
+_RESULT = tuple(
+    field.name
+    for field in dataclasses.fields(Row)
+    if field.name not in ("experiment", "fault")
+)
+COLUMNS = ("experiment", *_FAULT, *_RESULT)
+
+# What may differ between two runs of the same experiment.
+INCIDENTAL = ("wall_s", "attempt")
+
+_TEXT = (
+    *("model", "layer", "direction", "operand", "rule", "fault_digest"),
+    *("outcome", "state_digest", "error"),
+)
+_TYPES = {name: "TEXT" for name in _TEXT} | {"losses": "BLOB", "wall_s": "REAL"}
+_OPTIONAL = (
+    *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
+    *("detection_latency", "state_digest", "losses", "error"),
+)
+
+
+def statements() -> tuple[str, ...]:
+    """Return the SQL that makes an empty journal."""
+    columns = ["experiment INTEGER PRIMARY KEY CHECK (experiment >= 0)"]
+    for name in COLUMNS[1:]:
+        need = "" if name in _OPTIONAL else " NOT NULL"
+        columns.append(f"{name} {kind(name)}{need}")
+    return (
+        f"CREATE TABLE experiment ({', '.join(columns)}) STRICT",
+        "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+        "CREATE TABLE session (id INTEGER PRIMARY KEY, entries TEXT NOT NULL,"
+        " seconds REAL NOT NULL) STRICT",
+        f"PRAGMA application_id = {APPLICATION}",
+        f"PRAGMA user_version = {VERSION}",
+    )
+
+
+def kind(column: str) -> str:
+    """Return the SQL type of a column: TEXT, INTEGER, REAL or BLOB."""
+    return _TYPES.get(column, "INTEGER")
+
+
+def to_columns(row: Row) -> tuple:
+    """Return a row as values in the order of `COLUMNS`."""
+    fault = (getattr(row.fault, name) for name in _FAULT)
+    result = {name: getattr(row, name) for name in _RESULT}
+    result["losses"] = pack_losses(row.losses)
+    return (row.experiment, *fault, *result.values())
+
+
+def from_columns(values: tuple) -> Row:
+    """Return the row of values in the order of `COLUMNS`."""
+    entries = dict(zip(COLUMNS, values, strict=True))
+    fault = FaultColumns(**{name: entries.pop(name) for name in _FAULT})
+    losses = unpack_losses(entries.pop("losses"))
+    return Row(fault=fault, losses=losses, **entries)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Confidence intervals of one rate: Wilson's and the exact one."""
+
+import math
+import statistics
+from typing import NamedTuple
+
+from tpufi.campaign.statistics.incomplete_beta import inverse_incomplete_beta
+
+
+class Interval(NamedTuple):
+    """Both ends of a confidence interval."""
+
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        """Distance of the ends."""
+        return self.high - self.low
+
+
+def wilson(hits: float, trials: float, confidence: float = 0.95) -> Interval:
+    """Return Wilson's score interval of a rate.
+
+    It holds what it promises on average even for few hits, where the normal
+    approximation shrinks to nothing.
+
+    Args:
+      hits: trials with the outcome; 0 <= hits <= trials. An effective number of trials
+        need not be whole.
+      trials: >= 0; without any the interval is 0 to 1.
+      confidence: above 0, below 1.
+
+    Raises:
+      ValueError: an argument is out of range.
+
+    Example:
+      >>> low, high = wilson(5, 1000)
+      >>> f"{low:.2%} to {high:.2%}"
+      '0.21% to 1.17%'
+
+    Source: E. B. Wilson, JASA 22 (1927); recommended by Brown, Cai, DasGupta (2001).
+    """
+    z = two_sided_z(confidence)
+    check_counts(hits, trials)
+    if trials == 0:
+        return Interval(0.0, 1.0)
+    rate, share = hits / trials, z * z / trials
+    centre = (rate + share / 2) / (1 + share)
+    variance = rate * (1 - rate) / trials + share / (4 * trials)
+    half = z * math.sqrt(variance) / (1 + share)
+    # At the ends both terms are equal; rounding must not leave a trace of that.
+    low = 0.0 if hits == 0 else max(0.0, centre - half)
+    high = 1.0 if hits == trials else min(1.0, centre + half)
+    return Interval(low, high)
+
+
+def clopper_pearson(hits: int, trials: int, confidence: float = 0.95) -> Interval:
+    """Return the exact interval of a rate, which covers at least as often as it says.
+
+    Args:
+      hits: whole number, 0 <= hits <= trials.
+      trials: whole number; 0 gives 0 to 1.
+      confidence: above 0, below 1.
+
+    Raises:
+      ValueError: an argument is out of range.
+
+    Source: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934).
+    """
+    check_confidence(confidence)
+    check_counts(hits, trials)
+    if hits != int(hits) or trials != int(trials):
+        raise ValueError(f"{hits} of {trials}; the exact interval needs whole numbers")
+    outside = (1 - confidence) / 2
+    low, high = 0.0, 1.0
+    if hits > 0:
+        low = inverse_incomplete_beta(hits, trials - hits + 1, outside)
+    if 2 * hits < trials:
+        high = inverse_incomplete_beta(hits + 1, trials - hits, 1 - outside)
+    elif hits < trials:
+        # The mirrored rate keeps the digits of an end close to 1.
+        high = 1 - inverse_incomplete_beta(trials - hits, hits + 1, outside)
+    return Interval(low, high)
+
+
+def two_sided_z(confidence: float) -> float:
+    """Return how many standard deviations a two-sided interval reaches."""
+    check_confidence(confidence)
+    # The lower tail keeps the digits of a confidence close to 1.
+    return -statistics.NormalDist().inv_cdf((1 - confidence) / 2)
+
+
+def check_confidence(confidence: float) -> None:
+    """Raise ValueError unless the confidence is between 0 and 1."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence}; expected above 0 and below 1")
+
+
+def check_counts(hits: float, trials: float) -> None:
+    """Raise ValueError unless 0 <= hits <= trials."""
+    if not 0 <= hits <= trials < math.inf:
+        raise ValueError(
+            f"{hits} hits in {trials} trials; expected 0 <= hits <= trials"
+        )

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a campaign has enough experiments."""
+
+import dataclasses
+import math
+
+from tpufi.errors import InputError
+from tpufi.messages import quote
+
+# What a stratum can be made of: what the plan alone tells about an experiment.
+STRATUM_KEYS = ("model", "layer", "direction", "operand")
+
+
+@dataclasses.dataclass(frozen=True)
+class StopRule:
+    """Ends a campaign at whichever comes first.
+
+    Looking at the width again and again makes the promised confidence a little too
+    high; with at least some hundred experiments a stratum the difference is small.
+
+    Args:
+      experiments: number of experiments, >= 1.
+      hours: running time over all sessions, > 0; None: no bound.
+      width: of the widest interval of any outcome in any stratum, above 0, below 1;
+        None: no bound.
+      strata: what makes a stratum, among `STRATUM_KEYS`; empty: all is one stratum.
+      confidence: of the intervals, above 0, below 1.
+
+    Raises:
+      InputError: a field is out of range.
+    """
+
+    experiments: int
+    hours: float | None = None
+    width: float | None = None
+    strata: tuple[str, ...] = ()
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.experiments < 1 << 63:
+            raise _wrong("experiments", self.experiments, "1 up to 2**63 - 1")
+        if self.hours is not None and not 0 < self.hours < math.inf:
+            raise _wrong("hours", self.hours, "a number above 0")
+        if self.width is not None and not 0 < self.width < 1:
+            raise _wrong("width", self.width, "above 0 and below 1, e.g. 0.02")
+        if not 0 < self.confidence < 1:
+            raise _wrong("confidence", self.confidence, "above 0 and below 1")
+        for key in self.strata:
+            if key not in STRATUM_KEYS or self.strata.count(key) > 1:
+                known = f"different names among {', '.join(STRATUM_KEYS)}"
+                raise _wrong("strata", quote(key), known)
+
+    def reached(self, done: int, seconds: float, widest: float) -> str | None:
+        """Return why the campaign ends now, or None if it goes on.
+
+        Args:
+          done: experiments in the journal.
+          seconds: running time over all sessions.
+          widest: width of the widest interval, 0 to 1.
+        """
+        if done >= self.experiments:
+            return f"all {self.experiments} experiments are done"
+        if self.hours is not None and seconds >= self.hours * 3600:
+            return f"{self.hours:g} hours have passed"
+        if self.width is not None and widest <= self.width:
+            return f"the widest interval is {widest:.4g}, {self.width:g} was wanted"
+        return None
+
+
+def _wrong(field: str, value: object, expected: str) -> InputError:
+    return InputError(f"stop rule: {field}: {value}; expected {expected}; correct it")

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intervals of one rate against scipy and statsmodels, up to millions of trials."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special, stats
+from statsmodels.stats.proportion import proportion_confint
+
+from tpufi.campaign.statistics.incomplete_beta import (
+    incomplete_beta,
+    inverse_incomplete_beta,
+)
+from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
+
+TRIALS = (1, 2, 7, 100, 1000, 100_000, 2_900_000)
+SHARES = (0, 1e-6, 0.001, 0.05, 0.5, 0.9, 0.9999, 1)
+CASES = sorted({(round(share * n), n) for n in TRIALS for share in SHARES})
+CONFIDENCES = (0.5, 0.9, 0.95, 0.99, 0.999999)
+METHODS = {wilson: ("wilson", "wilson"), clopper_pearson: ("exact", "beta")}
+
+counts = st.integers(1, 10**7).flatmap(
+    lambda n: st.tuples(st.integers(0, n), st.just(n))
+)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+def test_intervals_agree_with_scipy_and_statsmodels(method, confidence):
+    names = METHODS[method]
+    for hits, trials in CASES:
+        mine = method(hits, trials, confidence)
+        theirs = stats.binomtest(hits, trials).proportion_ci(confidence, names[0])
+        # scipy solves for the exact ends to an absolute error of 2e-12.
+        assert mine == pytest.approx(tuple(theirs), rel=1e-9, abs=2e-12), (hits, trials)
+        theirs = proportion_confint(hits, trials, 1 - confidence, names[1])
+        assert mine == pytest.approx(theirs, rel=1e-9, abs=1e-15), (hits, trials)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+@settings(deadline=None)
+@given(counts, st.floats(0.01, 0.999))
+def test_intervals_hold_the_rate_mirror_and_grow_with_confidence(
+    method, count, confidence
+):
+    hits, trials = count
+    low, high = method(hits, trials, confidence)
+    assert 0 <= low <= hits / trials <= high <= 1
+    assert (low == 0) >= (hits == 0) and (high == 1) >= (hits == trials)
+    mirrored = method(trials - hits, trials, confidence)
+    assert mirrored == pytest.approx((1 - high, 1 - low), rel=1e-9, abs=1e-12)
+    assert method(hits, trials, (1 + confidence) / 2).width >= high - low
+
+
+@settings(deadline=None)
+@given(counts, st.floats(0.01, 0.999))
+def test_the_ends_of_the_exact_interval_leave_the_tails_they_promise(count, confidence):
+    hits, trials = count
+    low, high = clopper_pearson(hits, trials, confidence)
+    outside = (1 - confidence) / 2
+    if hits:
+        tail = stats.binom.sf(hits - 1, trials, low)
+        assert tail == pytest.approx(outside, rel=1e-6)
+    if hits < trials:
+        assert stats.binom.cdf(hits, trials, high) == pytest.approx(outside, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+def test_without_trials_any_rate_is_possible(method):
+    assert method(0, 0) == (0, 1)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1, 3), "-1 hits in 3 trials"),
+        ((4, 3), "4 hits in 3 trials"),
+        ((math.nan, 3), "nan hits"),
+        ((1, math.inf), "in inf trials"),
+        ((1, 3, 0), "confidence 0; expected above 0"),
+        ((1, 3, 1), "confidence 1; expected above 0"),
+        ((1, 3, math.nan), "confidence nan"),
+    ],
+)
+def test_numbers_out_of_range_are_told(method, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        method(*arguments)
+
+
+def test_the_exact_interval_refuses_an_effective_number():
+    with pytest.raises(ValueError, match="needs whole numbers"):
+        clopper_pearson(1, 3.5)
+
+
+@settings(deadline=None)
+@given(st.floats(0.5, 1e6), st.floats(0.5, 1e6), st.floats(0, 1))
+def test_the_incomplete_beta_function_is_that_of_scipy(a, b, x):
+    theirs = special.betainc(a, b, x)
+    assert incomplete_beta(a, b, x) == pytest.approx(theirs, rel=1e-8, abs=1e-14)
+
+
+@settings(deadline=None)
+@given(st.floats(0.5, 1e6), st.floats(0.5, 1e6), st.floats(1e-6, 1 - 1e-6))
+def test_its_inverse_is_that_of_scipy(a, b, probability):
+    theirs = special.betaincinv(a, b, probability)
+    mine = inverse_incomplete_beta(a, b, probability)
+    assert mine == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("arguments", [(0, 1, 0.5), (1, -1, 0.5), (1, 1, 1.5)])
+def test_the_incomplete_beta_function_refuses_what_has_no_value(arguments):
+    with pytest.raises(ValueError, match="expected a > 0"):
+        incomplete_beta(*arguments)
+    assert inverse_incomplete_beta(2, 3, 0) == 0 and incomplete_beta(2, 3, 1) == 1
+    with pytest.raises(ValueError, match="expected 0 to 1"):
+        inverse_incomplete_beta(2, 3, 1.5)

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Plans campaigns and reads their journals.
+
+plan     strata of a campaign file, and how many experiments a wanted margin needs
+status   what the journal in a campaign's folder holds
+export   its rows as Parquet or CSV
+"""
+
+import argparse
+import os
+import pathlib
+from collections.abc import Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
+
+from tpufi.campaign.golden_check import check_golden
+from tpufi.campaign.journal.export import export
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.plan_file import read_plan
+from tpufi.campaign.plan_table import plan_lines
+from tpufi.campaign.status_table import status_lines
+from tpufi.campaign.stop_rule import STRATUM_KEYS
+from tpufi.cli import Parser, positive, run
+from tpufi.faults.fault_line import fault_line
+
+
+def main(argv: Sequence[str] | None) -> int:
+    """Run one subcommand."""
+    options = _parser().parse_args(argv)
+    return options.command(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    plan = commands.add_parser("plan", help="check a campaign file, size its strata")
+    plan.set_defaults(command=_plan)
+    add = plan.add_argument
+    add("file", type=pathlib.Path, help="campaign file")
+    _add_by(plan, ["model", "direction"])
+    add("--margin", type=_share, default=0.01, help="wanted half width, default 0.01")
+    add("--rate", type=_share, default=0.5, help="expected rate, default 0.5 (safe)")
+    _add_confidence(plan)
+    add("--seconds", type=_above_0, help="of one experiment, to tell the time")
+    add("--workers", type=positive, default=1, help="of the told time, default 1")
+    add("--faults", type=positive, metavar="N", help="show the first N faults instead")
+
+    status = commands.add_parser("status", help="outcomes and their intervals")
+    status.set_defaults(command=_status)
+    status.add_argument("folder", type=pathlib.Path, help="folder of the campaign")
+    _add_by(status, [])
+    _add_confidence(status)
+    status.add_argument(
+        "--exact", action="store_true", help="Clopper-Pearson's intervals, not Wilson's"
+    )
+
+    rows = commands.add_parser("export", help="rows as Parquet or CSV")
+    rows.set_defaults(command=_export)
+    rows.add_argument("folder", type=pathlib.Path, help="folder of the campaign")
+    rows.add_argument("out", type=pathlib.Path, help="file, .parquet or .csv")
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> int:
+    plan = read_plan(options.file)
+    sampler = plan.sampler(check_golden(plan).per_replica)
+    if options.faults:
+        for number in range(min(options.faults, plan.stop.experiments)):
+            print(fault_line(sampler.draw(plan.seed, number)))
+        return 0
+    for line in plan_lines(
+        plan,
+        sampler,
+        tuple(options.by),
+        options.margin,
+        options.confidence or plan.stop.confidence,
+        options.rate,
+        options.seconds,
+        options.workers,
+    ):
+        print(line)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    with Reader.open(options.folder) as journal:
+        for line in status_lines(
+            journal, tuple(options.by), options.confidence or 0.95, options.exact
+        ):
+            print(line)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    with Reader.open(options.folder) as journal:
+        count = export(journal, options.out)
+    print(f"{options.out}: {count} experiments")
+    return 0
+
+
+def _add_by(parser: argparse.ArgumentParser, default: list[str]) -> None:
+    parser.add_argument(
+        "--by",
+        nargs="*",
+        choices=STRATUM_KEYS,
+        default=default,
+        metavar="KEY",
+        help=f"what makes a stratum: {', '.join(STRATUM_KEYS)}; default: "
+        f"{' '.join(default) or 'all experiments are one'}",
+    )
+
+
+def _add_confidence(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--confidence", type=_share, help="of intervals; default: the plan's, or 0.95"
+    )
+
+
+def _share(text: str) -> float:
+    number = _above_0(text)
+    if number >= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not below 1")
+    return number
+
+
+def _above_0(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+if __name__ == "__main__":
+    run(main)
