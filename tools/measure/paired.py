@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Interleaved timing: every variant once a round, so that all see the same noise."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """A median and the quartiles around it.
+
+    Args:
+      median: middle value.
+      low: first quartile.
+      high: third quartile.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> "Spread":
+        """Return the spread of at least two values."""
+        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, low, high)
+
+    def __str__(self) -> str:
+        return f"{self.median:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
+def interleaved(
+    variants: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, list[float]]:
+    """Return seconds by variant and round; the order alternates from round to round.
+
+    Args:
+      variants: what to run, by name; each has run before.
+      rounds: how often, >= 2.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds):
+        names = list(variants)
+        for name in names if number % 2 == 0 else reversed(names):
+            begun = time.perf_counter()
+            variants[name]()
+            seconds[name].append(time.perf_counter() - begun)
+    return seconds
+
+
+def ratios(of: list[float], against: list[float]) -> Spread:
+    """Return the spread of the ratios of paired times."""
+    return Spread.of([a / b for a, b in zip(of, against, strict=True)])
+
+
+def differences(of: list[float], against: list[float]) -> Spread:
+    """Return the spread of the differences of paired times, in seconds."""
+    return Spread.of([a - b for a, b in zip(of, against, strict=True)])

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other ways to inject a fault, for benchmarks only: what tpufi is measured against."""

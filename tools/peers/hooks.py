@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Places a tensor function at one site of a workload while its step is traced.
+
+It stands in for `tpufi.layers.hooks.Hooks`, so that a peer runs the very same layers.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import tensorflow as tf
+
+Change = Callable[[str, tf.Tensor], tf.Tensor]
+
+
+class PeerHooks:
+    """Calls `change(site name, tensor)` for tensors of the wanted sites.
+
+    Args:
+      wanted: tells by name whether a site is changed.
+      change: returns the tensor that takes the place of the given one.
+    """
+
+    record_shape = (1, 1, 4)
+
+    def __init__(self, wanted: Callable[[str], bool], change: Change):
+        self._wanted = wanted
+        self._change = change
+
+    def layer(self, name: str) -> "PeerSites":
+        """Return the sites of the layer called `name`."""
+        return PeerSites(name, self._wanted, self._change)
+
+
+class PeerSites:
+    """The sites of one layer, with the methods of `tpufi.layers.hooks.LayerSites`."""
+
+    def __init__(self, layer: str, wanted: Callable[[str], bool], change: Change):
+        self._layer = layer
+        self._wanted = wanted
+        self._change = change
+
+    def strike(
+        self, x: tf.Tensor, direction: str, operand: str, perm: Sequence[int] = ()
+    ) -> tf.Tensor:
+        """Return what takes the place of `x`, changed in the layout of the site."""
+        name = f"{self._layer}/{direction}/{operand}"
+        if not self._wanted(name):
+            return x
+        if not perm:
+            return self._change(name, x)
+        back = [list(perm).index(axis) for axis in range(len(perm))]
+        return tf.transpose(self._change(name, tf.transpose(x, perm)), back)
+
+    def product(
+        self,
+        direction: str,
+        compute: Callable[..., tf.Tensor],
+        operands: Mapping[str, tf.Tensor],
+        perms: Mapping[str, Sequence[int]] | None = None,
+    ) -> tf.Tensor:
+        """Return what an operation makes of its operands."""
+        perms = perms or {}
+        changed = [
+            self.strike(x, direction, name, perms.get(name, ()))
+            for name, x in operands.items()
+        ]
+        return self.strike(compute(*changed), direction, "output")
+
+    def redo_if_struck(
+        self,
+        result: tf.Tensor,
+        direction: str,
+        operands: Sequence[str],
+        redo: Callable[..., tf.Tensor],
+        perm: Sequence[int] = (),
+    ) -> tf.Tensor:
+        """Compute `result` from textbook operands if one of them is wanted."""
+        del perm
+        names = [f"{self._layer}/{direction}/{operand}" for operand in operands]
+        return redo(self.strike) if any(map(self._wanted, names)) else result
+
+    def record(self) -> tf.Tensor:
+        """Return an empty record."""
+        return tf.zeros(PeerHooks.record_shape)
