@@ -7,6 +7,8 @@ import tensorflow as tf
 
 import tpufi
 from tests.modes import MODES, assert_same_bits, in_mode
+from tpufi import descriptor
+from tpufi.descriptor import EVERY_REPLICA
 from tpufi.ops import inject_fault
 
 I64 = tf.int64
@@ -117,8 +119,8 @@ def test_shape_inference_keeps_unknown_shapes():
 
 
 def test_a_matching_row_outside_its_site_is_an_error_or_void_and_unrecorded():
-    faults = tf.constant([[7, -1, 4, 1, 0, 0]], I64)
-    words = tf.constant([[5]], tf.uint64)
+    outside = descriptor.rule(7, EVERY_REPLICA, 4, 1, keep=0, word=5, capacity=1)
+    faults, words = tf.constant(outside.faults), tf.constant(outside.words)
     x = tf.ones([4])
     with pytest.raises(tf.errors.InvalidArgumentError, match="at site 7: start 4"):
         inject_fault(x, 7, 0, faults, words)

@@ -3,6 +3,7 @@
 
 #include <cassert>
 #include <cmath>
+#include <initializer_list>
 
 namespace tpufi {
 namespace {

@@ -71,6 +71,7 @@ def replica_gradients(
 
 def examples_of(workload: Workload, examples: tf.Tensor) -> tf.Tensor:
     """Return the examples in the type of the activations; tokens stay as they are."""
+    examples = tf.convert_to_tensor(examples)
     floating = examples.dtype.is_floating
     return tf.cast(examples, workload.dtype) if floating else examples
 
