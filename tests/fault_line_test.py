@@ -79,6 +79,7 @@ def changed(**changes) -> str:
         (changed(confine=[1, 2]), "confine: .*expected null or"),
         (changed(confine=[1, None, 2]), "confine: 'None'; expected an integer"),
         (changed(words=["0x1"]), "words: '1 words'; expected 2"),
+        (changed(words=["0x01", "0x0"]), "words: .*0x01.*; expected hexadecimal text"),
         (changed(rule="xor"), "rule: 'xor'; expected one of"),
         (changed(start=383), "last position 392 lies outside"),
     ],

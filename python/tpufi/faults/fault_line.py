@@ -26,7 +26,8 @@ _KEYS = (
     *_INTEGERS,
     *("rule", "keep", "words", "confine", "stale"),
 )
-_HEX = re.compile(r"0x[0-9a-f]{1,16}")
+# Without leading zeros, as it is written: one fault, one text.
+_HEX = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,15})")
 _LIMIT = 1 << 63
 _LONGEST = 1 << 16
 
