@@ -205,7 +205,7 @@ def fault_row(
             f"blocks of {block} elements at distance {stride} overlap or are empty; "
             "choose block 1 or more and stride at least block"
         )
-    needed = host.words_needed(RULES.index(rule), count)
+    needed = words_needed(rule, count)
     if not needed <= len(words) <= capacity:
         raise InputError(
             f"rule {rule} for {count} elements needs {needed} words and a row holds "
@@ -228,6 +228,16 @@ def fault_row(
         result.faults[0, FIELDS.index(name)] = value
     result.words[0, : len(words)] = np.array(words, np.uint64)
     return result
+
+
+def words_needed(rule: str, count: int) -> int:
+    """Return how many words a fault of `count` elements needs.
+
+    Args:
+      rule: one of `RULES`.
+      count: struck elements, >= 0.
+    """
+    return host.words_needed(RULES.index(rule), count)
 
 
 def _fill(

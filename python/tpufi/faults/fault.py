@@ -5,24 +5,19 @@ import dataclasses
 import math
 
 from tpufi import descriptor
-from tpufi.descriptor import CAPACITY, EVERY_REPLICA, Descriptor
+from tpufi.descriptor import (
+    CAPACITY,
+    EVERY_REPLICA,
+    RULES,
+    Descriptor,
+    words_needed,
+)
 from tpufi.element import ELEMENTS, element
 from tpufi.errors import InputError
 from tpufi.faults.confinement import Confinement
 from tpufi.faults.positions import Positions
 from tpufi.site_table import Site, SiteTable
 
-# Rule -> number of words; None: one for each element.
-RULES = {
-    "words": None,
-    "repeat": 1,
-    "random": 1,
-    "copy": None,
-    "copy_random": 1,
-    "error_rate": 2,
-    "add": None,
-    "multiply": None,
-}
 _KEEPING = ("words", "repeat", "error_rate")
 _OF_ELEMENT_WIDTH = ("words", "repeat", "add", "multiply")
 _WORD = 1 << 64
@@ -42,7 +37,7 @@ class Fault:
       step: first struck step in that epoch, from 0.
       duration: struck steps one after the other, >= 1; counted across epochs.
       positions: struck elements.
-      rule: value rule, a key of `RULES`; see `descriptor` for what each does.
+      rule: value rule, one of `RULES`; see `descriptor` for what each does.
       keep: bits of the element that are kept (`words`, `repeat`), or that can flip
         (`error_rate`); 0 for the other rules.
       words: uint64 words of the rule: bits of the element type, flat source indices
@@ -152,7 +147,7 @@ class Fault:
         layout = element(self.dtype)
         if not 0 <= self.keep <= (layout.mask if self.rule in _KEEPING else 0):
             raise _wrong("keep", hex(self.keep), f"bits of {self.dtype} or 0")
-        expected = RULES[self.rule] or self.positions.count
+        expected = words_needed(self.rule, self.positions.count)
         if self.stale:
             _at_most("count", self.positions.count, CAPACITY)
         if len(self.words) != expected and not (self.stale and not self.words):
