@@ -123,18 +123,18 @@ def test_a_journal_knows_a_plan_by_what_its_rows_depend_on(old, new, is_same, tm
 def test_a_golden_run_is_known_by_its_content(tmp_path):
     for name, steps in (("a", 3), ("b", 3), ("c", 4)):
         write_golden(tmp_path / name, steps)
-    first, second, third = (golden_digest(tmp_path / name) for name in "abc")
+    first, second, third = (golden_digest([tmp_path / name]) for name in "abc")
     assert first == second != third
     (tmp_path / "a" / "epochs.jsonl").unlink()
     with pytest.raises(InputError, match="epochs.jsonl: cannot read: No such file"):
-        golden_digest(tmp_path / "a")
+        golden_digest([tmp_path / "a"])
 
 
 def test_a_manifest_tells_plan_data_and_versions(tmp_path):
     plan = read_plan(write_plan(tmp_path))
     manifest = present_manifest(plan)
     assert manifest.plan == plan_text(plan)
-    assert manifest.golden == golden_digest(tmp_path / "golden")
+    assert manifest.golden == golden_digest([tmp_path / "golden"])
     assert (manifest.data, manifest.deterministic) == ("d", "yes")
     assert manifest.tensorflow == tf.__version__ and len(manifest.library) == 64
     assert present_manifest(plan, deterministic=False).deterministic == "no"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/campaign.py: plan, status and export, and their one-line errors."""
+"""tools/campaign.py: plan, status and export, and the errors of all commands."""
 
 import csv
+import dataclasses
 import pathlib
 
 import pyarrow.parquet as pq
@@ -10,10 +11,11 @@ from tools import campaign
 
 from tests.campaign_files import PLAN, write_plan
 from tests.campaign_journal_test import truncated, written
-from tests.campaign_rows import fake_row
+from tests.campaign_rows import MANIFEST, SESSION, fake_row
 from tests.cli_test import one_line, run_tool
 from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.row import FaultColumns, single_bit
+from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import strata
 from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
 from tpufi.campaign.statistics.sample_size import wilson_size
@@ -136,7 +138,31 @@ def test_an_empty_journal_exports_no_rows(tmp_path, capsys):
     ("arguments", "message"),
     [
         ([], "required: COMMAND"),
-        (["run"], "invalid choice: 'run'"),
+        (["walk"], "invalid choice: 'walk'"),
+        (["run", "campaign.yaml"], "required: --out"),
+        (["run", "broken.yaml", "--out", "c"], "broken.yaml:3: seed: 'x'; expected"),
+        (["run", "nogolden.yaml", "--out", "c"], "no golden run (manifest.json is"),
+        (["run", "campaign.yaml", "--out", "c", "--workers", "0"], "0 is below 1"),
+        (
+            ["run", "campaign.yaml", "--out", "c", "--engine", "slurm"],
+            "invalid choice: 'slurm'",
+        ),
+        (
+            ["run", "campaign.yaml", "--out", "c", "--resources", "TPU"],
+            "'TPU' is not NAME=N, e.g. TPU=4",
+        ),
+        (
+            ["run", "campaign.yaml", "--out", "broken"],
+            "journal.sqlite: is damaged; keep a copy",
+        ),
+        (
+            ["run", "campaign.yaml", "--out", "good"],
+            "journal.sqlite: begun with another plan",
+        ),
+        (
+            ["run", "campaign.yaml", "--out", "campaign.yaml"],
+            "campaign.yaml: cannot make the folder: File exists",
+        ),
         (["plan"], "required: file"),
         (["plan", "nowhere.yaml"], "nowhere.yaml: cannot read it: No such file"),
         (["plan", "broken.yaml"], "broken.yaml:3: seed: 'x'; expected a whole number"),
@@ -198,3 +224,25 @@ def test_the_columns_of_a_weight_update_name_the_weight():
     columns = FaultColumns.of(sampler.draw(3, 1))
     assert (columns.layer, columns.direction) == ("conv1/kernel", "update")
     assert strata(sampler, ("layer",)) == {("conv1/kernel",): 1}
+
+
+def test_a_pilot_tells_how_to_divide_experiments(tmp_path, capsys):
+    file = write_plan(tmp_path)
+    text = file.read_text()
+    with Writer(tmp_path / "pilot", MANIFEST, SESSION) as journal:
+        rows = []
+        for number in range(40):
+            outcome = "masked" if number % 4 else "short-term INF/NaN"
+            row = fake_row(number, outcome=outcome)
+            direction = "forward" if number < 20 else "grad_in"
+            fault = dataclasses.replace(row.fault, direction=direction)
+            rows.append(dataclasses.replace(row, fault=fault))
+        journal.add(rows)
+    arguments = ("plan", file, "--pilot", tmp_path / "pilot", "--by", "direction")
+    found = lines(capsys, *arguments)
+    assert found[0] == "Neyman's allocation of 2000 experiments, from 40"
+    counts = [int(line.split(": ")[1].split(",")[0]) for line in found[1:]]
+    assert sum(counts) == 2000 and len(counts) == 2
+    assert file.read_text() == text
+    assert run_tool(campaign, "plan", file, "--pilot", tmp_path / "pilot") == 2
+    assert "the pilot has no experiment in stratum" in one_line(capsys)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Plans campaigns and reads their journals.
+"""Plans and runs campaigns, and reads their journals.
 
+run      does what is missing of a campaign; stop or kill it at any moment
 plan     strata of a campaign file, and how many experiments a wanted margin needs
 status   what the journal in a campaign's folder holds
 export   its rows as Parquet or CSV
@@ -14,14 +15,17 @@ from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
+from tpufi.campaign.engine.calibration import calibrate
 from tpufi.campaign.golden_check import check_golden
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.neyman_table import neyman_lines
 from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.plan_table import plan_lines
+from tpufi.campaign.run_command import add_run
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.stop_rule import STRATUM_KEYS
-from tpufi.cli import Parser, positive, run
+from tpufi.cli import Parser, above_0, positive, run, share
 from tpufi.faults.fault_line import fault_line
 
 
@@ -37,17 +41,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    add_run(commands.add_parser("run", help="do what is missing of a campaign"))
+
     plan = commands.add_parser("plan", help="check a campaign file, size its strata")
     plan.set_defaults(command=_plan)
     add = plan.add_argument
     add("file", type=pathlib.Path, help="campaign file")
     _add_by(plan, ["model", "direction"])
-    add("--margin", type=_share, default=0.01, help="wanted half width, default 0.01")
-    add("--rate", type=_share, default=0.5, help="expected rate, default 0.5 (safe)")
+    add("--margin", type=share, default=0.01, help="wanted half width, default 0.01")
+    add("--rate", type=share, default=0.5, help="expected rate, default 0.5 (safe)")
     _add_confidence(plan)
-    add("--seconds", type=_above_0, help="of one experiment, to tell the time")
+    add("--seconds", type=above_0, help="of one experiment, to tell the time")
     add("--workers", type=positive, default=1, help="of the told time, default 1")
     add("--faults", type=positive, metavar="N", help="show the first N faults instead")
+    add("--calibrate", type=positive, metavar="N", help="run N first, to tell the time")
+    add("--pilot", type=pathlib.Path, help="a campaign, for Neyman's allocation")
 
     status = commands.add_parser("status", help="outcomes and their intervals")
     status.set_defaults(command=_status)
@@ -62,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     rows.set_defaults(command=_export)
     rows.add_argument("folder", type=pathlib.Path, help="folder of the campaign")
     rows.add_argument("out", type=pathlib.Path, help="file, .parquet or .csv")
+
     return parser
 
 
@@ -71,6 +80,11 @@ def _plan(options: argparse.Namespace) -> int:
     if options.faults:
         for number in range(min(options.faults, plan.stop.experiments)):
             print(fault_line(sampler.draw(plan.seed, number)))
+        return 0
+    if options.pilot is not None:
+        with Reader.open(options.pilot) as pilot:
+            for line in neyman_lines(plan, sampler, tuple(options.by), pilot):
+                print(line)
         return 0
     for line in plan_lines(
         plan,
@@ -83,6 +97,16 @@ def _plan(options: argparse.Namespace) -> int:
         options.workers,
     ):
         print(line)
+    if options.calibrate:
+        cost = calibrate(plan, options.calibrate)
+        (begin, end), (first, last) = plan.sampling.epochs, plan.sampling.steps
+        struck = (end - begin + 1) * (last - first + 1)
+        hours = cost.hours(plan.stop.experiments, struck, options.workers)
+        print(
+            f"measured: {cost.seconds:.3g} s an experiment, {cost.walk:.3g} s a golden "
+            f"step, {cost.start:.3g} s to start; the campaign takes {hours:.3g} hours "
+            f"with {options.workers} workers that have such a machine each"
+        )
     return 0
 
 
@@ -116,25 +140,8 @@ def _add_by(parser: argparse.ArgumentParser, default: list[str]) -> None:
 
 def _add_confidence(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--confidence", type=_share, help="of intervals; default: the plan's, or 0.95"
+        "--confidence", type=share, help="of intervals; default: the plan's, or 0.95"
     )
-
-
-def _share(text: str) -> float:
-    number = _above_0(text)
-    if number >= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not below 1")
-    return number
-
-
-def _above_0(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return number
 
 
 if __name__ == "__main__":

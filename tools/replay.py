@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Replays one injection file from a golden run and records what happens."""
+"""Replays one fault from a golden run.
 
+--file F --golden FOLDER       an injection file; records what happens
+--campaign FOLDER --experiment N   a row of a campaign; compares it with its journal
+"""
+
+import argparse
 import os
 import pathlib
 from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
+from tpufi.campaign.engine.replayed import replay_experiment
 from tpufi.cli import Parser, natural, positive, run
 from tpufi.golden import GoldenFolder
 from tpufi.injection.csv_file import read_injection
@@ -21,9 +27,14 @@ from tpufi.training import make_deterministic
 
 def main(argv: Sequence[str] | None) -> int:
     """Replay the injection."""
-    parser = Parser(description=__doc__)
-    parser.add_argument("--file", required=True, help="injection file (CSV)")
-    parser.add_argument("--golden", required=True, help="folder of the golden run")
+    parser = Parser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--file", help="injection file (CSV)")
+    what.add_argument("--campaign", metavar="FOLDER", help="folder of a campaign")
+    parser.add_argument("--experiment", type=natural, help="its number")
+    parser.add_argument("--golden", help="folder of the golden run")
     parser.add_argument("--out", default=".", help="folder for the record files")
     parser.add_argument("--epoch", type=natural, help="instead of the file's epoch")
     parser.add_argument("--step", type=natural, help="instead of the file's step")
@@ -51,6 +62,12 @@ def main(argv: Sequence[str] | None) -> int:
         "--thresholds", default=DEFAULT_FILE, metavar="FILE", help="docs/outcomes.md"
     )
     options = parser.parse_args(argv)
+    if (options.campaign is None) != (options.experiment is None):
+        parser.error("--campaign and --experiment belong together; give both")
+    if options.campaign is not None:
+        return _experiment(options)
+    if options.golden is None:
+        parser.error("--file needs a golden run to start from; give --golden")
 
     # Check the files before anything is loaded or compiled.
     limits = read_thresholds(options.thresholds)
@@ -75,6 +92,15 @@ def main(argv: Sequence[str] | None) -> int:
     print("thresholds:", limits)
     print("records:", *result.paths)
     return 0
+
+
+def _experiment(options: argparse.Namespace) -> int:
+    golden = pathlib.Path(options.golden) if options.golden else None
+    folder = pathlib.Path(options.campaign)
+    again = replay_experiment(folder, options.experiment, golden)
+    for line in again.lines():
+        print(line)
+    return 1 if again.differences else 0
 
 
 if __name__ == "__main__":

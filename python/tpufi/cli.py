@@ -47,6 +47,25 @@ def natural(text: str) -> int:
     return _at_least(text, 0)
 
 
+def share(text: str) -> float:
+    """Parse a number above 0 and below 1, for `type=` of an argument."""
+    number = above_0(text)
+    if number >= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not below 1")
+    return number
+
+
+def above_0(text: str) -> float:
+    """Parse a number above 0, for `type=` of an argument."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
 def _at_least(text: str, bound: int) -> int:
     try:
         value = int(text)

@@ -4,6 +4,7 @@
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder
+from tpufi.replays.judge import other_points
 
 
 def check_golden(plan: CampaignPlan) -> GoldenConfig:
@@ -48,4 +49,12 @@ def check_golden(plan: CampaignPlan) -> GoldenConfig:
             f"tools/golden.py --steps {end}, or choose earlier epochs or a shorter "
             "horizon"
         )
+    stale = [m.name for m, _ in plan.sampling.models if m.rule.stale]
+    if stale and first == config.first_step:
+        raise InputError(
+            f"{place} begins at step {first}, which the plan strikes; {stale[0]} needs "
+            "the step before; begin epochs or steps later, or leave that model out"
+        )
+    if plan.band:
+        other_points(plan.band, plan.workload, range(first, end))
     return config

@@ -26,6 +26,9 @@ class CampaignPlan:
       horizon: steps to follow an experiment, the first struck one included; >= 1.
       thresholds: of the outcome classes.
       stop: when there are enough experiments.
+      band: folders of golden runs with other seeds, for the band of the outcome
+        classes.
+      propagation: record how far faults have spread after 1, 2, 4 and 8 steps.
 
     Raises:
       InputError: unknown workload, or a number is out of range.
@@ -38,6 +41,8 @@ class CampaignPlan:
     horizon: int
     thresholds: Thresholds
     stop: StopRule
+    band: tuple[pathlib.Path, ...] = ()
+    propagation: bool = False
 
     def __post_init__(self) -> None:
         workload(self.workload)
@@ -74,6 +79,7 @@ class CampaignPlan:
             "workload": self.workload,
             "seed": self.seed,
             "horizon": self.horizon,
+            "propagation": self.propagation,
             "sampling": sampling,
             "thresholds": dataclasses.asdict(self.thresholds),
         }

@@ -3,7 +3,7 @@
 
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from fractions import Fraction
 from typing import TypeVar
 
@@ -21,9 +21,14 @@ _REQUIRED = (
     *("workload", "golden", "seed", "experiments"),
     *("epochs", "steps", "replicas", "horizon"),
 )
-_KEYS = (*_REQUIRED, "faults", "sites", "durations", "stop", "thresholds")
+_OPTIONAL = (
+    *("faults", "sites", "durations", "stop", "thresholds"),
+    *("band", "propagation"),
+)
+_KEYS = (*_REQUIRED, *_OPTIONAL)
 _SITES = ("patterns", "lists", "directions", "weights")
 _STOP = ("hours", "width", "strata", "confidence")
+_SWITCH = {"yes": True, "no": False}
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
 _GROUPS = {"published": tuple(FAULT_MODELS), "all": NAMES}
 _FLIP_FLOPS = "flip_flops"
@@ -54,12 +59,18 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
     seed, horizon = _integer(fields["seed"]), _integer(fields["horizon"])
     name = fields["workload"].text("name of a workload")
     golden = path.parent / fields["golden"].text("folder of a golden run")
+    folders = _texts(fields.get("band"), Node.text)
+    band = tuple(path.parent / folder for folder in folders)
+    switch = fields.get("propagation")
+    propagation = switch is not None and _SWITCH[_one_of(switch, _SWITCH)]
     limits = _placed(
         fields.get("thresholds", root), lambda: read_thresholds(thresholds)
     )
     return _placed(
         root,
-        lambda: CampaignPlan(name, golden, seed, sampling, horizon, limits, stop),
+        lambda: CampaignPlan(
+            name, golden, seed, sampling, horizon, limits, stop, band, propagation
+        ),
     )
 
 
@@ -153,7 +164,7 @@ def _texts(node: Node | None, read: Callable[[Node], str]) -> tuple[str, ...]:
     return () if node is None else tuple(read(item) for item in node.items())
 
 
-def _one_of(node: Node, known: tuple[str, ...] | dict[str, str]) -> str:
+def _one_of(node: Node, known: Collection[str]) -> str:
     if node.value not in tuple(known):
         raise node.wrong(f"one of {', '.join(known)}")
     return node.text()

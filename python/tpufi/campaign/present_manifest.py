@@ -41,7 +41,7 @@ def present_manifest(plan: CampaignPlan, deterministic: bool = True) -> Manifest
     libraries = pathlib.Path(host.__file__).parent
     return Manifest(
         plan=plan_text(plan),
-        golden=golden_digest(plan.golden),
+        golden=golden_digest((plan.golden, *plan.band)),
         data=data,
         library=files_digest(libraries / name for name in _LIBRARIES),
         tensorflow=tf.__version__,

@@ -59,12 +59,24 @@ def _sessions(journal: Reader) -> Iterator[str]:
     seconds = sum(took for _, took in sessions)
     rate = f", {count / seconds * 3600:.0f} an hour" if seconds else ""
     yield f"{count} experiments in {len(sessions)} sessions, {seconds:.0f} s{rate}"
+    yield from _unfinished(journal, count)
     for entries, took in sessions:
         noted = json.loads(entries)
         command = " ".join(noted.get("command", []))
         yield f"  {noted.get('begun', '')} {took:.0f} s  {command}"
     for key, value in journal.manifest().items():
         yield f"  {key}: {value}"
+
+
+def _unfinished(journal: Reader, count: int) -> Iterator[str]:
+    """Tell if the experiments are no random sample yet."""
+    highest = journal.highest()
+    missing = 0 if highest is None else highest + 1 - count
+    if missing:
+        yield (
+            f"the last window is not complete: {missing} experiments below {highest} "
+            "are missing, those of later steps; the rates lean towards earlier steps"
+        )
 
 
 def _latency(journal: Reader) -> Iterator[str]:

@@ -84,7 +84,7 @@ def enter(
     Raises:
       InputError: the run starts later, or the state cannot be reproduced here.
     """
-    config, manifest = folder.read_manifest()
+    config, _ = folder.read_manifest()
     if number < config.first_step:
         raise InputError(
             f"{folder.path}: the golden run starts at step {config.first_step}, after "
@@ -99,22 +99,35 @@ def enter(
     walk = Progress("golden state", number - start)
     for i in walk.steps(range(start, number)):
         state = session.step(state, i).state
+    check_is_golden(folder, state, number, curve)
+    return state
+
+
+def check_is_golden(
+    folder: GoldenFolder, state: State, number: int, curve: dict[int, dict]
+) -> None:
+    """Refuse a state before step `number` that is not the golden run's, by digest.
+
+    Raises:
+      InputError: it differs; the message names the set-up of the golden run.
+    """
+    config, manifest = folder.read_manifest()
     if config.start and number == config.first_step:
         expected = config.start.state
     else:
         expected = curve[number - 1]["state"] if number else None
-    if expected is not None and state_digest(state) != expected:
-        trained = {
-            key: value
-            for key, value in manifest["environment"].items()
-            if not key.endswith("digest")
-        }
-        raise InputError(
-            f"{folder.path}: the state before step {number} is not bit-identical to "
-            f"the golden run's, which was trained with {trained}; use the same set-up, "
-            "or train a new golden run here"
-        )
-    return state
+    if expected is None or state_digest(state) == expected:
+        return
+    trained = {
+        key: value
+        for key, value in manifest["environment"].items()
+        if not key.endswith("digest")
+    }
+    raise InputError(
+        f"{folder.path}: the state before step {number} is not bit-identical to the "
+        f"golden run's, which was trained with {trained}; use the same set-up, or "
+        "train a new golden run here"
+    )
 
 
 def golden_bits(

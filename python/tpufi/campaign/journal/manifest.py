@@ -60,16 +60,19 @@ def plan_text(plan: CampaignPlan) -> str:
     return json.dumps(plan.identity(), sort_keys=True, separators=(",", ":"))
 
 
-def golden_digest(folder: pathlib.Path) -> str:
-    """Return the digest of a golden run.
+def golden_digest(folders: Sequence[pathlib.Path]) -> str:
+    """Return the digest of golden runs.
 
-    Its lines hold a digest of the state after every step, so they stand for the
+    Their lines hold a digest of the state after every step, so they stand for the
     checkpoints too.
+
+    Args:
+      folders: that of the golden run, then those of its band.
 
     Raises:
       InputError: a file cannot be read.
     """
-    return files_digest(folder / name for name in _GOLDEN_FILES)
+    return files_digest(f / name for f in folders for name in _GOLDEN_FILES)
 
 
 def files_digest(paths: Iterable[pathlib.Path]) -> str:
@@ -91,19 +94,25 @@ def files_digest(paths: Iterable[pathlib.Path]) -> str:
     return whole.hexdigest()
 
 
-def session_entries(command: Sequence[str], tpufi_version: str) -> str:
+def session_entries(
+    command: Sequence[str], tpufi_version: str, plan: CampaignPlan
+) -> str:
     """Return what is noted of one running of the campaign, as JSON.
 
     Args:
       command: the command line.
       tpufi_version: `tpufi.__version__`.
+      plan: the plan, for the folders of its golden runs.
     """
+    folders = [str(folder.absolute()) for folder in (plan.golden, *plan.band)]
     entries = {
         "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "command": list(command),
         "tpufi": tpufi_version,
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
+        "golden": folders[0],
+        "band": folders[1:],
     }
     return json.dumps(entries)
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads a journal, also while it is written or in a read-only folder."""
 
+import dataclasses
 import pathlib
 import sqlite3
 from collections.abc import Iterator
 
 from tpufi.campaign.journal import database, schema
 from tpufi.campaign.journal.row import Row
+from tpufi.campaign.journal.spread import Spread
 from tpufi.errors import InputError
 from tpufi.messages import quote, show_path
 
@@ -59,6 +61,11 @@ class Reader:
         ((count,),) = self.query("SELECT count(*) FROM experiment")
         return count
 
+    def highest(self) -> int | None:
+        """Return the highest number of an experiment; None if there is none."""
+        ((highest,),) = self.query("SELECT max(experiment) FROM experiment")
+        return highest
+
     def missing(self, limit: int) -> Iterator[range]:
         """Yield the experiments below `limit` that are not there, as ranges."""
         last = "SELECT max(experiment) FROM experiment WHERE experiment < ?"
@@ -86,10 +93,15 @@ class Reader:
                 f"{show_path(self._path)}: no experiment {experiment}; it has "
                 f"{self.count()}, by their numbers"
             )
-        return found[0]
+        return dataclasses.replace(found[0], spread=self.spread(experiment))
+
+    def spread(self, experiment: int) -> tuple[Spread, ...]:
+        """Return how far the fault of an experiment had spread, as far as recorded."""
+        statement = "SELECT * FROM propagation WHERE experiment = ?"
+        return tuple(map(schema.from_spread, self.query(statement, (experiment,))))
 
     def rows(self) -> Iterator[Row]:
-        """Yield all rows by number."""
+        """Yield all rows by number, without their spread."""
         return self._rows("ORDER BY experiment", ())
 
     def query(self, statement: str, values: tuple = ()) -> Iterator[tuple]:

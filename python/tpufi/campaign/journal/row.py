@@ -6,6 +6,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
+from tpufi.campaign.journal.spread import Spread
 from tpufi.element import element
 from tpufi.faults.fault import Fault
 from tpufi.faults.fault_line import fault_line
@@ -107,6 +108,7 @@ class Row:
       wall_s: seconds the experiment took.
       attempt: 1, or more if it was tried again.
       error: text of the error that ended it; None: it ended by itself.
+      spread: how far the fault had spread, if the plan asks for it; a table of its own.
     """
 
     experiment: int
@@ -122,6 +124,7 @@ class Row:
     wall_s: float = 0.0
     attempt: int = 1
     error: str | None = None
+    spread: tuple[Spread, ...] = ()
 
 
 def pack_losses(losses: Sequence[tuple[float, float]]) -> bytes | None:

@@ -8,15 +8,16 @@ tables. A change of the tables counts it up.
 import dataclasses
 
 from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_losses
+from tpufi.campaign.journal.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
-VERSION = 1
+VERSION = 2
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
     field.name
     for field in dataclasses.fields(Row)
-    if field.name not in ("experiment", "fault")
+    if field.name not in ("experiment", "fault", "spread")
 )
 COLUMNS = ("experiment", *_FAULT, *_RESULT)
 
@@ -42,6 +43,10 @@ def statements() -> tuple[str, ...]:
         columns.append(f"{name} {kind(name)}{need}")
     return (
         f"CREATE TABLE experiment ({', '.join(columns)}) STRICT",
+        "CREATE TABLE propagation (experiment INTEGER NOT NULL, after INTEGER NOT NULL,"
+        " part TEXT NOT NULL, tensors INTEGER NOT NULL, elements INTEGER NOT NULL,"
+        " not_finite INTEGER NOT NULL, relative REAL NOT NULL, tensor TEXT NOT NULL,"
+        " PRIMARY KEY (experiment, after, part)) STRICT, WITHOUT ROWID",
         "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
         "CREATE TABLE session (id INTEGER PRIMARY KEY, entries TEXT NOT NULL,"
         " seconds REAL NOT NULL) STRICT",
@@ -69,3 +74,13 @@ def from_columns(values: tuple) -> Row:
     fault = FaultColumns(**{name: entries.pop(name) for name in _FAULT})
     losses = unpack_losses(entries.pop("losses"))
     return Row(fault=fault, losses=losses, **entries)
+
+
+def to_spread(row: Row) -> list[tuple]:
+    """Return the rows of `propagation` that belong to a row."""
+    return [(row.experiment, *spread) for spread in row.spread]
+
+
+def from_spread(values: tuple) -> Spread:
+    """Return what a row of `propagation` says, without its experiment."""
+    return Spread(*values[1:])

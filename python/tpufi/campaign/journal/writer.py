@@ -14,6 +14,7 @@ from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 
+_INSERT_SPREAD = "INSERT OR IGNORE INTO propagation VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT = (
     f"INSERT INTO experiment ({', '.join(schema.COLUMNS)}) "
     f"VALUES ({', '.join('?' * len(schema.COLUMNS))}) "
@@ -65,13 +66,16 @@ class Writer(Reader):
           InputError: no space is left, the disk fails, or an experiment is there
             already with another result.
         """
+        rows = list(rows)
         batch = [schema.to_columns(row) for row in rows]
+        spread = [values for row in rows for values in schema.to_spread(row)]
         with database.told(self._path), self._transaction():
             before = self._connection.total_changes
             self._connection.executemany(_INSERT, batch)
             new = self._connection.total_changes - before
             if new < len(batch):
                 self._check_repeats(batch)
+            self._connection.executemany(_INSERT_SPREAD, spread)
             self._connection.execute(
                 "UPDATE session SET seconds = ? WHERE id = ?",
                 (time.monotonic() - self._begun, self._session),

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One experiment: fork from the golden run, strike, follow, tell what became of it."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from tpufi.campaign.engine.golden_walk import GoldenWalk
+from tpufi.campaign.engine.propagation import AFTER, Propagation
+from tpufi.campaign.engine.unplanned import NOT_ACTIVE
+from tpufi.campaign.journal.row import FaultColumns, Row
+from tpufi.campaign.journal.spread import Spread
+from tpufi.campaign.plan import CampaignPlan
+from tpufi.descriptor import Descriptor, read_record
+from tpufi.faults.fault import Fault
+from tpufi.faults.stale import holding, recording
+from tpufi.golden import GoldenFolder
+from tpufi.outcomes.detection import detection_step
+from tpufi.outcomes.outcome import Point, classify
+from tpufi.replays.judge import points
+from tpufi.training import Session, state_digest
+
+
+class NotActive(Exception):
+    """A fault did not strike what it names."""
+
+
+@dataclasses.dataclass
+class _Course:
+    """What was seen while an experiment ran; steps count from the fault."""
+
+    faulty: list[Point] = dataclasses.field(default_factory=list)
+    diverged: int | None = None
+    reconverged: int | None = None
+    nonfinite: int | None = None
+    spread: tuple[Spread, ...] = ()
+
+
+class Experimenter:
+    """Runs the experiments of a plan, each a pure function of its number.
+
+    Args:
+      plan: the plan.
+      session: a session of its golden run.
+      verify: refuse golden states that differ from the golden run's.
+      alive: called after every step, so that a hanging worker can be told.
+    """
+
+    def __init__(
+        self,
+        plan: CampaignPlan,
+        session: Session,
+        verify: bool = True,
+        alive: Callable[[], None] = lambda: None,
+    ):
+        self.plan = plan
+        self.session = session
+        self.walk = GoldenWalk(GoldenFolder(plan.golden), session, verify, alive)
+        self._alive = alive
+        self._propagation = Propagation()
+        self._band = [(f, f.curve()) for f in map(GoldenFolder, plan.band)]
+        self._sampler = plan.sampler(session.program.per_replica)
+
+    def run(self, number: int, attempt: int = 1) -> Row:
+        """Run one experiment.
+
+        Args:
+          number: of the experiment.
+          attempt: 1, or more if it was tried before.
+
+        Raises:
+          InputError: the golden state cannot be reproduced here.
+        """
+        begun = time.monotonic()
+        fault = self.fault(number)
+        columns = FaultColumns.of(fault)
+        first = fault.epoch * self.session.steps_per_epoch + fault.step
+        course = _Course()
+        error = None
+        try:
+            if fault.stale:
+                fault = self._filled(fault, first)
+            self._follow(fault, first, course)
+            outcome = self._outcome(course, first)
+        except NotActive as problem:
+            outcome, error = NOT_ACTIVE, str(problem)
+        faulty = course.faulty
+        visible = self._visible(course, first) if faulty else None
+        return Row(
+            number,
+            columns,
+            outcome,
+            len(faulty),
+            course.diverged,
+            course.reconverged,
+            course.nonfinite,
+            visible,
+            faulty[-1].state if faulty else None,
+            tuple((point.loss, point.accuracy) for point in faulty),
+            time.monotonic() - begun,
+            attempt,
+            error,
+            tuple(sorted(course.spread)),
+        )
+
+    def fault(self, number: int) -> Fault:
+        """Return the fault of an experiment."""
+        return self._sampler.draw(self.plan.seed, number)
+
+    def _follow(self, fault: Fault, first: int, course: _Course) -> None:
+        """Train from the fault on until golden again, not finite, or the horizon."""
+        state = self.walk.state(first)
+        descriptor = fault.descriptor(self.session.program.table)
+        for step in range(self.plan.horizon):
+            armed = step < fault.duration
+            strikes = descriptor if armed else None
+            result = self.session.step(state, first + step, strikes)
+            self._alive()
+            if armed:
+                check_struck(fault, descriptor, result.record)
+            state = result.state
+            digest = state_digest(state)
+            course.faulty.append(Point(result.loss, result.accuracy, digest))
+            golden = digest == self.walk.curve[first + step]["state"]
+            if not golden and course.diverged is None:
+                course.diverged = step
+            if golden and course.diverged is not None and course.reconverged is None:
+                course.reconverged = step
+            after = step + 1
+            if self.plan.propagation and after in AFTER and not golden:
+                right = self.walk.ahead(first + after)
+                course.spread += self._propagation.spread(after, right, state)
+            if not math.isfinite(result.loss):
+                course.nonfinite = step
+                return
+            # From an equal state on, every later step is golden's.
+            if golden and step >= fault.duration - 1:
+                return
+
+    def _filled(self, fault: Fault, first: int) -> Fault:
+        """Return a stale fault with the bits its elements had one step before."""
+        before = recording(fault, self.session.steps_per_epoch)
+        result = self.session.step(
+            self.walk.state(first - 1),
+            first - 1,
+            before.descriptor(self.session.program.table),
+        )
+        self._alive()
+        (struck,) = read_record(result.record)
+        if struck.count != fault.positions.count:
+            raise NotActive(
+                f"{fault.site}: {struck.count} of {fault.positions.count} stale values "
+                "could be read"
+            )
+        return holding(fault, struck.golden.tolist())
+
+    def _outcome(self, course: _Course, first: int) -> str:
+        golden, others = self._reference(course, first)
+        return classify(
+            course.faulty,
+            golden,
+            self.plan.thresholds,
+            others=others,
+            ended_early=course.nonfinite is not None,
+        )
+
+    def _visible(self, course: _Course, first: int) -> int | None:
+        golden, others = self._reference(course, first)
+        return detection_step(course.faulty, golden, self.plan.thresholds, others)
+
+    def _reference(self, course: _Course, first: int) -> tuple:
+        steps = range(first, first + len(course.faulty))
+        golden = points(GoldenFolder(self.plan.golden), self.walk.curve, steps)
+        return golden, [points(folder, curve, steps) for folder, curve in self._band]
+
+
+def check_struck(fault: Fault, descriptor: Descriptor, record: np.ndarray) -> None:
+    """Raise NotActive unless a step struck all elements that the fault names."""
+    struck = sum(row.count for row in read_record(record))
+    wanted = len(descriptor.positions())
+    if struck != wanted:
+        raise NotActive(f"{fault.site}: {struck} of {wanted} elements were struck")

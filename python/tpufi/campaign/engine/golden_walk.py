@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden trajectory, walked once: states that experiments fork from."""
+
+from collections.abc import Callable
+
+from tpufi.golden import GoldenFolder
+from tpufi.replays.entry import check_is_golden
+from tpufi.training import Session, State
+
+
+class GoldenWalk:
+    """States of a golden run by the number of their next step.
+
+    Whoever asks for ascending numbers makes the walk take every step once: it goes on
+    from the last state, or from a checkpoint that is nearer.
+
+    Args:
+      folder: of the golden run.
+      session: its session.
+      verify: compare the digest of every state that is asked for with the golden run's.
+      alive: called after every step.
+
+    Attributes:
+      curve: steps of the golden run by number: loss, accuracy, digest of the new state.
+      steps: golden steps that have been walked.
+    """
+
+    def __init__(
+        self,
+        folder: GoldenFolder,
+        session: Session,
+        verify: bool = True,
+        alive: Callable[[], None] = lambda: None,
+    ):
+        self.curve = folder.curve()
+        self.steps = 0
+        self._folder = folder
+        self._session = session
+        self._verify = verify
+        self._alive = alive
+        self._checkpoints = folder.checkpoints()
+        self._reached: dict[int, State] = {}
+        self._verified = -1
+
+    def state(self, number: int) -> State:
+        """Return the state before step `number`, at or after the run's first step.
+
+        Later states that `ahead` has reached are kept, earlier ones are not.
+
+        Raises:
+          InputError: the state cannot be reproduced here, or a checkpoint is damaged.
+        """
+        if number not in self._reached:
+            self._reached = self._entered(number)
+            self._verified = -1
+        if self._verify and number > self._verified:
+            check_is_golden(self._folder, self._reached[number], number, self.curve)
+            self._verified = number
+        # Stale faults read the step before the struck one.
+        self._reached = {n: s for n, s in self._reached.items() if n >= number - 1}
+        return self._reached[number]
+
+    def ahead(self, number: int) -> State:
+        """Return a later state than the last one asked for; all between are kept."""
+        for step in range(max(self._reached), number):
+            self._reached[step + 1] = self._step(self._reached[step], step)
+        return self._reached[number]
+
+    def _entered(self, number: int) -> dict[int, State]:
+        """Return the state before a step, and the one before that if it was met."""
+        begin = max([0, *(c for c in self._checkpoints if c <= number)])
+        near = max((n for n in self._reached if n < number), default=-1)
+        if near >= begin:
+            begin, state = near, self._reached[near]
+        elif begin:
+            state = self._folder.load(self._session.program.workload, begin)
+        else:
+            state = self._session.initial_state()
+        last = {begin: state}
+        for step in range(begin, number):
+            last = {step: last[step], step + 1: self._step(last[step], step)}
+        return last
+
+    def _step(self, state: State, number: int) -> State:
+        result = self._session.step(state, number)
+        self.steps += 1
+        self._alive()
+        return result.state

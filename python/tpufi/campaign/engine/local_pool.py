@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Worker processes on this machine; one that crashes or hangs is replaced."""
+
+import dataclasses
+import multiprocessing
+import multiprocessing.connection
+import os
+import time
+from multiprocessing.process import BaseProcess
+
+from tpufi.campaign.engine import worker
+from tpufi.campaign.engine.block_queue import Block
+from tpufi.campaign.engine.events import Event, Failed, Finished, Lost, Pool
+from tpufi.campaign.engine.unplanned import CRASHED, HUNG
+from tpufi.errors import InputError
+
+# A worker that ends before it is ready, so often in a row, will never be.
+_FAILED_STARTS = 2
+
+
+@dataclasses.dataclass
+class _Worker:
+    """A process and what is known of it."""
+
+    process: BaseProcess
+    connection: multiprocessing.connection.Connection
+    heard: float
+    ready: bool = False
+    block: Block | None = None
+    done: set[int] = dataclasses.field(default_factory=set)
+    begun: int | None = None
+
+
+class LocalPool(Pool):
+    """Worker processes.
+
+    Args:
+      make: makes the runner in each process; has to be picklable.
+      size: number of processes, >= 1.
+      timeout: seconds without a sign of life after which a worker hangs; a step or a
+        trace of the program gives none.
+      start_timeout: the same until it is ready.
+      method: how processes start, as `multiprocessing` names it; TensorFlow, once it
+        has run, does not survive a fork.
+    """
+
+    def __init__(
+        self,
+        make: worker.RunnerFactory,
+        size: int,
+        timeout: float,
+        start_timeout: float,
+        method: str = "spawn",
+    ):
+        self.size = size
+        self.idle: set[int] = set()
+        self._context = multiprocessing.get_context(method)
+        self._make = make
+        self._timeout = timeout
+        self._start_timeout = start_timeout
+        self._failed_starts = 0
+        self._workers = [self._start() for _ in range(size)]
+
+    @property
+    def busy(self) -> int:
+        """Number of workers that have a block."""
+        return sum(w.block is not None for w in self._workers)
+
+    def hand(self, worker: int, block: Block) -> None:
+        """Give a block to an idle worker."""
+        found = self._workers[worker]
+        found.block, found.done, found.begun = block, set(), None
+        found.heard = time.monotonic()
+        self.idle.discard(worker)
+        try:
+            found.connection.send(block)
+        except OSError:
+            pass  # Its end is noticed with the next events.
+
+    def events(self, seconds: float) -> list[Event]:
+        """Wait for reports; see `Pool`."""
+        waiting = {w.connection: number for number, w in enumerate(self._workers)}
+        found: list[Event] = []
+        for connection in multiprocessing.connection.wait(list(waiting), seconds):
+            found.extend(self._read(waiting[connection]))
+        now = time.monotonic()
+        for number, one in enumerate(self._workers):
+            limit = self._timeout if one.ready else self._start_timeout
+            if (one.block or not one.ready) and now - one.heard > limit:
+                text = f"no sign of life for {limit:g} s"
+                found.extend(self._replace(number, HUNG, text))
+        return found
+
+    def close(self) -> None:
+        """End all workers at once: the journal has what they have reported."""
+        for one in self._workers:
+            one.process.kill()
+        for one in self._workers:
+            one.process.join()
+            one.connection.close()
+
+    def _read(self, number: int) -> list[Event]:
+        """Read all that a worker has sent."""
+        one = self._workers[number]
+        found: list[Event] = []
+        try:
+            while one.connection.poll():
+                found.extend(self._note(number, one, *one.connection.recv()))
+        except (EOFError, OSError):
+            one.process.join()
+            text = f"the worker ended with code {one.process.exitcode}"
+            found.extend(self._replace(number, CRASHED, text))
+        return found
+
+    def _note(self, number: int, one: _Worker, name: str, value) -> list[Event]:
+        one.heard = time.monotonic()
+        if name == worker.REFUSED:
+            raise InputError(value)
+        if name == worker.READY:
+            one.ready, self._failed_starts = True, 0
+            self.idle.add(number)
+        elif name == worker.BEGUN:
+            one.begun = value
+        elif name == worker.ROW:
+            one.done.add(value.experiment)
+            one.begun = None
+            return [Finished(value)]
+        elif name == worker.FAILED:
+            experiment, text = value
+            one.done.add(experiment)
+            one.begun = None
+            return [Failed(experiment, one.block.attempt, text)]
+        elif name == worker.DONE:
+            one.block = None
+            self.idle.add(number)
+        return []
+
+    def _replace(self, number: int, outcome: str, text: str) -> list[Event]:
+        """Start another process for one that is lost."""
+        one = self._workers[number]
+        one.process.kill()
+        one.process.join()
+        one.connection.close()
+        self.idle.discard(number)
+        if not one.ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _FAILED_STARTS:
+                raise RuntimeError(f"workers cannot be started: {text}")
+        self._workers[number] = self._start()
+        return [Lost(one.block, frozenset(one.done), one.begun, outcome, text)]
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=worker.serve, args=(theirs, self._make, os.getpid()), daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Worker(process, ours, time.monotonic())

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Doing one experiment of a campaign again, and comparing it with its row."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Iterator
+
+from tpufi.campaign.engine.experiment import Experimenter
+from tpufi.campaign.engine.runner import RunnerOf
+from tpufi.campaign.journal.manifest import golden_digest
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.journal.row import FaultColumns, Row
+from tpufi.campaign.journal.schema import INCIDENTAL
+from tpufi.campaign.recorded_plan import recorded_plan
+from tpufi.errors import InputError
+from tpufi.faults.fault_line import fault_line
+
+
+@dataclasses.dataclass(frozen=True)
+class Replayed:
+    """An experiment that was done again.
+
+    Args:
+      line: its fault as a line.
+      row: what came out.
+      recorded: what the journal has.
+    """
+
+    line: str
+    row: Row
+    recorded: Row
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Names of the columns that came out otherwise."""
+        return tuple(
+            field.name
+            for field in dataclasses.fields(Row)
+            if field.name not in INCIDENTAL
+            # NaN is equal to itself here.
+            and repr(getattr(self.row, field.name))
+            != repr(getattr(self.recorded, field.name))
+        )
+
+    def lines(self) -> Iterator[str]:
+        """Yield the experiment for a reader, then how it compares."""
+        row = self.row
+        yield f"experiment {row.experiment}: {self.line}"
+        steps = f"{row.steps_run} steps, state {row.state_digest}"
+        yield f"outcome: {row.outcome}; {steps}"
+        for number, (loss, accuracy) in enumerate(row.losses):
+            mark = "" if math.isfinite(loss) else "  (not finite)"
+            yield f"  step +{number}: loss {loss:.6g}, accuracy {accuracy:.4g}{mark}"
+        if not self.differences:
+            yield "identical to its row in the journal"
+        for name in self.differences:
+            yield (
+                f"differs: {name} {getattr(row, name)!r}, in the journal "
+                f"{getattr(self.recorded, name)!r}"
+            )
+
+
+def replay_experiment(
+    folder: pathlib.Path, number: int, golden: pathlib.Path | None = None
+) -> Replayed:
+    """Do one experiment of a campaign again.
+
+    Args:
+      folder: of the campaign.
+      number: of the experiment.
+      golden: folder of the golden run, if it is not any more where it was.
+
+    Raises:
+      InputError: no such experiment, another golden run, or it cannot be repeated here.
+    """
+    with Reader.open(folder) as journal:
+        recorded = journal.row(number)
+        plan, deterministic = recorded_plan(journal, golden)
+        digest = journal.manifest()["golden"]
+    if golden_digest((plan.golden, *plan.band)) != digest:
+        raise InputError(
+            f"{plan.golden}: is not the golden run of {folder}; name that with --golden"
+        )
+    experimenter: Experimenter = RunnerOf(plan, deterministic == "yes")()
+    fault = plan.sampler(experimenter.session.program.per_replica).draw(
+        plan.seed, number
+    )
+    if FaultColumns.of(fault) != recorded.fault:
+        raise InputError(
+            f"experiment {number} has another fault now; use the tpufi that made the "
+            "campaign"
+        )
+    return Replayed(fault_line(fault), experimenter.run(number), recorded)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a campaign: window after window, until a stop rule holds or someone stops it.
+
+A window is a run of experiment numbers. Within it experiments go by the step they
+strike; so a window that is not complete is no random sample, and stop rules are looked
+at between windows only.
+"""
+
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Callable, Iterator
+
+from tpufi.campaign.engine.block_queue import BlockQueue
+from tpufi.campaign.engine.events import Pool
+from tpufi.campaign.engine.unplanned import NOT_ACTIVE
+from tpufi.campaign.engine.watcher import Watcher
+from tpufi.campaign.engine.window import run_window
+from tpufi.campaign.journal.manifest import Manifest
+from tpufi.campaign.journal.row import FaultColumns, Row
+from tpufi.campaign.journal.writer import Writer
+from tpufi.campaign.plan import CampaignPlan, strata
+from tpufi.campaign.widest import Widest, widest_interval
+from tpufi.sampling.sampler import Sampler
+
+# The second attempt was the last.
+_ATTEMPTS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How the work is cut; no row depends on it.
+
+    Args:
+      window: experiments between two looks at the stop rules, >= 1.
+      block: experiments that a worker takes at once, >= 1.
+    """
+
+    window: int = 1000
+    block: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a campaign ended.
+
+    Args:
+      reason: the stop rule that holds, or None if someone stopped it.
+      not_active: experiments whose faults struck nothing, which no plan asks for.
+    """
+
+    reason: str | None
+    not_active: tuple[int, ...] = ()
+
+
+def run_campaign(
+    plan: CampaignPlan,
+    sampler: Sampler,
+    folder: pathlib.Path,
+    manifest: Manifest,
+    session: str,
+    make_pool: Callable[[], Pool],
+    watcher: Watcher,
+    scale: Scale = Scale(),
+    stopping: Callable[[], bool] = lambda: False,
+    allow_inactive: bool = False,
+) -> Ended:
+    """Run what is missing of a campaign.
+
+    Args:
+      plan: the plan.
+      sampler: of the plan.
+      folder: of the campaign, with its journal; made if need be.
+      manifest: what the rows depend on.
+      session: what to note of this running.
+      make_pool: starts the workers; called once the journal is ours.
+      watcher: is told of rows and shows the progress.
+      scale: how the work is cut.
+      stopping: whether someone wants it to stop; blocks that were handed out are ended.
+      allow_inactive: go on after a fault that struck nothing.
+
+    Raises:
+      InputError: another campaign's journal, no space left, or the golden run cannot be
+        repeated here.
+      RuntimeError: workers cannot be started.
+    """
+    total = plan.stop.experiments
+    shares = strata(sampler, plan.stop.strata)
+    with Writer(folder, manifest, session) as journal:
+        reason = _reached(plan, journal, shares)
+        if reason:
+            return Ended(reason)
+        watcher.begin(journal.tally(()), total)
+        pool = make_pool()
+        try:
+            for window in _windows(journal, total, scale.window):
+                found = _run(plan, sampler, journal, pool, watcher, scale, window,
+                             stopping)  # fmt: skip
+                watcher.window(_widest(plan, journal, shares))
+                if found and not allow_inactive:
+                    return Ended(None, tuple(found))
+                if stopping():
+                    return Ended(None)
+                if reason := _reached(plan, journal, shares):
+                    return Ended(reason)
+        finally:
+            pool.close()
+            watcher.end()
+    raise AssertionError("the number of experiments ends every campaign")
+
+
+def _run(
+    plan: CampaignPlan,
+    sampler: Sampler,
+    journal: Writer,
+    pool: Pool,
+    watcher: Watcher,
+    scale: Scale,
+    window: list[int],
+    stopping: Callable[[], bool],
+) -> list[int]:
+    """Run a window; return the experiments whose faults struck nothing."""
+
+    def given_up(number: int, outcome: str, error: str) -> Row:
+        columns = FaultColumns.of(sampler.draw(plan.seed, number))
+        return Row(number, columns, outcome, 0, attempt=_ATTEMPTS, error=error)
+
+    queue = BlockQueue(_by_step(plan, sampler, window), pool.size, scale.block)
+    not_active = []
+    for rows in run_window(pool, queue, given_up, stopping):
+        journal.add(rows)
+        not_active += [row.experiment for row in rows if row.outcome == NOT_ACTIVE]
+        watcher.rows(rows)
+    return sorted(not_active)
+
+
+def _by_step(plan: CampaignPlan, sampler: Sampler, numbers: list[int]) -> list[int]:
+    """Return the experiments in the order in which the golden run meets them."""
+
+    def moment(number: int) -> tuple[int, int, int]:
+        fault = sampler.draw(plan.seed, number)
+        return fault.epoch, fault.step, number
+
+    return sorted(numbers, key=moment)
+
+
+def _windows(journal: Writer, total: int, size: int) -> Iterator[list[int]]:
+    """Yield what is missing of every window, skipping those that are complete."""
+    missing = list(journal.missing(total))
+    numbers = itertools.chain.from_iterable(missing)
+    for _, window in itertools.groupby(numbers, key=lambda number: number // size):
+        yield list(window)
+
+
+def _widest(plan: CampaignPlan, journal: Writer, shares: dict) -> Widest:
+    tally = journal.tally(plan.stop.strata)
+    return widest_interval(tally, shares, plan.stop.confidence)
+
+
+def _reached(plan: CampaignPlan, journal: Writer, shares: dict) -> str | None:
+    seconds = sum(took for _, took in journal.sessions())
+    width = _widest(plan, journal, shares).width if plan.stop.width else 1.0
+    return plan.stop.reached(journal.count(), seconds, width)

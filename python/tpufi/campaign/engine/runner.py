@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes what a worker runs experiments with: golden run, program, and the gate."""
+
+import dataclasses
+from collections.abc import Callable
+
+from tpufi.campaign.engine.experiment import Experimenter
+from tpufi.campaign.engine.gate import check_deterministic
+from tpufi.campaign.plan import CampaignPlan
+from tpufi.golden import open_golden
+from tpufi.training import make_deterministic
+
+
+@dataclasses.dataclass(frozen=True)
+class RunnerOf:
+    """Makes the runner of a plan in a worker's process; picklable.
+
+    Args:
+      plan: the plan.
+      verify: whether the set-up has to repeat the golden run by bits.
+    """
+
+    plan: CampaignPlan
+    verify: bool = True
+
+    def __call__(self, alive: Callable[[], None] = lambda: None) -> Experimenter:
+        """Return the runner, with its program compiled and the gate passed.
+
+        Raises:
+          InputError: the golden run cannot be repeated here.
+        """
+        make_deterministic()
+        _, session = open_golden(self.plan.golden)
+        experimenter = Experimenter(self.plan, session, self.verify, alive)
+        if self.verify:
+            check_deterministic(experimenter)
+        return experimenter

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Neyman's allocation of a campaign's experiments, with another campaign as pilot."""
+
+from collections.abc import Iterator
+
+from tpufi.campaign.engine.unplanned import UNPLANNED
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.plan import CampaignPlan, strata
+from tpufi.campaign.statistics.allocation import neyman
+from tpufi.errors import InputError
+from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
+from tpufi.sampling.sampler import Sampler
+
+
+def neyman_lines(
+    plan: CampaignPlan, sampler: Sampler, by: tuple[str, ...], pilot: Reader
+) -> Iterator[str]:
+    """Yield how many experiments each stratum should get, best for the overall rate.
+
+    The rate is that of any effect that is not masked. A plan draws strata by its own
+    weights; to follow the allocation, give each stratum a campaign of its own, or the
+    fault models the weights named, and weight the rates with the shares afterwards
+    (`statistics.weighted_rates`).
+
+    Args:
+      plan: the plan.
+      sampler: of the plan.
+      by: what makes a stratum, among `stop_rule.STRATUM_KEYS`.
+      pilot: journal of a campaign that has experiments in every stratum.
+
+    Raises:
+      InputError: a stratum has no experiment in the pilot.
+    """
+    shares = strata(sampler, by)
+    tally = pilot.tally(by)
+    harmless = (MASKED, MASKED_IDENTICAL)
+    hits: dict[tuple, int] = dict.fromkeys(shares, 0)
+    trials = dict(hits)
+    for (*stratum, outcome), count in tally.items():
+        if tuple(stratum) in trials and outcome not in UNPLANNED:
+            trials[tuple(stratum)] += count
+            hits[tuple(stratum)] += 0 if outcome in harmless else count
+    for stratum, count in trials.items():
+        if not count:
+            raise InputError(
+                f"the pilot has no experiment in stratum {' '.join(stratum) or 'all'}; "
+                "name a larger one, or fewer keys with --by"
+            )
+    total = plan.stop.experiments
+    if total < len(shares):
+        raise InputError(
+            f"{total} experiments for {len(shares)} strata; plan at least one for each"
+        )
+    counts = neyman(
+        total,
+        [float(share) for share in shares.values()],
+        [(hits[stratum], trials[stratum]) for stratum in shares],
+    )
+    yield f"Neyman's allocation of {total} experiments, from {sum(trials.values())}"
+    for (stratum, share), count in sorted(
+        zip(shares.items(), counts, strict=True), key=lambda item: -item[1]
+    ):
+        name = " ".join(stratum) or "all"
+        yield (
+            f"  {name}: {count}, weight {count / total / float(share):.3g} against the "
+            f"plan's (pilot: {hits[stratum]}/{trials[stratum]})"
+        )

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a campaign as its journal recorded it."""
+
+import json
+import pathlib
+from fractions import Fraction
+
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.plan import CampaignPlan
+from tpufi.campaign.stop_rule import StopRule
+from tpufi.errors import InputError
+from tpufi.faults.fault_catalogue import any_fault_model
+from tpufi.outcomes.outcome_thresholds import Thresholds
+from tpufi.sampling.sampling_plan import SamplingPlan
+
+
+def recorded_plan(
+    journal: Reader, golden: pathlib.Path | None = None
+) -> tuple[CampaignPlan, str]:
+    """Return the plan that the rows of a journal were made by.
+
+    Its stop rule ends with the experiments that are there.
+
+    Args:
+      journal: open for reading.
+      golden: folder of the golden run, if it is not any more where it was.
+
+    Returns:
+      The plan, and `yes` if its set-up had to be deterministic, else `no`.
+
+    Raises:
+      InputError: the journal was never begun, or it is of another tpufi.
+    """
+    manifest, sessions = journal.manifest(), journal.sessions()
+    if not manifest or not sessions:
+        raise InputError("the journal has no manifest: its campaign was never begun")
+    session = json.loads(sessions[-1][0])
+    try:
+        plan = json.loads(manifest["plan"])
+        entries = dict(plan["sampling"])
+        models = [(any_fault_model(n), Fraction(w)) for n, w in entries.pop("models")]
+        ranges = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in entries.items()
+        }
+        return CampaignPlan(
+            plan["workload"],
+            golden or pathlib.Path(session["golden"]),
+            plan["seed"],
+            SamplingPlan(tuple(models), **ranges),
+            plan["horizon"],
+            Thresholds(**plan["thresholds"]),
+            StopRule(max(1, journal.count())),
+            tuple(map(pathlib.Path, session["band"])),
+            plan["propagation"],
+        ), manifest["deterministic"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"the manifest's plan cannot be read ({error}); use the tpufi that made "
+            "the campaign"
+        ) from None

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Workers that crash, hang, raise or are killed cost at most one experiment."""
+
+import multiprocessing
+import os
+import pathlib
+import random
+import signal
+import time
+
+import pytest
+
+from tests.campaign_rows import fake_row
+from tests.campaign_runs import FakeRunner, kept_rows, run_small, small_plan
+from tpufi.campaign.engine.run import Scale
+from tpufi.campaign.engine.unplanned import CRASHED, FAILED, HUNG
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.journal.schema import to_columns
+
+EXPERIMENTS, TOTAL = 60, 12_000
+# Nothing here runs TensorFlow, so a fork is safe, and it starts at once.
+CONTEXT = multiprocessing.get_context("fork")
+
+
+def run(folder, make, workers=2, **options):
+    return run_small(
+        small_plan(folder, EXPERIMENTS),
+        folder / "c",
+        make,
+        workers,
+        method="fork",
+        **options,
+    )
+
+
+def rows_of(folder) -> dict:
+    with Reader.open(folder / "c") as journal:
+        return {row.experiment: row for row in journal.rows()}
+
+
+def test_an_experiment_that_ends_its_worker_is_tried_twice_and_recorded(tmp_path):
+    run(tmp_path, FakeRunner(crashes=(13, 40), stumbles=(20,), fails=(33,)))
+    rows = rows_of(tmp_path)
+    assert sorted(rows) == list(range(EXPERIMENTS))
+    for number in (13, 40):
+        row = rows.pop(number)
+        assert (row.outcome, row.attempt, row.steps_run) == (CRASHED, 2, 0)
+        assert row.error == "the worker ended with code 7"
+    assert rows[20].attempt == 2 and rows[20].outcome == fake_row(20).outcome
+    failed = rows.pop(33)
+    assert (failed.outcome, failed.error) == (FAILED, "ValueError: no luck with 33")
+    for number, row in rows.items():
+        assert to_columns(row)[:-3] == to_columns(fake_row(number))[:-3]
+
+
+def test_an_experiment_that_hangs_is_ended_and_recorded(tmp_path):
+    run(tmp_path, FakeRunner(hangs=(5,)), timeout=2)
+    row = rows_of(tmp_path)[5]
+    assert (row.outcome, row.error) == (HUNG, "no sign of life for 2 s")
+
+
+def test_someone_who_stops_it_gets_whole_blocks_and_can_go_on(tmp_path):
+    stop_at = time.monotonic() + 3
+    ended = run(
+        tmp_path,
+        FakeRunner(seconds=0.2),
+        workers=1,
+        stopping=lambda: time.monotonic() > stop_at,
+    )
+    assert ended.reason is None
+    done = len(rows_of(tmp_path))
+    assert 0 < done < EXPERIMENTS
+    assert run(tmp_path, FakeRunner()).reason == "all 60 experiments are done"
+    assert sorted(rows_of(tmp_path)) == list(range(EXPERIMENTS))
+
+
+def test_a_complete_campaign_starts_no_worker(tmp_path):
+    def refuse(_):
+        raise AssertionError
+
+    ended = run(tmp_path, FakeRunner(), workers=1)
+    assert ended.reason == "all 60 experiments are done"
+    assert run(tmp_path, refuse).reason == ended.reason
+
+
+def killed_or_not(folder) -> None:
+    """A campaign that goes on from wherever it was."""
+    plan = small_plan(folder, TOTAL)
+    make = FakeRunner(seconds=0.004)
+    run_small(plan, folder, make, 2, method="fork", scale=Scale(100, 5))
+
+
+@pytest.mark.slow
+def test_a_campaign_killed_at_30_random_moments_equals_the_uninterrupted_one(tmp_path):
+    rng = random.Random(4)
+    kills, partial = 0, set()
+    while kills < 30:
+        child = CONTEXT.Process(target=killed_or_not, args=(tmp_path / "killed",))
+        child.start()
+        time.sleep(rng.uniform(0.05, 0.6))
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        assert child.exitcode == -signal.SIGKILL, "it ended before; make it longer"
+        kills += 1
+        if (tmp_path / "killed" / "journal.sqlite").exists():
+            partial.add(len(kept_rows(tmp_path / "killed")))
+    assert len(partial) > 10 and max(partial) < TOTAL
+    print(f"{kills} kills, {len(partial)} different numbers of rows on the way")
+    for name in ("killed", "whole"):
+        child = CONTEXT.Process(target=killed_or_not, args=(tmp_path / name,))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+    rows = kept_rows(tmp_path / "killed")
+    assert rows == kept_rows(tmp_path / "whole")
+    assert [row[0] for row in rows] == list(range(TOTAL))
+
+
+def test_workers_do_not_outlive_a_killed_campaign(tmp_path):
+    child = CONTEXT.Process(target=killed_or_not, args=(tmp_path,))
+    child.start()
+    deadline = time.monotonic() + 30
+    while len(workers := children_of(child.pid)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(workers) == 2
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(is_alive, workers))
+
+
+def children_of(process: int) -> list[int]:
+    text = pathlib.Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(number) for number in text.split()]
+
+
+def is_alive(process: int) -> bool:
+    try:
+        state = pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(") ", 1)[1]
+    except FileNotFoundError:
+        return False
+    return not state.startswith("Z")

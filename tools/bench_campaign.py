@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures experiments an hour, against the ISCA'23 artefact's way to run them.
+
+Both do the same experiments of a campaign file in one process, in turns: same layers,
+data, batch, faults, and as many steps. Ours takes them in the order of a window, walks
+the golden run between them and compares every state with it; the start-up of neither is
+counted.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
+
+import tensorflow as tf
+from peers.artefact_workflow import ArtefactWorkflow
+
+from tpufi.campaign.engine.experiment import Experimenter
+from tpufi.campaign.engine.runner import RunnerOf
+from tpufi.campaign.golden_check import check_golden
+from tpufi.campaign.plan_file import read_plan
+from tpufi.cli import Parser, natural, positive, run
+from tpufi.errors import InputError
+from tpufi.golden import GoldenFolder
+
+
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """One experiment, done both ways.
+
+    Args:
+      ours: seconds, the walk of the golden run to it included.
+      theirs: seconds of the artefact's way.
+      traces: of the artefact's way.
+    """
+
+    ours: float
+    theirs: float
+    traces: int
+
+
+def main(argv: Sequence[str] | None) -> int:
+    """Measure and print a table, or one JSON object on the last line."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("file", type=pathlib.Path, help="campaign file, one replica")
+    parser.add_argument("--experiments", type=positive, default=8, help="default 8")
+    parser.add_argument(
+        "--window", type=positive, default=600, help="experiments that share a walk"
+    )
+    parser.add_argument(
+        "--skip", type=natural, default=100, help="of the window's order, default 100"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON on the last line")
+    options = parser.parse_args(argv)
+    sys.stdout.reconfigure(line_buffering=True)
+    plan = read_plan(options.file)
+    if check_golden(plan).replicas != 1:
+        raise InputError(
+            f"{plan.golden}: has several replicas; the artefact's way is written for 1"
+        )
+    runner = RunnerOf(plan)()
+    order = sorted(
+        range(options.window),
+        key=lambda n: (runner.fault(n).epoch, runner.fault(n).step, n),
+    )
+    chosen = order[options.skip : options.skip + options.experiments]
+    if len(chosen) < options.experiments:
+        raise InputError(
+            f"the window of {options.window} ends before {options.skip} + "
+            f"{options.experiments} experiments; choose fewer, or a larger window"
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        found = _measured(runner, chosen, GoldenFolder(pathlib.Path(scratch)))
+    result = _summary(found)
+    result |= {"workload": plan.workload, "cores": len(os.sched_getaffinity(0))}
+    result |= {"horizon": plan.horizon, "tensorflow": tf.__version__}
+    print(
+        f"ours {result['ours_per_hour']:.0f} experiments an hour, the artefact's way "
+        f"{result['theirs_per_hour']:.1f}: {result['ratio']:.1f} times as many "
+        f"(median of single experiments: {result['median_ratio']:.1f})"
+    )
+    if options.json:
+        print(json.dumps(result))
+    return 0
+
+
+def _measured(
+    runner: Experimenter, chosen: Sequence[int], starts: GoldenFolder
+) -> list[Timed]:
+    """Time each experiment both ways; what is warm in a campaign is warm here."""
+    per_epoch = runner.session.steps_per_epoch
+    theirs = ArtefactWorkflow(runner, starts)
+    for epoch in sorted({runner.fault(number).epoch for number in chosen}):
+        starts.save(runner.walk.state(epoch * per_epoch))
+    first = runner.fault(chosen[0])
+    theirs.run(dataclasses.replace(first, step=0), 2)  # Traces of the clean step.
+    runner.run(chosen[0])
+    found = []
+    for number in chosen[1:]:
+        begun = time.monotonic()
+        row = runner.run(number)
+        ours = time.monotonic() - begun
+        before = theirs.traces
+        begun = time.monotonic()
+        theirs.run(runner.fault(number), row.steps_run)
+        seconds = time.monotonic() - begun
+        found.append(Timed(ours, seconds, theirs.traces - before))
+        print(
+            f"experiment {number}: {row.fault.model}, step {row.fault.step}, "
+            f"{row.steps_run} steps; ours {ours:.2f} s, the artefact's way "
+            f"{seconds:.2f} s, {found[-1].traces} traces"
+        )
+    return found
+
+
+def _summary(found: list[Timed]) -> dict:
+    ours = sum(timed.ours for timed in found)
+    theirs = sum(timed.theirs for timed in found)
+    return {
+        "experiments": len(found),
+        "ours_per_hour": 3600 * len(found) / ours,
+        "theirs_per_hour": 3600 * len(found) / theirs,
+        "ratio": theirs / ours,
+        "median_ratio": statistics.median(t.theirs / t.ours for t in found),
+        "traces_per_experiment": statistics.mean(t.traces for t in found),
+    }
+
+
+if __name__ == "__main__":
+    run(main)
