@@ -260,5 +260,6 @@ def test_a_folder_without_a_journal_is_told(tmp_path):
 
 def test_an_empty_file_left_by_a_kill_becomes_a_journal(tmp_path):
     (tmp_path / database.NAME).touch()
+    assert "is empty: the campaign was never begun" in refused(Reader.open, tmp_path)
     written(tmp_path, range(3))
     assert numbers(tmp_path) == [0, 1, 2]

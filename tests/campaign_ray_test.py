@@ -24,6 +24,7 @@ from tpufi.campaign.engine.run import Scale, run_campaign
 from tpufi.campaign.engine.unplanned import CRASHED, FAILED
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.journal.reader import Reader
+from tpufi.errors import InputError
 
 ray = pytest.importorskip("ray", reason="pip install 'tpufi[ray]' to test with Ray")
 pytestmark = pytest.mark.slow
@@ -100,3 +101,15 @@ def test_experiments_at_fault_are_recorded_and_the_rest_goes_on(tmp_path):
     assert rows[9].error == "ValueError: no luck with 9"
     others = {row.outcome for number, row in rows.items() if number not in (4, 9)}
     assert others == {"masked", "short-term INF/NaN"}
+
+
+class Refusing:
+    """A runner that cannot be made."""
+
+    def __call__(self, _):
+        raise InputError("the golden run cannot be repeated here")
+
+
+def test_a_set_up_that_is_refused_on_the_cluster_is_told_in_one_line(tmp_path):
+    with pytest.raises(InputError, match="golden run cannot be repeated here"):
+        run_on_ray(small_plan(tmp_path, 5), tmp_path / "c", Refusing())

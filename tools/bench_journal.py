@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures a journal of millions of synthetic rows: writing, tallies, gaps, export.
+"""Measures a journal of millions of synthetic rows: writing, tallies, export, report.
 
 The rows are made up; nothing is trained.
 """
@@ -10,6 +10,8 @@ import os
 import pathlib
 import random
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -61,6 +63,13 @@ def main(argv: Sequence[str] | None) -> int:
             parquet = folder / "journal.parquet"
             timed("parquet_s", lambda: export(journal, parquet))
         figures["parquet_mib"] = round(parquet.stat().st_size / 2**20)
+        timed("report_s", lambda: _report(folder))
+        report = resource.getrusage(resource.RUSAGE_CHILDREN)
+        figures["report_cpu_s"] = round(report.ru_utime + report.ru_stime, 2)
+        # At least this process's own peak, which a child inherits.
+        figures["report_peak_mib"] = round(report.ru_maxrss / 2**10)
+        page = folder / "report" / "report.html"
+        figures["report_mib"] = round(page.stat().st_size / 2**20, 1)
         timed("reopen_for_writing_s", lambda: _write(folder, 0))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures["peak_mib"] = round(peak / 2**10)
@@ -68,6 +77,12 @@ def main(argv: Sequence[str] | None) -> int:
     if options.json:
         print(json.dumps(figures))
     return 0
+
+
+def _report(folder: pathlib.Path) -> None:
+    """Write the report in a process of its own, as a user does."""
+    tool = pathlib.Path(__file__).with_name("campaign.py")
+    subprocess.run([sys.executable, tool, "report", folder], check=True)
 
 
 def _write(folder: pathlib.Path, count: int) -> None:

@@ -6,6 +6,7 @@ run      does what is missing of a campaign; stop or kill it at any moment
 plan     strata of a campaign file, and how many experiments a wanted margin needs
 status   what the journal in a campaign's folder holds
 export   its rows as Parquet or CSV
+report   the whole campaign as a page, with tables and pictures
 """
 
 import argparse
@@ -22,6 +23,7 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.neyman_table import neyman_lines
 from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.plan_table import plan_lines
+from tpufi.campaign.report_command import add_report
 from tpufi.campaign.run_command import add_run
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.stop_rule import STRATUM_KEYS
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     rows.add_argument("folder", type=pathlib.Path, help="folder of the campaign")
     rows.add_argument("out", type=pathlib.Path, help="file, .parquet or .csv")
 
+    add_report(commands.add_parser("report", help="a page with tables and pictures"))
     return parser
 
 

@@ -78,7 +78,11 @@ def connect(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
     with told(path):
         connection = _open(path, writable)
         try:
-            is_new = writable and _is_empty(connection)
+            is_new = _is_empty(connection)
+            if is_new and not writable:
+                raise InputError(
+                    f"{show_path(path)}: is empty: the campaign was never begun; run it"
+                )
             if not is_new:
                 _check(path, connection)  # Before anything is written.
             if writable:

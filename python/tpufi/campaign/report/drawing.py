@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of matplotlib in the style of the report, and the files they become."""
+
+import contextlib
+import io
+import pathlib
+import re
+import warnings
+from collections.abc import Iterator
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from tpufi.campaign.report.document import Picture
+from tpufi.campaign.report.palette import COLOURS, INK, LINE, MUTED, PAPER
+
+_STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED.light,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK.light,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK.light,
+    "axes.titlesize": 9,
+    "figure.dpi": 100,
+    "figure.facecolor": PAPER.light,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9,
+    "grid.color": LINE.light,
+    "grid.linewidth": 0.6,
+    "hatch.color": LINE.light,
+    "legend.edgecolor": LINE.light,
+    "legend.facecolor": PAPER.light,
+    "legend.fontsize": 8,
+    "svg.fonttype": "none",  # Text stays text: it can be searched and read aloud.
+    "svg.hashsalt": "tpufi",
+    "text.color": INK.light,
+    "text.parse_math": False,  # A name may have dollar signs.
+    "xtick.color": MUTED.light,
+    "xtick.labelcolor": INK.light,
+    "ytick.color": MUTED.light,
+    "ytick.labelcolor": INK.light,
+}
+
+
+@contextlib.contextmanager
+def _styled() -> Iterator[None]:
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # The page's own fonts may have what this one lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of a size in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def drawn(picture: Picture, file: pathlib.Path) -> str:
+    """Draw a picture, write it as PNG and return it as SVG for a page.
+
+    Args:
+      picture: what to draw.
+      file: to write.
+
+    Returns:
+      An `svg` element whose colours are variables of CSS and whose identifiers begin
+      with the key of the picture.
+    """
+    text = io.StringIO()
+    with _styled():
+        figure = picture.draw()
+        figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+        # The page has its own paper.
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    return _for_page(text.getvalue(), picture.key)
+
+
+def _for_page(svg: str, key: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<[^>]*\s)id="', rf'\1id="{key}-', svg)
+    svg = re.sub(r'xlink:href="#', f'xlink:href="#{key}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{key}-", svg)
+    for colour in COLOURS:
+        svg = svg.replace(colour.light, f"var({colour.variable})")
+    # It is named by the figure around it, and has at most its own width.
+    head, rest = svg.split(">", 1)
+    width = re.search(r'\bwidth="([0-9.]+)pt"', head)[1]
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    hidden = 'aria-hidden="true" focusable="false"'
+    return f'{head} {hidden} style="max-width: {width}pt">{rest}'.strip()

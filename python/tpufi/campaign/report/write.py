@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a report: all of its files, or none."""
+
+import os
+import pathlib
+import shutil
+
+from tpufi.campaign.journal.export import export
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.report.build import build
+from tpufi.campaign.report.csv_tables import write_table
+from tpufi.campaign.report.drawing import drawn
+from tpufi.campaign.report.facts import gather
+from tpufi.campaign.report.html_page import html_page
+from tpufi.campaign.report.markdown import markdown
+from tpufi.campaign.report.options import Options
+from tpufi.errors import InputError
+from tpufi.messages import one_line, show_path
+
+PAGE = "report.html"
+_OWN = {PAGE, "report.md", "pictures", "tables", "rows.parquet"}
+
+
+def write_report(
+    folder: pathlib.Path, out: pathlib.Path, options: Options, rows: bool = False
+) -> None:
+    """Write the report on a campaign.
+
+        report.html     the whole report in one file
+        report.md       the same as Markdown, with
+        pictures/       a PNG for each picture, and
+        tables/         a CSV for each table
+        rows.parquet    all experiments, on request
+
+    The same journal gives the same bytes.
+
+    Args:
+      folder: of the campaign.
+      out: folder to write; a report that is there already is replaced.
+      options: what the user chose.
+      rows: whether to write all experiments as well.
+
+    Raises:
+      InputError: the journal cannot be read or has nothing to report, or `out` holds
+        something else or cannot be written.
+    """
+    out = pathlib.Path(os.path.normpath(out))
+    with Reader.open(folder) as journal:
+        _check(out)
+        document = build(gather(str(folder), journal, options))
+        scratch = out.with_name(f".{out.name}.{os.urandom(4).hex()}.tmp")
+        try:
+            scratch.mkdir()
+            (scratch / "pictures").mkdir()
+            pictures = {
+                picture.key: drawn(picture, scratch / "pictures" / f"{picture.key}.png")
+                for picture in document.pictures()
+            }
+            (scratch / "tables").mkdir()
+            for table in document.tables():
+                write_table(table, scratch / "tables")
+            (scratch / "report.md").write_text(markdown(document), encoding="utf-8")
+            page = html_page(document, pictures)
+            (scratch / PAGE).write_text(page, encoding="utf-8")
+            if rows:
+                export(journal, scratch / "rows.parquet")
+            _move(scratch, out)
+        except OSError as error:
+            raise InputError(
+                f"{show_path(out)}: cannot write: {one_line(error)}; name a folder "
+                "with --out where you can write and there is space"
+            ) from None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check(out: pathlib.Path) -> None:
+    """Refuse to replace anything but a report, before the work begins."""
+    if not out.parent.is_dir():
+        raise InputError(f"{show_path(out)}: no such folder around it; make it first")
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"{show_path(out)}: is no folder; name another one with --out")
+    found = set(os.listdir(out))
+    if found and (PAGE not in found or found - _OWN):
+        other = show_path(min(found - _OWN or found))
+        raise InputError(
+            f"{show_path(out)}: holds {other}, which is no part of a report; name a "
+            "new folder with --out"
+        )
+
+
+def _move(scratch: pathlib.Path, out: pathlib.Path) -> None:
+    """Put the new report into its place."""
+    old = scratch.with_suffix(".old")
+    if out.exists():
+        out.rename(old)
+    try:
+        scratch.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
