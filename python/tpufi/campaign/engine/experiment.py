@@ -21,7 +21,12 @@ from tpufi.golden import GoldenFolder
 from tpufi.outcomes.detection import detection_step
 from tpufi.outcomes.outcome import Point, classify
 from tpufi.replays.judge import points
-from tpufi.training import Session, state_digest
+from tpufi.training import Session, State, state_digest
+from tpufi.training.program import StepResult
+from tpufi.training.state import same_state
+
+# Golden states that are kept to compare with; later ones are known by their digests.
+_NEAR = max(AFTER)
 
 
 class NotActive(Exception):
@@ -37,6 +42,11 @@ class _Course:
     reconverged: int | None = None
     nonfinite: int | None = None
     spread: tuple[Spread, ...] = ()
+    state: str | None = None
+
+    def add(self, result: StepResult, digest: str) -> None:
+        """Note a step; the digest is golden's, or empty for a state that differs."""
+        self.faulty.append(Point(result.loss, result.accuracy, digest))
 
 
 class Experimenter:
@@ -98,7 +108,7 @@ class Experimenter:
             course.reconverged,
             course.nonfinite,
             visible,
-            faulty[-1].state if faulty else None,
+            course.state,
             tuple((point.loss, point.accuracy) for point in faulty),
             time.monotonic() - begun,
             attempt,
@@ -122,9 +132,8 @@ class Experimenter:
             if armed:
                 check_struck(fault, descriptor, result.record)
             state = result.state
-            digest = state_digest(state)
-            course.faulty.append(Point(result.loss, result.accuracy, digest))
-            golden = digest == self.walk.curve[first + step]["state"]
+            golden = self._is_golden(state, first, step + 1)
+            course.add(result, self.walk.curve[first + step]["state"] if golden else "")
             if not golden and course.diverged is None:
                 course.diverged = step
             if golden and course.diverged is not None and course.reconverged is None:
@@ -135,10 +144,17 @@ class Experimenter:
                 course.spread += self._propagation.spread(after, right, state)
             if not math.isfinite(result.loss):
                 course.nonfinite = step
-                return
+                break
             # From an equal state on, every later step is golden's.
             if golden and step >= fault.duration - 1:
-                return
+                break
+        course.state = state_digest(state)
+
+    def _is_golden(self, state: State, first: int, after: int) -> bool:
+        """Tell whether the state some steps after the fault is golden's by bits."""
+        if after <= _NEAR:
+            return same_state(self.walk.ahead(first + after), state)
+        return state_digest(state) == self.walk.curve[first + after - 1]["state"]
 
     def _filled(self, fault: Fault, first: int) -> Fault:
         """Return a stale fault with the bits its elements had one step before."""

@@ -53,9 +53,7 @@ class GoldenWalk:
         if number not in self._reached:
             self._reached = self._entered(number)
             self._verified = -1
-        if self._verify and number > self._verified:
-            check_is_golden(self._folder, self._reached[number], number, self.curve)
-            self._verified = number
+        self._check(number)
         # Stale faults read the step before the struck one.
         self._reached = {n: s for n, s in self._reached.items() if n >= number - 1}
         return self._reached[number]
@@ -64,7 +62,14 @@ class GoldenWalk:
         """Return a later state than the last one asked for; all between are kept."""
         for step in range(max(self._reached), number):
             self._reached[step + 1] = self._step(self._reached[step], step)
+            self._check(step + 1)
         return self._reached[number]
+
+    def _check(self, number: int) -> None:
+        """Compare a state with the golden run's, once."""
+        if self._verify and number > self._verified:
+            check_is_golden(self._folder, self._reached[number], number, self.curve)
+            self._verified = number
 
     def _entered(self, number: int) -> dict[int, State]:
         """Return the state before a step, and the one before that if it was met."""
