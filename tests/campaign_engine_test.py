@@ -16,7 +16,7 @@ from tests.campaign_runs import (
     train_small,
 )
 from tpufi.campaign.engine.gate import check_deterministic
-from tpufi.campaign.engine.replayed import replay_experiment
+from tpufi.campaign.engine.replayed import replay_experiments
 from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.journal.reader import Reader
@@ -104,16 +104,16 @@ def test_an_experiment_of_a_journal_can_be_replayed(golden, tmp_path):
     with Writer(folder, manifest, session) as journal:
         runner = RunnerOf(plan)()
         journal.add([runner.run(number) for number in range(3)])
-    again = replay_experiment(folder, 1)
+    (again,) = replay_experiments(folder, [1])
     assert again.differences == ()
     assert list(again.lines())[-1] == "identical to its row in the journal"
     row = dataclasses.replace(again.recorded, outcome="masked?", losses=())
     changed = dataclasses.replace(again, recorded=row)
     assert changed.differences == ("outcome", "losses")
     with pytest.raises(InputError, match="no experiment 3; it has 3"):
-        replay_experiment(folder, 3)
+        list(replay_experiments(folder, [3]))
     with pytest.raises(InputError, match="is not the golden run of"):
-        replay_experiment(folder, 1, tmp_path / "other")
+        list(replay_experiments(folder, [1], tmp_path / "other"))
 
 
 def test_a_recorded_plan_is_the_plan(golden, tmp_path):

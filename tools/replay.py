@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replays one fault from a golden run.
 
---file F --golden FOLDER       an injection file; records what happens
---campaign FOLDER --experiment N   a row of a campaign; compares it with its journal
+--file F --golden FOLDER               an injection file; records what happens
+--campaign FOLDER --experiment N ...   rows of a campaign, compared with its journal
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
-from tpufi.campaign.engine.replayed import replay_experiment
+from tpufi.campaign.engine.replayed import replay_experiments
 from tpufi.cli import Parser, natural, positive, run
 from tpufi.golden import GoldenFolder
 from tpufi.injection.csv_file import read_injection
@@ -33,7 +33,9 @@ def main(argv: Sequence[str] | None) -> int:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--file", help="injection file (CSV)")
     what.add_argument("--campaign", metavar="FOLDER", help="folder of a campaign")
-    parser.add_argument("--experiment", type=natural, help="its number")
+    parser.add_argument(
+        "--experiment", type=natural, nargs="+", metavar="N", help="numbers of its rows"
+    )
     parser.add_argument("--golden", help="folder of the golden run")
     parser.add_argument("--out", default=".", help="folder for the record files")
     parser.add_argument("--epoch", type=natural, help="instead of the file's epoch")
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None) -> int:
     if (options.campaign is None) != (options.experiment is None):
         parser.error("--campaign and --experiment belong together; give both")
     if options.campaign is not None:
-        return _experiment(options)
+        return _experiments(options)
     if options.golden is None:
         parser.error("--file needs a golden run to start from; give --golden")
 
@@ -94,13 +96,17 @@ def main(argv: Sequence[str] | None) -> int:
     return 0
 
 
-def _experiment(options: argparse.Namespace) -> int:
+def _experiments(options: argparse.Namespace) -> int:
     golden = pathlib.Path(options.golden) if options.golden else None
     folder = pathlib.Path(options.campaign)
-    again = replay_experiment(folder, options.experiment, golden)
-    for line in again.lines():
-        print(line)
-    return 1 if again.differences else 0
+    differing = 0
+    for again in replay_experiments(folder, options.experiment, golden):
+        for line in again.lines():
+            print(line)
+        differing += bool(again.differences)
+    count = len(options.experiment)
+    print(f"{count - differing} of {count} are identical to their rows")
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":

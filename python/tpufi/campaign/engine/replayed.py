@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doing one experiment of a campaign again, and comparing it with its row."""
+"""Doing experiments of a campaign again, and comparing them with their rows."""
 
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
@@ -61,34 +60,33 @@ class Replayed:
             )
 
 
-def replay_experiment(
-    folder: pathlib.Path, number: int, golden: pathlib.Path | None = None
-) -> Replayed:
-    """Do one experiment of a campaign again.
+def replay_experiments(
+    folder: pathlib.Path, numbers: Sequence[int], golden: pathlib.Path | None = None
+) -> Iterator[Replayed]:
+    """Do experiments of a campaign again, in the given order.
 
     Args:
       folder: of the campaign.
-      number: of the experiment.
+      numbers: of the experiments.
       golden: folder of the golden run, if it is not any more where it was.
 
     Raises:
       InputError: no such experiment, another golden run, or it cannot be repeated here.
     """
     with Reader.open(folder) as journal:
-        recorded = journal.row(number)
+        recorded = [journal.row(number) for number in numbers]
         plan, deterministic = recorded_plan(journal, golden)
         digest = journal.manifest()["golden"]
     if golden_digest((plan.golden, *plan.band)) != digest:
         raise InputError(
             f"{plan.golden}: is not the golden run of {folder}; name that with --golden"
         )
-    experimenter: Experimenter = RunnerOf(plan, deterministic == "yes")()
-    fault = plan.sampler(experimenter.session.program.per_replica).draw(
-        plan.seed, number
-    )
-    if FaultColumns.of(fault) != recorded.fault:
-        raise InputError(
-            f"experiment {number} has another fault now; use the tpufi that made the "
-            "campaign"
-        )
-    return Replayed(fault_line(fault), experimenter.run(number), recorded)
+    runner = RunnerOf(plan, deterministic == "yes")()
+    for row in recorded:
+        fault = runner.fault(row.experiment)
+        if FaultColumns.of(fault) != row.fault:
+            raise InputError(
+                f"experiment {row.experiment} has another fault now; use the tpufi "
+                "that made the campaign"
+            )
+        yield Replayed(fault_line(fault), runner.run(row.experiment), row)
