@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts fault sites into any TensorFlow program; see docs/instrument.md."""
+
+from collections.abc import Sequence
+
+from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.instrumented import Instrumented, Run
+from tpufi.instrument.programs import as_callable
+from tpufi.instrument.selection import Selector
+from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
+from tpufi.instrument.splice import Options
+from tpufi.instrument.strike import Strike
+
+__all__ = [
+    "GraphSite",
+    "Instrumented",
+    "Run",
+    "Selector",
+    "SiteFault",
+    "Strike",
+    "flip",
+    "instrument",
+    "replace",
+    "zero",
+]
+
+
+def instrument(
+    program: object,
+    *,
+    sites: Sequence[Selector | dict | str] | None = None,
+    exclude: Sequence[Selector | dict | str] = (),
+    jit_compile: bool | None = None,
+    lowering: str = "select",
+    gradient: str = "straight_through",
+    replicas: int = 1,
+    feeds: Sequence[str] = (),
+    fetches: Sequence[str] = (),
+    signature: str | None = None,
+) -> Instrumented:
+    """Put fault sites behind operations of a program, which is then called as before.
+
+    The program's own graph is taken, a fault op is put behind each chosen operation,
+    also in functions, branches and loop bodies, and the result is one more function of
+    the same inputs and a fault descriptor: one trace serves all faults. While
+    injections are off, calls go to the program itself.
+
+    Args:
+      program: a Keras model, a `tf.function` or concrete function (training steps
+        included), a callable `tf.Module`, a Python function of tensors, a frozen
+        GraphDef, the folder of a SavedModel or a `.pb` file.
+      sites: which outputs are armed: selectors, their fields, or operation types; None:
+        the floating-point results of all operations that compute.
+      exclude: the same, for outputs that are not armed.
+      jit_compile: whether XLA compiles the armed program; None: what the program says.
+      lowering: `select` or `branch`, see `tpufi.inject_fault`.
+      gradient: `straight_through` or `zero_at_struck`, if a tape differentiates a call.
+      replicas: how many replicas call it under a distribution strategy.
+      feeds: of a GraphDef: tensors that the arguments replace, in order.
+      fetches: of a GraphDef: tensors that it returns.
+      signature: of a SavedModel: the signature to call.
+
+    Raises:
+      InputError: the program is none of these; or, when it is first traced, a selector
+        admits no site.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> fi = instrument(lambda x: tf.nn.relu(x + 1.0))
+      >>> x = tf.constant([1.0, 2.0])
+      >>> [site.op for site in fi.armed(x).sites]
+      ['AddV2', 'Relu']
+      >>> with fi.injected(flip(site=fi.sites[0].id, element=1, bit=31)) as strikes:
+      ...     fi(x).numpy().tolist()
+      [2.0, 0.0]
+      >>> strikes[0].golden, strikes[0].faulty
+      (array([1077936128], dtype=uint64), array([3225419776], dtype=uint64))
+    """
+    return Instrumented(
+        as_callable(program, feeds, fetches, signature),
+        sites,
+        exclude,
+        jit_compile,
+        Options(lowering, gradient),
+        replicas,
+    )
