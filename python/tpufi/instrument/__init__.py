@@ -10,6 +10,7 @@ from tpufi.instrument.selection import Selector
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
 from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike
+from tpufi.instrument.weights import WeightFault
 
 __all__ = [
     "GraphSite",
@@ -18,6 +19,7 @@ __all__ = [
     "Selector",
     "SiteFault",
     "Strike",
+    "WeightFault",
     "flip",
     "instrument",
     "replace",

@@ -15,11 +15,14 @@ from tpufi.instrument.export import save
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_site import GraphSite, describe
 from tpufi.instrument.in_graph import GraphCell
+from tpufi.instrument.profile import Execution, profile
 from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, check, descriptor_of, rows_of
 from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike, strikes_of
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
+from tpufi.instrument.weights import WeightFault, corrupted
+from tpufi.messages import one_line
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -130,14 +133,26 @@ class Instrumented:
         armed = self.armed(*args, **kwargs)
         rows = self._rows(armed, faults)
         descriptor = descriptor_of(rows)
-        outputs, record = armed(
-            args,
-            kwargs,
-            tf.constant(0, tf.int64),
-            tf.constant(descriptor.faults),
-            tf.constant(descriptor.words),
-        )
+        try:
+            outputs, record = armed(
+                args,
+                kwargs,
+                tf.constant(0, tf.int64),
+                tf.constant(descriptor.faults),
+                tf.constant(descriptor.words),
+            )
+        except tf.errors.InvalidArgumentError as error:
+            if "Tpufi>InjectFault at site" not in error.message:
+                raise
+            raise InputError(
+                f"a fault does not fit: {one_line(error)}; see executions(...)"
+            ) from None
         return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
+
+    def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
+        """Return every execution of an armed site in such a call, by running it."""
+        args, kwargs = as_tensors(args), as_tensors(kwargs)
+        return profile(self.armed(*args, **kwargs), args, kwargs)
 
     @contextlib.contextmanager
     def injected(self, *faults: SiteFault) -> Iterator[list[Strike]]:
@@ -164,6 +179,15 @@ class Instrumented:
                 strikes += in_graphs()
         finally:
             self._faults, self._strikes = (), None
+
+    @property
+    def variables(self) -> tuple[tf.Variable, ...]:
+        """The variables that the program reads or writes, in the order of their use."""
+        return tuple(self._known().program.variables)
+
+    def corrupted(self, *faults: WeightFault):
+        """Keep faults in variables within a `with` block, see `weights.corrupted`."""
+        return corrupted(self.variables, faults)
 
     def describe(self) -> str:
         """Return a table of the armed sites, after a first call or `armed(...)`."""

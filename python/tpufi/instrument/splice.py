@@ -25,6 +25,7 @@ from tpufi.instrument.function_body import Body, Place
 from tpufi.instrument.nodes import add_node, tensor_attr, type_attr
 
 NO_SITE = (1 << 31) - 1  # An id that no row names; its record is all zeros.
+SIZE_OF = 1 << 30  # Added to a site's id: the site of its number of elements.
 _BOOL = "bool"
 
 
@@ -80,6 +81,8 @@ class Splicer:
                 struck, record = self._add_site(definition, place)
                 renamed[place.tensor] = struck
                 records.append(record)
+                if place.site.size is None:
+                    records.append(self._add_size(definition, place))
         for call in body.calls:
             if not self.arms(call.callees):
                 continue
@@ -145,6 +148,16 @@ class Splicer:
         types = {"SrcT": type_attr("uint8"), "DstT": type_attr("bool")}
         add_node(definition, f"{name}/narrow", "Cast", (f"{name}:y:0",), **types)
         return f"{name}/narrow:y:0", record
+
+    def _add_size(self, definition, place: Place) -> str:
+        """Make the number of elements a site too, so that a record can tell it."""
+        name = f"{place.node}/tpufi_size_{place.site.output}"
+        types = {"T": type_attr(place.site.dtype), "out_type": type_attr("int64")}
+        add_node(definition, name, "Size", (place.tensor,), **types)
+        site = SIZE_OF + place.site.id
+        return self._fault(
+            definition, f"{name}/read", f"{name}:output:0", "int64", site
+        )
 
     def _fault(self, definition, name: str, x: str, dtype: str, site: int) -> str:
         node = add_node(
