@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts fault sites into any TensorFlow program; see docs/instrument.md."""
 
-from collections.abc import Sequence
+import functools
+import os
+from collections.abc import Mapping, Sequence
 
+from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.instrumented import Instrumented, Run
+from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
-from tpufi.instrument.selection import Selector
+from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
 from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike
+from tpufi.instrument.tensorfi.config import operation_config, tree_of
+from tpufi.instrument.tensorfi.plan import OperationPlan
 from tpufi.instrument.weights import WeightFault
 
 __all__ = [
@@ -29,6 +35,7 @@ __all__ = [
 
 def instrument(
     program: object,
+    config: "str | os.PathLike[str] | Mapping | None" = None,
     *,
     sites: Sequence[Selector | dict | str] | None = None,
     exclude: Sequence[Selector | dict | str] = (),
@@ -51,8 +58,12 @@ def instrument(
       program: a Keras model, a `tf.function` or concrete function (training steps
         included), a callable `tf.Module`, a Python function of tensors, a frozen
         GraphDef, the folder of a SavedModel or a `.pb` file.
-      sites: which outputs are armed: selectors, their fields, or operation types; None:
-        the floating-point results of all operations that compute.
+      config: TensorFI's configuration, a YAML file or a mapping; it says which
+        operations are armed, and draws the faults of calls while injections are on
+        (docs/from_tensorfi.md).
+      sites: without a configuration, which outputs are armed: selectors, their fields,
+        or operation types; None: the floating-point results of all operations that
+        compute.
       exclude: the same, for outputs that are not armed.
       jit_compile: whether XLA compiles the armed program; None: what the program says.
       lowering: `select` or `branch`, see `tpufi.inject_fault`.
@@ -78,10 +89,18 @@ def instrument(
       >>> strikes[0].golden, strikes[0].faulty
       (array([1077936128], dtype=uint64), array([3225419776], dtype=uint64))
     """
+    if config is None:
+        planned = None
+        choose = functools.partial(select, include=sites, exclude=tuple(exclude))
+    elif sites is not None or exclude:
+        raise InputError("sites and config both choose operations; give one of them")
+    else:
+        planned = PlannedRuns(OperationPlan(operation_config(tree_of(config))))
+        choose = planned.plan.choose
     return Instrumented(
         as_callable(program, feeds, fetches, signature),
-        sites,
-        exclude,
+        choose,
+        planned,
         jit_compile,
         Options(lowering, gradient),
         replicas,

@@ -15,8 +15,8 @@ from tpufi.instrument.export import save
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_site import GraphSite, describe
 from tpufi.instrument.in_graph import GraphCell
+from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
-from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, check, descriptor_of, rows_of
 from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike, strikes_of
@@ -38,8 +38,8 @@ class Instrumented:
 
     Args:
       program: what is called when injections are off.
-      sites: selectors of the sites to arm; None: see `tpufi.instrument.selection`.
-      exclude: selectors of sites not to arm.
+      choose: returns the ids of the sites to arm, of all sites.
+      planned: draws faults for calls when injections are on; None: they are given.
       jit_compile: whether XLA compiles the armed program; None: as the program is.
       options: how sites are made.
       replicas: how many replicas call it under a distribution strategy.
@@ -48,14 +48,15 @@ class Instrumented:
     def __init__(
         self,
         program: Callable,
-        sites: Sequence[Selector | dict | str] | None,
-        exclude: Sequence[Selector | dict | str],
+        choose: Callable[[Sequence[GraphSite]], frozenset[int]],
+        planned: PlannedRuns | None,
         jit_compile: bool | None,
         options: Options,
         replicas: int,
     ):
         self.program = program
-        self._sites, self._exclude = sites, tuple(exclude)
+        self._choose = choose
+        self.planned = planned
         self._jit_compile, self._options = jit_compile, options
         self._replicas = replicas
         self._function = tf.function(
@@ -63,7 +64,7 @@ class Instrumented:
         )
         self._armed: dict[int, ArmedProgram] = {}
         self._latest: ArmedProgram | None = None
-        self._faults: tuple[SiteFault, ...] = ()
+        self._faults: tuple[SiteFault, ...] | None = None
         self._strikes: list[Strike] | None = None
         self._cell = GraphCell()
         self._detached = False
@@ -77,7 +78,10 @@ class Instrumented:
             return self._cell.call(armed, as_tensors(args), as_tensors(kwargs))
         if self._strikes is None:
             return self.program(*args, **kwargs)
-        run = self.strike(self._faults, *args, **kwargs)
+        if self._faults is None:
+            run = self.planned.run(self, args, kwargs)
+        else:
+            run = self.strike(self._faults, *args, **kwargs)
         self._strikes.extend(run.strikes)
         return run.outputs
 
@@ -110,7 +114,7 @@ class Instrumented:
         if key not in self._armed:
             program = TracedProgram(concrete)
             survey = Survey(program)
-            chosen = select(survey.sites, self._sites, self._exclude)
+            chosen = self._choose(survey.sites)
             made = ArmedProgram(
                 program, survey, chosen, self._options, self._jit_compile
             )
@@ -154,12 +158,25 @@ class Instrumented:
         args, kwargs = as_tensors(args), as_tensors(kwargs)
         return profile(self.armed(*args, **kwargs), args, kwargs)
 
+    def turn_on(self) -> None:
+        """Turn the injections of the configuration on until `turn_off`."""
+        self._check_attached()
+        if self.planned is None:
+            raise InputError("there is no configuration; use injected(faults)")
+        if self._strikes is None:
+            self._strikes = []
+
+    def turn_off(self) -> None:
+        """Turn injections off; calls go to the program itself again."""
+        self._faults, self._strikes = None, None
+
     @contextlib.contextmanager
     def injected(self, *faults: SiteFault) -> Iterator[list[Strike]]:
         """Turn injections on within a `with` block.
 
         Calls in the block are struck by all of the faults, eager calls and those in the
-        user's own `tf.function` alike.
+        user's own `tf.function` alike. Without faults the configuration draws them
+        anew for each eager call.
 
         Yields:
           The strikes, one entry for each row of each call; those in graphs are added up
@@ -171,14 +188,16 @@ class Instrumented:
         self._check_attached()
         if self._strikes is not None:
             raise InputError("injections are on already; leave that block first")
+        if not faults and self.planned is None:
+            raise InputError("no fault and no configuration; name the faults")
         strikes: list[Strike] = []
-        self._faults, self._strikes = faults, strikes
+        self._faults, self._strikes = faults or None, strikes
         try:
             with self._cell.holding(self._graph_rows(faults)) as in_graphs:
                 yield strikes
                 strikes += in_graphs()
         finally:
-            self._faults, self._strikes = (), None
+            self.turn_off()
 
     @property
     def variables(self) -> tuple[tf.Variable, ...]:

@@ -20,6 +20,7 @@ class Strike:
       fault: the fault.
       context: the execution that it names, see `tpufi.instrument.context`; -1: all.
       elements: int64, flat indices of the elements.
+      words: uint64, the words of the elements.
       times: how many executions it struck; 0: there was no such execution.
       golden: uint64, bits before the fault; None unless it struck exactly once.
       faulty: uint64, bits after it.
@@ -29,6 +30,7 @@ class Strike:
     fault: SiteFault
     context: int
     elements: np.ndarray
+    words: np.ndarray
     times: int
     golden: np.ndarray | None
     faulty: np.ndarray | None
@@ -45,10 +47,11 @@ class Strike:
             "name": self.site.name,
             "op": self.site.op,
             "dtype": self.site.dtype,
+            "loops": self.site.loops,
             "context": self.context,
             "elements": self.elements.tolist(),
             "keep": f"{self.fault.keep & (1 << bits_of(self.site.dtype)) - 1:#x}",
-            "words": [f"{int(w):#x}" for w in self.fault.words],
+            "words": [f"{int(w):#x}" for w in self.words],
             "times": self.times,
             **texts,
         }
@@ -75,6 +78,6 @@ def strikes_of(
             mask = np.uint64((1 << bits_of(site.dtype)) - 1)
             keep = np.uint64(row.fault.keep & ((1 << 64) - 1))
             faulty = ((golden & keep) ^ row.words) & mask
-        where = (row.context, row.elements, times)
+        where = (row.context, row.elements, row.words, times)
         result.append(Strike(site, row.fault, *where, golden, faulty))
     return tuple(result)
