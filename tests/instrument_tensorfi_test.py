@@ -13,8 +13,9 @@ import tpufi
 from tests.chi_square import assert_distributed
 from tests.instrument_checks import assert_same
 from tpufi.element import to_words
-from tpufi.instrument.tensorfi.config import operation_config, tree_of
+from tpufi.instrument.tensorfi.config import operation_config
 from tpufi.instrument.tensorfi.fault_types import Rules, Tensor, change
+from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.instrument.tensorfi.injector import TensorFI
 from tpufi.instrument.tensorfi.operation_names import NEVER_STRUCK, Ops, types_of
 from tpufi.sampling.draws import Draws
@@ -306,7 +307,10 @@ def test_a_file_like_tensorfis_parses(tmp_path):
         ({"Ops": ["ADDD = 1"]}, "operation 'ADDD' is unknown; nearest names: ADD"),
         ({"Ops": ["ADD = 1", "ADD = 0"]}, "ADD stands twice"),
         ({"Ops": []}, "Ops"),
-        ({"TensorFaultType": "bitflip"}, "expected one of bitFlip"),
+        (
+            {"TensorFaultType": "bitflip"},
+            "'bitflip'; expected .*bitFlip-element",
+        ),
         ({"InjectMode": "once"}, "expected one of"),
         ({"Seed": -1}, "expected a whole number from 0"),
         ({"Seed": "9" * 5000}, "expected a whole number from 0"),

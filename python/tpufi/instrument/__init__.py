@@ -14,7 +14,8 @@ from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
 from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike
-from tpufi.instrument.tensorfi.config import operation_config, tree_of
+from tpufi.instrument.tensorfi.config import operation_config
+from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.instrument.tensorfi.plan import OperationPlan
 from tpufi.instrument.weights import WeightFault
 

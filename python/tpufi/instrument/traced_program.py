@@ -41,8 +41,12 @@ class TracedProgram:
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
-        """The variables that the program reads or writes."""
-        return self.graph.variables
+        """The variables that the program reads or writes, in the order of first use."""
+        captured = [id(value) for value in self._concrete.captured_inputs]
+        order = {handle: number for number, handle in enumerate(captured)}
+        last = len(order)
+        # TensorFlow keeps them in a set; draws of a campaign need an order.
+        return sorted(self.graph.variables, key=lambda v: order.get(id(v.handle), last))
 
     def flat(self, args: tuple, kwargs: Mapping) -> list[tf.Tensor]:
         """Return the inputs of the graph for a call: arguments, then captures."""

@@ -4,16 +4,20 @@
 import dataclasses
 import logging
 import math
-import os
-import pathlib
-import re
 from collections.abc import Callable, Mapping
 
-from tpufi.campaign.yaml_file import Node, read_yaml
+from tpufi.campaign.yaml_file import Node
 from tpufi.errors import InputError
 from tpufi.instrument.tensorfi.fault_types import BIT_MODELS, FAULT_TYPES
+from tpufi.instrument.tensorfi.fields import (
+    DIGITS,
+    NEVER,
+    boolean,
+    choice,
+    known_fields,
+    whole,
+)
 from tpufi.instrument.tensorfi.operation_names import ALL, types_of
-from tpufi.messages import nearest_first
 
 MODES = ("errorRate", "dynamicInstance", "oneFaultPerRun")
 WEIGHTS = ("executions", "elements")
@@ -21,8 +25,6 @@ KEYS = (
     "ScalarFaultType", "TensorFaultType", "Ops", "Seed", "SkipCount", "Instances",
     "InjectMode", "BitCount", "legacy", "pin_instance", "bit_model", "weight",
 )  # fmt: skip
-_NEVER = "None"
-_DIGITS = re.compile("[0-9]{1,20}")
 _logger = logging.getLogger("tpufi.instrument")
 
 
@@ -59,23 +61,6 @@ class OperationConfig:
     weight: str = "executions"
 
 
-def tree_of(source: "str | os.PathLike[str] | Mapping") -> Node:
-    """Return a configuration, given as a file or as a mapping, as nodes of text."""
-    if isinstance(source, Mapping):
-        return _node("configuration", "", source)
-    return read_yaml(pathlib.Path(source))
-
-
-def _node(where: str, key: str, value: object) -> Node:
-    if isinstance(value, Mapping):
-        inner = {str(k): _node(where, str(k), v) for k, v in value.items()}
-        return Node(where, key, inner)
-    if isinstance(value, list | tuple):
-        return Node(where, key, [_node(where, key, item) for item in value])
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return Node(where, key, text)
-
-
 def operation_config(tree: Node, legacy: bool | None = None) -> OperationConfig:
     """Return the configuration that a tree describes.
 
@@ -91,8 +76,8 @@ def operation_config(tree: Node, legacy: bool | None = None) -> OperationConfig:
         tree.fields(KEYS)
     told = tree.value.get("legacy")
     if legacy is None:
-        legacy = told is not None and _boolean(told)
-    fields = _known(tree, legacy)
+        legacy = told is not None and boolean(told)
+    fields = known_fields(tree, KEYS, legacy)
 
     def read(key: str, parse: Callable, default):
         return parse(fields[key]) if key in fields else default
@@ -103,13 +88,13 @@ def operation_config(tree: Node, legacy: bool | None = None) -> OperationConfig:
     probabilities = _pairs(ops, _probability, legacy) if ops else {}
     if not probabilities and not legacy:
         raise InputError(f"{ops.where}: Ops: no operation; name one, e.g. ALL = 1.0")
-    mode = read("InjectMode", lambda node: _choice(node, MODES, legacy), None)
+    mode = read("InjectMode", lambda node: choice(node, MODES, legacy), None)
     if mode is None and not legacy:
         raise InputError(
             f"{tree.where}: no key 'InjectMode'; add one of {', '.join(MODES)}"
         )
     scalar, tensor = (
-        read(key, lambda node: _choice(node, FAULT_TYPES, False), "None")
+        read(key, lambda node: choice(node, FAULT_TYPES, False), "None")
         for key in ("ScalarFaultType", "TensorFaultType")
     )
     model = "tensorfi21_10" if legacy else "ieee"
@@ -118,53 +103,16 @@ def operation_config(tree: Node, legacy: bool | None = None) -> OperationConfig:
         scalar,
         tensor,
         probabilities,
-        mode or _NEVER,
-        read("Seed", lambda node: _whole(node, 0, (1 << 64) - 1), 0),
-        read("SkipCount", lambda node: _whole(node, 0, 1 << 62), 0),
+        mode or NEVER,
+        read("Seed", lambda node: whole(node, 0, (1 << 64) - 1), 0),
+        read("SkipCount", lambda node: whole(node, 0, 1 << 62), 0),
         _pairs(instances, _instances, legacy) if instances else {},
-        read("BitCount", lambda node: _whole(node, 1, 64), 1),
+        read("BitCount", lambda node: whole(node, 1, 64), 1),
         legacy,
-        read("pin_instance", _boolean, legacy),
-        read("bit_model", lambda node: _choice(node, BIT_MODELS, False), model),
-        read("weight", lambda node: _choice(node, WEIGHTS, False), "executions"),
+        read("pin_instance", boolean, legacy),
+        read("bit_model", lambda node: choice(node, BIT_MODELS, False), model),
+        read("weight", lambda node: choice(node, WEIGHTS, False), "executions"),
     )
-
-
-def _known(tree: Node, legacy: bool) -> dict[str, Node]:
-    if not legacy:
-        return tree.fields(KEYS)
-    unknown = [key for key in tree.value if key not in KEYS]
-    for key in unknown:
-        _logger.warning("%s: key %r is unknown and passed over", tree.where, key)
-    # A key without a value is as good as none.
-    return {
-        k: n for k, n in tree.value.items() if k in KEYS and n.value not in ("", [])
-    }
-
-
-def _choice(node: Node, known: tuple[str, ...], legacy: bool) -> str:
-    text = node.text(f"one of {', '.join(known)}")
-    if text in known:
-        return text
-    if legacy:
-        _logger.warning("%s: %s %r: nothing is ever struck", node.where, node.key, text)
-        return _NEVER
-    raise node.wrong(f"one of {nearest_first(text, known)}")
-
-
-def _boolean(node: Node) -> bool:
-    text = node.text("true or false")
-    if text.lower() not in ("true", "false"):
-        raise node.wrong("true or false")
-    return text.lower() == "true"
-
-
-def _whole(node: Node, low: int, high: int) -> int:
-    expected = f"a whole number from {low} to {high}"
-    text = node.text(expected)
-    if not _DIGITS.fullmatch(text) or not low <= int(text) <= high:
-        raise node.wrong(expected)
-    return int(text)
 
 
 def _pairs(node: Node, parse: Callable, legacy: bool) -> dict:
@@ -202,6 +150,6 @@ def _probability(item: Node, text: str) -> float:
 
 
 def _instances(item: Node, text: str) -> int:
-    if not _DIGITS.fullmatch(text) or not 1 <= int(text) < 1 << 62:
+    if not DIGITS.fullmatch(text) or not 1 <= int(text) < 1 << 62:
         raise item.wrong("a whole number of executions, 1 or more, behind =")
     return int(text)

@@ -13,11 +13,13 @@ from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.splice import Options
-from tpufi.instrument.tensorfi.config import OperationConfig, operation_config, tree_of
+from tpufi.instrument.tensorfi.config import OperationConfig, operation_config
 from tpufi.instrument.tensorfi.fault_log import FaultLog
+from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.instrument.tensorfi.launch_shares import launch_shares
 from tpufi.instrument.tensorfi.live_config import FIConfig
 from tpufi.instrument.tensorfi.plan import OperationPlan
-from tpufi.instrument.tensorfi.statistics import FIStat, Stats
+from tpufi.instrument.tensorfi.statistics import FIStat, count_run
 
 _logger = logging.getLogger("tpufi.instrument")
 
@@ -109,17 +111,55 @@ class TensorFI:
             raise InputError(
                 f"numInjections {numInjections} is negative; give 0 or more"
             )
-        if self._cached is None:
-            raise InputError("launch repeats the last call; call the program first")
+        args, kwargs = self.needed_call()
         _logger.info("launch %d: %d runs", myID, numInjections)
         stats = FIStat() if collectStats is None else collectStats
         stats.init()
         self.turnOnInjections()
         for _ in range(numInjections):
-            outputs, strikes = self._run(*self._cached)
-            faults = len({id(s.fault) for s in strikes if s.times})
-            count_run(stats, computeDiff(outputs), faults, self._legacy)
+            outputs, strikes = self._run(args, kwargs)
+            count_run(stats, computeDiff(outputs), strikes, self.config.legacy)
         return stats
+
+    def pLaunch(
+        self,
+        numberOfInjections: int,
+        numberOfProcesses: int,
+        computeDiff: Callable[[object], float],
+        collectStatsList: Sequence[FIStat],
+        parallel: bool = True,
+        useProcesses: bool = True,
+        timeout: float | None = None,
+    ) -> list[int]:
+        """Share `launch` among processes.
+
+        The runs are those of one `launch` of the same number, whatever the number of
+        processes. Each share is the floor of its part, and the last takes the rest.
+
+        Args:
+          numberOfInjections: runs in all, >= 0.
+          numberOfProcesses: shares, >= 1.
+          computeDiff: see `launch`; at the top level of a module.
+          collectStatsList: one for each share; set to zero first.
+          parallel: False runs the shares one after the other in this process.
+          useProcesses: False does the same: threads would only wait for each other.
+          timeout: seconds for all shares; None: no limit.
+
+        Returns:
+          The shares that were late: they were ended and count nothing.
+
+        Raises:
+          InputError: an argument is out of its range; see also `launch`.
+        """
+        return launch_shares(
+            self,
+            numberOfInjections,
+            numberOfProcesses,
+            computeDiff,
+            collectStatsList,
+            parallel and useProcesses,
+            timeout,
+        )
 
     def run(
         self,
@@ -186,13 +226,15 @@ class TensorFI:
         return self._log.path
 
     @property
-    def last_call(self) -> tuple[tuple, dict] | None:
-        """Arguments of the last call."""
-        return self._cached
+    def planned(self) -> PlannedRuns:
+        """Draws the faults, and counts the runs."""
+        return self._planned
 
-    @property
-    def _legacy(self) -> bool:
-        return self.config.legacy
+    def needed_call(self) -> tuple[tuple, dict]:
+        """Return the arguments of the last call, which launches repeat."""
+        if self._cached is None:
+            raise InputError("launch repeats the last call; call the program first")
+        return self._cached
 
     def log_strikes(self, number: int, strikes: Sequence) -> None:
         """Add what a run struck to the log."""
@@ -214,24 +256,3 @@ class TensorFI:
         run = planned.run(self._fi, args, kwargs)
         self.log_strikes(number, run.strikes)
         return run.outputs, run.strikes
-
-
-def count_run(stats: FIStat, difference: float, faults: int, legacy: bool) -> None:
-    """Count one run.
-
-    Args:
-      stats: where.
-      difference: what the user's function returned.
-      faults: faults that were applied.
-      legacy: count as TensorFI does: runs as injections, NaN as correct.
-    """
-    stats.update(Stats.Runs)
-    stats.update(Stats.Injected, 1 if legacy else faults)
-    difference = float(difference)
-    undefined = difference != difference
-    if undefined:
-        stats.update(Stats.Undefined)
-    if difference > 0 or (undefined and not legacy):
-        stats.update(Stats.Incorrect)
-    if difference > 0:
-        stats.update(Stats.Diff, difference)

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tpufi.errors import InputError
+from tpufi.instrument.strike import Strike
 from tpufi.messages import one_line, show_path
 
 
@@ -85,3 +86,27 @@ def collateStats(
         for stat, value in stats.stats.items():
             total.update(stat, value)
     return total
+
+
+def count_run(
+    stats: FIStat, difference: float, strikes: Sequence[Strike], legacy: bool
+) -> None:
+    """Count one run.
+
+    Args:
+      stats: where.
+      difference: what the user's function returned.
+      strikes: what was struck.
+      legacy: count as TensorFI does: runs as injections, NaN as correct.
+    """
+    faults = len({id(s.fault) for s in strikes if s.times})
+    stats.update(Stats.Runs)
+    stats.update(Stats.Injected, 1 if legacy else faults)
+    difference = float(difference)
+    undefined = difference != difference
+    if undefined:
+        stats.update(Stats.Undefined)
+    if difference > 0 or (undefined and not legacy):
+        stats.update(Stats.Incorrect)
+    if difference > 0:
+        stats.update(Stats.Diff, difference)
