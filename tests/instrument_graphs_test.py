@@ -188,6 +188,17 @@ def test_inside_a_tf_function_faults_come_without_a_new_trace():
     assert len(traces) == 1
 
 
+def test_elements_without_faults_are_left_out_by_name():
+    fi = tpufi.instrument(lambda x: tf.exp(tf.math.real(tf.signal.fft(_complex(x)))))
+    assert {site.op for site in fi.armed(X).sites} == {"Real", "Exp"}
+    reasons = {reason for _, reason in fi.armed(X).skipped}
+    assert reasons == {"elements of type complex64"}
+
+
+def _complex(x: tf.Tensor) -> tf.Tensor:
+    return tf.complex(x, tf.zeros_like(x))
+
+
 def test_a_tape_differentiates_an_instrumented_call_straight_through():
     w = tf.Variable([3.0, 4.0, 5.0, 6.0])
 

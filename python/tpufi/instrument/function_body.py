@@ -118,6 +118,9 @@ class Survey:
                 continue
             if node.op in _NO_VALUE:
                 continue
+            strange = _strange_types(operations[node.name])
+            if strange:
+                self.skipped.append((path, f"elements of type {', '.join(strange)}"))
             self._ordinals[node.op] += 1
             for tensor in operations[node.name].outputs:
                 nested = names.get(tensor.name)
@@ -195,6 +198,13 @@ class Survey:
     def _next_id(self) -> int:
         self._ordinals[""] += 1
         return self._ordinals[""] - 1
+
+
+def _strange_types(operation: tf.Operation) -> list[str]:
+    """Return the types of its values for which faults are not defined."""
+    types = {tensor.dtype.base_dtype for tensor in operation.outputs}
+    no_values = {tf.resource, tf.variant, tf.bool}
+    return sorted(t.name for t in types - no_values if t.name not in ELEMENTS)
 
 
 def _carries_faults(node, tensor: tf.Tensor, nested: str) -> bool:
