@@ -44,6 +44,7 @@ def instrument(
     lowering: str = "select",
     gradient: str = "straight_through",
     replicas: int = 1,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
     feeds: Sequence[str] = (),
     fetches: Sequence[str] = (),
     signature: str | None = None,
@@ -70,6 +71,8 @@ def instrument(
       lowering: `select` or `branch`, see `tpufi.inject_fault`.
       gradient: `straight_through` or `zero_at_struck`, if a tape differentiates a call.
       replicas: how many replicas call it under a distribution strategy.
+      bounds: a mitigation: smallest and largest value of sites, by name
+        (`tpufi.instrument.inference.activation_bounds`).
       feeds: of a GraphDef: tensors that the arguments replace, in order.
       fetches: of a GraphDef: tensors that it returns.
       signature: of a SavedModel: the signature to call.
@@ -103,6 +106,6 @@ def instrument(
         choose,
         planned,
         jit_compile,
-        Options(lowering, gradient),
+        Options(lowering, gradient, bounds),
         replicas,
     )

@@ -26,13 +26,13 @@ def type_attr(dtype: str) -> attr_value_pb2.AttrValue:
     return attr_value_pb2.AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
 
 
-def tensor_attr(value: int, dtype: str) -> attr_value_pb2.AttrValue:
+def tensor_attr(value: float, dtype: str) -> attr_value_pb2.AttrValue:
     """Return the attribute that holds a scalar."""
     return attr_value_pb2.AttrValue(tensor=tf.make_tensor_proto(value, dtype, ()))
 
 
 def constant(
-    definition: function_pb2.FunctionDef, name: str, value: int, dtype: str = "int64"
+    definition: function_pb2.FunctionDef, name: str, value: float, dtype: str = "int64"
 ) -> str:
     """Add a constant scalar and return how inputs name it."""
     attributes = {"dtype": type_attr(dtype), "value": tensor_attr(value, dtype)}
