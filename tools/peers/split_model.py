@@ -8,7 +8,8 @@ import tensorflow as tf
 class SplitModel:
     """Strikes the output of a layer on the host, between two halves of the model.
 
-    TensorFI2 makes the halves for each injection; here they are made once.
+    TensorFI2 makes the halves for each injection; so make one of these for each, or one
+    for all to see what the way could do.
 
     Args:
       model: a Keras model.
@@ -27,6 +28,31 @@ class SplitModel:
         middle = self._first(x).numpy().copy()
         middle.reshape(-1).view(np.uint32)[element] ^= np.uint32(1 << bit)
         return self._second(tf.constant(middle)).numpy()
+
+
+class UnstackedWeights:
+    """Strikes a weight as TensorFI2 does: as one tensor for each element, eagerly.
+
+    Args:
+      model: a Keras model.
+      layer: name of a layer with weights.
+    """
+
+    def __init__(self, model: tf.keras.Model, layer: str):
+        self._variable = model.get_layer(layer).trainable_variables[0]
+        self._run = tf.function(lambda x: model(x, training=False))
+
+    def infer(self, x: tf.Tensor, element: int, bit: int) -> np.ndarray:
+        """Flip a bit of the layer's first weight for one inference."""
+        golden = self._variable.numpy()
+        elements = tf.unstack(tf.reshape(self._variable.value, [-1]))
+        word = elements[element].numpy().view(np.uint32) ^ np.uint32(1 << bit)
+        elements[element] = tf.constant(word.view(np.float32))
+        self._variable.assign(tf.reshape(tf.stack(elements), golden.shape))
+        try:
+            return self._run(x).numpy()
+        finally:
+            self._variable.assign(golden)
 
 
 class SetWeights:
