@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--injections", type=positive, help="of a campaign")
     options = parser.parse_args(argv)
     sys.stdout.reconfigure(line_buffering=True)
+    tf.get_logger().setLevel("ERROR")  # TensorFI2 retraces: that is the point.
     begun = time.monotonic()
     rounds = max(options.rounds or (10 if options.quick else 30), 2)
     injections = options.injections or (100 if options.quick else 1000)

@@ -22,7 +22,6 @@ from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike, strikes_of
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
 from tpufi.instrument.weights import WeightFault, corrupted
-from tpufi.messages import one_line
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -146,11 +145,11 @@ class Instrumented:
                 tf.constant(descriptor.words),
             )
         except tf.errors.InvalidArgumentError as error:
-            if "Tpufi>InjectFault at site" not in error.message:
+            _, found, why = error.message.partition("Tpufi>InjectFault at ")
+            if not found:
                 raise
-            raise InputError(
-                f"a fault does not fit: {one_line(error)}; see executions(...)"
-            ) from None
+            why = " ".join(why.split(";")[0].split())
+            raise InputError(f"{why}; executions(...) tells the sizes") from None
         return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
 
     def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
