@@ -171,6 +171,25 @@ def test_wrong_use_is_told(call, message, fi):
         call(fi)
 
 
+def test_a_configuration_is_never_silent_inside_a_graph():
+    for traced_before in (False, True):
+        fi = tpufi.instrument(program, CONFIG)
+        user = tf.function(lambda x, fi=fi: fi(x), autograph=False)
+        if traced_before:
+            user(X)
+        refused = pytest.raises(tpufi.InputError, match="for eager calls only")
+        with refused, fi.injected():
+            user(X)
+        fi.turn_off()
+    fi = tpufi.instrument(program, CONFIG)
+    fi.turn_on()
+    assert fi.enabled
+    changed = [not np.array_equal(fi(X), program(X)) for _ in range(8)]
+    fi.turn_off()
+    assert any(changed)
+    assert_same(fi(X), program(X))
+
+
 def test_binary_search_finds_what_the_exhaustive_one_does_on_a_monotone_program():
     fi = tpufi.instrument(lambda x: tf.nn.relu(x), sites=["Relu"])
     x = tf.constant([1.0, 0.75, 1000.0, 3e-5])

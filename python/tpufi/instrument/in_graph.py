@@ -35,6 +35,11 @@ class GraphCell:
         self._used = False
         self._rows: Callable[[], tuple] | None = None
 
+    @property
+    def used(self) -> bool:
+        """Whether any graph reads the variables."""
+        return self._used
+
     def call(self, armed: ArmedProgram, args: tuple, kwargs: dict):
         """Add the armed program to the graph that is being built."""
         if not self._used:

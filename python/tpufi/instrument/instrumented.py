@@ -68,12 +68,15 @@ class Instrumented:
         self._cell = GraphCell()
         self._detached = False
 
+    @tf.autograph.experimental.do_not_convert
     def __call__(self, *args, **kwargs):
         """Return what the program returns, with faults if injections are on."""
         if self._detached:
             return self.program(*args, **kwargs)
         if not tf.executing_eagerly():
             armed = self.armed(*args, **kwargs)
+            if self.enabled and self._faults is None:
+                self._refuse_graphs()
             return self._cell.call(armed, as_tensors(args), as_tensors(kwargs))
         if self._strikes is None:
             return self.program(*args, **kwargs)
@@ -162,6 +165,8 @@ class Instrumented:
         self._check_attached()
         if self.planned is None:
             raise InputError("there is no configuration; use injected(faults)")
+        if self._cell.used:
+            self._refuse_graphs()
         if self._strikes is None:
             self._strikes = []
 
@@ -189,6 +194,8 @@ class Instrumented:
             raise InputError("injections are on already; leave that block first")
         if not faults and self.planned is None:
             raise InputError("no fault and no configuration; name the faults")
+        if not faults and self._cell.used:
+            self._refuse_graphs()
         strikes: list[Strike] = []
         self._faults, self._strikes = faults or None, strikes
         try:
@@ -261,6 +268,13 @@ class Instrumented:
                 "arguments of a call, first"
             )
         return self._latest
+
+    def _refuse_graphs(self) -> None:
+        """Say that a configuration cannot draw for each call of a graph."""
+        raise InputError(
+            "the configuration draws faults for eager calls only, and a tf.function "
+            "calls this program: name faults in injected(...), or call it eagerly"
+        )
 
     def _check_attached(self) -> None:
         if self._detached:
