@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same, check_flip
+from tpufi.descriptor import disarmed
 from tpufi.instrument import flip
 
 keras = tf.keras
@@ -153,6 +154,21 @@ def _armed(**how):
 def _struck(element: int = 0, bit: int = 0, **where):
     fi = _armed()
     return fi.strike([flip(fi.sites[0].id, element, bit, **where)], X)
+
+
+def test_a_program_with_a_table_is_saved_if_it_holds_the_table(tmp_path):
+    module = Tables()
+    fi = tpufi.instrument(module)
+    fi.save(tmp_path / "module", X)
+    loaded = tf.saved_model.load(str(tmp_path / "module"))
+    nothing = disarmed()
+    outputs, _ = loaded.armed(X, nothing.faults, nothing.words)
+    assert_same(outputs["y"], module(X)["y"])
+    assert outputs["found"].numpy().tolist() == [6.0, -2.0]
+    alone = tpufi.instrument(lambda x: module(x))
+    with pytest.raises(tpufi.InputError, match="a tf.Module that holds its tables"):
+        alone.save(tmp_path / "alone", X)
+    assert not (tmp_path / "alone").exists()
 
 
 def test_blocks_do_not_nest_and_nothing_works_after_detaching():

@@ -48,7 +48,8 @@ def save(armed: ArmedProgram, program: object, args: tuple, path: pathlib.Path) 
       path: a folder that does not exist yet.
 
     Raises:
-      InputError: the folder exists or cannot be written.
+      InputError: the folder exists or cannot be written, or the program uses a resource
+        that TensorFlow cannot find from it.
     """
     if path.exists():
         raise InputError(f"{show_path(path)} exists; name a new folder")
@@ -58,6 +59,11 @@ def save(armed: ArmedProgram, program: object, args: tuple, path: pathlib.Path) 
             made = pathlib.Path(folder, "saved")
             tf.saved_model.save(_Saved(armed, program, args), str(made))
             shutil.move(made, path)
+    except (AssertionError, KeyError) as error:  # A resource that is not tracked.
+        raise InputError(
+            f"{show_path(path)}: cannot be saved: {one_line(error)}; make the program "
+            "a tf.Module that holds its tables"
+        ) from None
     except OSError as error:
         raise InputError(
             f"{show_path(path)}: cannot be written: {one_line(error)}; name another "
