@@ -92,6 +92,21 @@ def test_outputs_of_layers_are_struck_the_last_one_too(mode, model):
     assert {"conv2d", "dense", "add"} <= kinds
 
 
+def test_a_layer_configuration_draws_for_each_call(model):
+    config = {"Target": "layer_outputs", "Mode": "single", "Type": "bitflips",
+              "Amount": 1, "Bit": 30, "Seed": 4}  # fmt: skip
+    fi = tpufi.instrument(model, config)
+    with fi.injected() as strikes:
+        for _ in range(6):
+            fi(X)
+    assert len(strikes) == 6
+    assert len({(s.site.id, *s.elements.tolist()) for s in strikes}) > 1
+    assert all((s.golden ^ s.faulty).tolist() == [1 << 30] for s in strikes)
+    assert_same(fi(X), model(X))
+    with pytest.raises(tpufi.InputError, match="faults in weights outlast a call"):
+        tpufi.instrument(model, config | {"Target": "layer_states"})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

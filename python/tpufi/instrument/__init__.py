@@ -14,9 +14,8 @@ from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
 from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike
-from tpufi.instrument.tensorfi.config import operation_config
+from tpufi.instrument.tensorfi.any_plan import plan_of
 from tpufi.instrument.tensorfi.fields import tree_of
-from tpufi.instrument.tensorfi.plan import OperationPlan
 from tpufi.instrument.weights import WeightFault
 
 __all__ = [
@@ -60,9 +59,9 @@ def instrument(
       program: a Keras model, a `tf.function` or concrete function (training steps
         included), a callable `tf.Module`, a Python function of tensors, a frozen
         GraphDef, the folder of a SavedModel or a `.pb` file.
-      config: TensorFI's configuration, a YAML file or a mapping; it says which
-        operations are armed, and draws the faults of calls while injections are on
-        (docs/from_tensorfi.md).
+      config: a configuration of TensorFI, or of TensorFI2 with Target layer_outputs, as
+        a YAML file or a mapping; it says which operations are armed, and draws the
+        faults of calls while injections are on (docs/from_tensorfi.md).
       sites: without a configuration, which outputs are armed: selectors, their fields,
         or operation types; None: the floating-point results of all operations that
         compute.
@@ -99,7 +98,7 @@ def instrument(
     elif sites is not None or exclude:
         raise InputError("sites and config both choose operations; give one of them")
     else:
-        planned = PlannedRuns(OperationPlan(operation_config(tree_of(config))))
+        planned = PlannedRuns(plan_of(tree_of(config)))
         choose = planned.plan.choose
     return Instrumented(
         as_callable(program, feeds, fetches, signature),
