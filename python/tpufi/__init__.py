@@ -5,6 +5,7 @@ from tpufi import gradients as _gradients  # Registers the gradients of the ops.
 from tpufi.errors import InputError
 from tpufi.injection import Injection
 from tpufi.injection.csv_file import read_injection, write_injection
+from tpufi.instrument import instrument
 from tpufi.models import sites
 from tpufi.ops import flip_bits, inject_fault, inject_random, zero_out
 from tpufi.random import random_patterns
@@ -21,6 +22,7 @@ __all__ = [
     "flip_bits",
     "inject_fault",
     "inject_random",
+    "instrument",
     "random_patterns",
     "read_injection",
     "replay",

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts fault sites into any TensorFlow program; see docs/instrument.md."""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+
+from tpufi.errors import InputError
+from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.instrumented import Instrumented, Run
+from tpufi.instrument.planned import PlannedRuns
+from tpufi.instrument.programs import as_callable
+from tpufi.instrument.selection import Selector, select
+from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
+from tpufi.instrument.splice import Options
+from tpufi.instrument.strike import Strike
+from tpufi.instrument.tensorfi.any_plan import plan_of
+from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.instrument.weights import WeightFault
+
+__all__ = [
+    "GraphSite",
+    "Instrumented",
+    "Run",
+    "Selector",
+    "SiteFault",
+    "Strike",
+    "WeightFault",
+    "flip",
+    "instrument",
+    "replace",
+    "zero",
+]
+
+
+def instrument(
+    program: object,
+    config: "str | os.PathLike[str] | Mapping | None" = None,
+    *,
+    sites: Sequence[Selector | dict | str] | None = None,
+    exclude: Sequence[Selector | dict | str] = (),
+    jit_compile: bool | None = None,
+    lowering: str = "select",
+    gradient: str = "straight_through",
+    replicas: int = 1,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    feeds: Sequence[str] = (),
+    fetches: Sequence[str] = (),
+    signature: str | None = None,
+) -> Instrumented:
+    """Put fault sites behind operations of a program, which is then called as before.
+
+    The program's own graph is taken, a fault op is put behind each chosen operation,
+    also in functions, branches and loop bodies, and the result is one more function of
+    the same inputs and a fault descriptor: one trace serves all faults. While
+    injections are off, calls go to the program itself.
+
+    Args:
+      program: a Keras model, a `tf.function` or concrete function (training steps
+        included), a callable `tf.Module`, a Python function of tensors, a frozen
+        GraphDef, the folder of a SavedModel or a `.pb` file.
+      config: a configuration of TensorFI, or of TensorFI2 with Target layer_outputs, as
+        a YAML file or a mapping; it says which operations are armed, and draws the
+        faults of calls while injections are on (docs/from_tensorfi.md).
+      sites: without a configuration, which outputs are armed: selectors, their fields,
+        or operation types; None: the floating-point results of all operations that
+        compute.
+      exclude: the same, for outputs that are not armed.
+      jit_compile: whether XLA compiles the armed program; None: what the program says.
+      lowering: `select` or `branch`, see `tpufi.inject_fault`.
+      gradient: `straight_through` or `zero_at_struck`, if a tape differentiates a call.
+      replicas: how many replicas call it under a distribution strategy.
+      bounds: a mitigation: smallest and largest value of sites, by name
+        (`tpufi.instrument.inference.activation_bounds`).
+      feeds: of a GraphDef: tensors that the arguments replace, in order.
+      fetches: of a GraphDef: tensors that it returns.
+      signature: of a SavedModel: the signature to call.
+
+    Raises:
+      InputError: the program is none of these; or, when it is first traced, a selector
+        admits no site.
+
+    Example:
+      >>> import tensorflow as tf
+      >>> fi = instrument(lambda x: tf.nn.relu(x + 1.0))
+      >>> x = tf.constant([1.0, 2.0])
+      >>> [site.op for site in fi.armed(x).sites]
+      ['AddV2', 'Relu']
+      >>> with fi.injected(flip(site=fi.sites[0].id, element=1, bit=31)) as strikes:
+      ...     fi(x).numpy().tolist()
+      [2.0, 0.0]
+      >>> strikes[0].golden, strikes[0].faulty
+      (array([1077936128], dtype=uint64), array([3225419776], dtype=uint64))
+    """
+    if config is None:
+        planned = None
+        choose = functools.partial(select, include=sites, exclude=tuple(exclude))
+    elif sites is not None or exclude:
+        raise InputError("sites and config both choose operations; give one of them")
+    else:
+        planned = PlannedRuns(plan_of(tree_of(config)))
+        choose = planned.plan.choose
+    return Instrumented(
+        as_callable(program, feeds, fetches, signature),
+        choose,
+        planned,
+        jit_compile,
+        Options(lowering, gradient, bounds),
+        replicas,
+    )

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One trace of a program with fault ops behind chosen operations."""
+
+from collections.abc import Sequence, Set
+
+import tensorflow as tf
+from tensorflow.core.framework import function_pb2
+
+from tpufi.errors import InputError
+from tpufi.instrument.function_body import Survey
+from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.splice import Options, Splicer
+from tpufi.instrument.traced_program import TracedProgram, load
+
+_COMPILED = "_XlaMustCompile"
+
+
+class ArmedProgram:
+    """The program of one call signature, as a function of a fault descriptor too.
+
+    Args:
+      program: the trace.
+      survey: its sites.
+      chosen: ids of the sites to arm.
+      options: how sites are made.
+      jit_compile: whether XLA compiles it; None leaves that to the program.
+    """
+
+    def __init__(
+        self,
+        program: TracedProgram,
+        survey: Survey,
+        chosen: Set[int],
+        options: Options,
+        jit_compile: bool | None,
+    ):
+        self.program = program
+        self.sites = tuple(site for site in survey.sites if site.id in chosen)
+        self.skipped = tuple(survey.skipped)
+        self._by_id = {site.id: site for site in self.sites}
+        splicer = Splicer(chosen, options, program.library)
+        top = splicer.splice(survey.body)
+        if jit_compile is not None:
+            splicer.functions[0].attr[_COMPILED].b = jit_compile
+        library = {f.signature.name: f for f in splicer.functions}
+        needed = _needed(top, program.library | library)
+        self._function = load(needed, top, program)
+
+    @property
+    def by_id(self) -> dict[int, GraphSite]:
+        """The armed sites by id."""
+        return self._by_id
+
+    def site(self, site_id: int) -> GraphSite:
+        """Return an armed site.
+
+        Raises:
+          InputError: there is no such site, or it is not armed.
+        """
+        if site_id not in self._by_id:
+            known = ", ".join(map(str, list(self._by_id)[:5]))
+            raise InputError(
+                f"site {site_id} is not armed; the {len(self._by_id)} armed ones, "
+                f"{known}, ..., are in describe(): arm more with sites="
+            )
+        return self._by_id[site_id]
+
+    @property
+    def graph(self) -> tf.Graph:
+        """The graph with its fault ops."""
+        return self._function.graph
+
+    def __call__(
+        self,
+        args: tuple,
+        kwargs: dict,
+        context: tf.Tensor,
+        faults: tf.Tensor,
+        words: tf.Tensor,
+    ) -> tuple[object, tf.Tensor]:
+        """Run the program with the faults of a descriptor.
+
+        Returns:
+          What the program returns, and the record float32 [rows, 1 + capacity, 4].
+        """
+        inputs = [*self.program.flat(args, kwargs), context, faults, words]
+        *outputs, record = self._function(inputs)
+        return self.program.pack(outputs), record
+
+
+def _needed(top: str, library: dict) -> Sequence[function_pb2.FunctionDef]:
+    """Return the functions that `top` reaches."""
+    found: dict[str, function_pb2.FunctionDef] = {}
+    pending = [top]
+    while pending:
+        name = pending.pop()
+        if name in found or name not in library:
+            continue
+        found[name] = library[name]
+        for node in found[name].node_def:
+            pending.append(node.op)
+            for attribute in node.attr.values():
+                if attribute.WhichOneof("value") == "func":
+                    pending.append(attribute.func.name)
+                pending += [f.name for f in attribute.list.func]
+    return list(found.values())

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tree of functions that a program calls, with every place a fault could strike.
+
+A function that is called twice appears twice, so that each call has sites of its own.
+"""
+
+import dataclasses
+from collections import Counter
+
+import tensorflow as tf
+from tensorflow.core.framework import function_pb2, node_def_pb2
+
+from tpufi.element import ELEMENTS
+from tpufi.instrument.directions import directions_of
+from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.traced_program import TracedProgram
+from tpufi.instrument.v1_control_flow import in_v1_control_flow
+
+# Attributes of operations that call functions, in the order in which they are visited.
+CALLS = {
+    "PartitionedCall": ("f",),
+    "StatefulPartitionedCall": ("f",),
+    "While": ("cond", "body"),
+    "StatelessWhile": ("cond", "body"),
+    "If": ("then_branch", "else_branch"),
+    "StatelessIf": ("then_branch", "else_branch"),
+    "Case": ("branches",),
+    "StatelessCase": ("branches",),
+}
+LOOPS = ("While", "StatelessWhile")
+DEEPEST_LOOP = 3  # A fault's context counts the iterations of so many nested loops.
+_NO_VALUE = {"Placeholder", "PlaceholderWithDefault", "NoOp"}
+_DEEPEST_CALL = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A site inside a function.
+
+    Args:
+      site: the site.
+      node: name of its operation in the function.
+      tensor: how the function's operations name the output, `node:output:i`.
+    """
+
+    site: GraphSite
+    node: str
+    tensor: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """An operation that calls functions: (attribute, function) of each."""
+
+    node: str
+    op: str
+    callees: "tuple[tuple[str, Body], ...]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """One function, at one place where it is called."""
+
+    definition: function_pb2.FunctionDef
+    places: tuple[Place, ...]
+    calls: tuple[Call, ...]
+
+    def all_places(self) -> tuple[Place, ...]:
+        """Return the places here and in all functions called from here."""
+        below = (
+            place
+            for call in self.calls
+            for _, callee in call.callees
+            for place in callee.all_places()
+        )
+        return (*self.places, *below)
+
+
+class Survey:
+    """Walks a program and numbers its sites.
+
+    Args:
+      program: the traced program.
+
+    Attributes:
+      body: the program's own function, at the root of the tree.
+      skipped: operations that cannot carry faults, as (name, reason).
+    """
+
+    def __init__(self, program: TracedProgram):
+        self._program = program
+        self._ordinals: Counter[str] = Counter()
+        self._names: set[str] = set()
+        self.skipped: list[tuple[str, str]] = []
+        self.body = self._walk(program.definition, program.graph, "", "forward", 0, 0)
+
+    @property
+    def sites(self) -> tuple[GraphSite, ...]:
+        """All sites; the position is the id."""
+        found = (place.site for place in self.body.all_places())
+        return tuple(sorted(found, key=lambda site: site.id))
+
+    def _walk(self, definition, graph, prefix, direction, loops, depth) -> Body:
+        names = self._program.flat_names(definition)
+        directions = directions_of(definition, direction)
+        v1 = in_v1_control_flow(definition)
+        operations = {op.name: op for op in graph.get_operations()}
+        places, calls = [], []
+        for node in definition.node_def:
+            if node.op in CALLS and depth < _DEEPEST_CALL:
+                inner = directions[node.name]
+                calls.append(self._call(node, prefix, inner, loops, depth))
+                continue
+            path = self._unique(prefix, node.name)
+            reason = self._unfit(node, operations.get(node.name), v1, loops)
+            if reason is not None:
+                self.skipped.append((path, reason))
+                continue
+            if node.op in _NO_VALUE:
+                continue
+            strange = _strange_types(operations[node.name])
+            if strange:
+                self.skipped.append((path, f"elements of type {', '.join(strange)}"))
+            self._ordinals[node.op] += 1
+            for tensor in operations[node.name].outputs:
+                nested = names.get(tensor.name)
+                if nested is None or not _carries_faults(node, tensor, nested):
+                    continue
+                site = GraphSite(
+                    id=self._next_id(),
+                    name=f"{path}:{tensor.value_index}",
+                    op=node.op,
+                    ordinal=self._ordinals[node.op],
+                    layer=_layer(path),
+                    direction=directions[node.name],
+                    output=tensor.value_index,
+                    dtype=tensor.dtype.base_dtype.name,
+                    shape=_dims(tensor.shape),
+                    loops=loops,
+                )
+                places.append(Place(site, node.name, nested))
+        return Body(definition, tuple(places), tuple(calls))
+
+    def _call(
+        self, node: node_def_pb2.NodeDef, prefix, direction, loops, depth
+    ) -> Call:
+        callees = []
+        inner_loops = loops + (node.op in LOOPS)
+        for attribute in CALLS[node.op]:
+            value = node.attr[attribute]
+            functions = value.list.func if attribute == "branches" else [value.func]
+            for function in functions:
+                path = (
+                    prefix if "Call" in node.op else f"{prefix}{node.name}:{attribute}/"
+                )
+                if attribute == "cond":
+                    self.skipped.append(
+                        (path[:-1], "condition of a loop: its result is not recorded")
+                    )
+                    continue
+                callees.append(
+                    (
+                        attribute,
+                        self._walk(
+                            self._program.library[function.name],
+                            self._program.body(function.name),
+                            path,
+                            direction,
+                            inner_loops,
+                            depth + 1,
+                        ),
+                    )
+                )
+        return Call(node.name, node.op, tuple(callees))
+
+    def _unfit(self, node, operation, v1: set[str], loops: int) -> str | None:
+        if operation is None:
+            return "TensorFlow does not show its outputs"
+        if node.name in v1:
+            return "inside control flow of TensorFlow 1 (Switch, Enter)"
+        if loops > DEEPEST_LOOP:
+            return f"inside more than {DEEPEST_LOOP} nested loops"
+        if any("func" in a.WhichOneof("value") for a in node.attr.values()):
+            return f"{node.op} runs a function of its own"
+        return None
+
+    def _unique(self, prefix: str, name: str) -> str:
+        scope = prefix.rsplit(":", 1)[0]
+        path = name if prefix and name.startswith(f"{scope}/") else prefix + name
+        number = 1
+        unique = path
+        while unique in self._names:
+            unique = f"{path}@{number}"
+            number += 1
+        self._names.add(unique)
+        return unique
+
+    def _next_id(self) -> int:
+        self._ordinals[""] += 1
+        return self._ordinals[""] - 1
+
+
+def _strange_types(operation: tf.Operation) -> list[str]:
+    """Return the types of its values for which faults are not defined."""
+    types = {tensor.dtype.base_dtype for tensor in operation.outputs}
+    no_values = {tf.resource, tf.variant, tf.bool}
+    return sorted(t.name for t in types - no_values if t.name not in ELEMENTS)
+
+
+def _carries_faults(node, tensor: tf.Tensor, nested: str) -> bool:
+    dtype = tensor.dtype
+    if dtype._is_ref_dtype:  # noqa: SLF001
+        return False
+    if dtype.name not in ELEMENTS and dtype != tf.bool:
+        return False
+    # Integers of a constant are axes and sizes, which compilers have to know.
+    if node.op == "Const" and not dtype.is_floating:
+        return False
+    # What a kernel keeps for its own gradient has no layout of its own.
+    return not nested.split(":")[1].startswith("reserve_space")
+
+
+def _layer(path: str) -> str:
+    scope = path.rpartition("/")[0]
+    return scope.removeprefix("gradient_tape/")
+
+
+def _dims(shape: tf.TensorShape) -> tuple[int | None, ...] | None:
+    return None if shape.rank is None else tuple(shape.as_list())

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program with fault sites: called like the program, faulty when told to be."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import tensorflow as tf
+
+from tpufi.errors import InputError
+from tpufi.instrument.armed_program import ArmedProgram
+from tpufi.instrument.export import save
+from tpufi.instrument.function_body import Survey
+from tpufi.instrument.graph_site import GraphSite, describe
+from tpufi.instrument.in_graph import GraphCell
+from tpufi.instrument.planned import PlannedRuns
+from tpufi.instrument.profile import Execution, profile
+from tpufi.instrument.site_fault import SiteFault, check, descriptor_of, rows_of
+from tpufi.instrument.splice import Options
+from tpufi.instrument.strike import Strike, strikes_of
+from tpufi.instrument.traced_program import TracedProgram, as_tensors
+from tpufi.instrument.weights import WeightFault, corrupted
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One run of an instrumented program: what it returned and what was struck."""
+
+    outputs: object
+    strikes: tuple[Strike, ...]
+
+
+class Instrumented:
+    """A program with fault sites; see `tpufi.instrument`.
+
+    Args:
+      program: what is called when injections are off.
+      choose: returns the ids of the sites to arm, of all sites.
+      planned: draws faults for calls when injections are on; None: they are given.
+      jit_compile: whether XLA compiles the armed program; None: as the program is.
+      options: how sites are made.
+      replicas: how many replicas call it under a distribution strategy.
+    """
+
+    def __init__(
+        self,
+        program: Callable,
+        choose: Callable[[Sequence[GraphSite]], frozenset[int]],
+        planned: PlannedRuns | None,
+        jit_compile: bool | None,
+        options: Options,
+        replicas: int,
+    ):
+        self.program = program
+        self._choose = choose
+        self.planned = planned
+        self._jit_compile, self._options = jit_compile, options
+        self._replicas = replicas
+        self._function = tf.function(
+            lambda args, kwargs: program(*args, **kwargs), autograph=False
+        )
+        self._armed: dict[int, ArmedProgram] = {}
+        self._latest: ArmedProgram | None = None
+        self._faults: tuple[SiteFault, ...] | None = None
+        self._strikes: list[Strike] | None = None
+        self._cell = GraphCell()
+        self._detached = False
+
+    @tf.autograph.experimental.do_not_convert
+    def __call__(self, *args, **kwargs):
+        """Return what the program returns, with faults if injections are on."""
+        if self._detached:
+            return self.program(*args, **kwargs)
+        if not tf.executing_eagerly():
+            armed = self.armed(*args, **kwargs)
+            if self.enabled and self._faults is None:
+                self._refuse_graphs()
+            return self._cell.call(armed, as_tensors(args), as_tensors(kwargs))
+        if self._strikes is None:
+            return self.program(*args, **kwargs)
+        if self._faults is None:
+            run = self.planned.run(self, args, kwargs)
+        else:
+            run = self.strike(self._faults, *args, **kwargs)
+        self._strikes.extend(run.strikes)
+        return run.outputs
+
+    @property
+    def enabled(self) -> bool:
+        """Whether injections are on."""
+        return self._strikes is not None
+
+    @property
+    def traces(self) -> int:
+        """How many call signatures have been traced and armed."""
+        return len(self._armed)
+
+    @property
+    def sites(self) -> tuple[GraphSite, ...]:
+        """The armed sites of the call signature that was used last.
+
+        Raises:
+          InputError: the program has not been traced yet.
+        """
+        return self._known().sites
+
+    def armed(self, *args, **kwargs) -> ArmedProgram:
+        """Return the armed program for a call with such arguments."""
+        self._check_attached()
+        concrete = self._function.get_concrete_function(
+            *map(as_tensors, (args, kwargs))
+        )
+        key = id(concrete)  # The armed program keeps it alive.
+        if key not in self._armed:
+            program = TracedProgram(concrete)
+            survey = Survey(program)
+            chosen = self._choose(survey.sites)
+            made = ArmedProgram(
+                program, survey, chosen, self._options, self._jit_compile
+            )
+            self._armed[key] = made
+        self._latest = self._armed[key]
+        return self._latest
+
+    def strike(self, faults: Sequence[SiteFault], *args, **kwargs) -> Run:
+        """Run the program once with these faults and none else.
+
+        Args:
+          faults: faults of armed sites; none: the golden run of the armed program.
+          *args: positional arguments of the program.
+          **kwargs: keyword arguments of the program.
+
+        Raises:
+          InputError: a fault does not fit its site, or its site is not armed.
+        """
+        args, kwargs = as_tensors(args), as_tensors(kwargs)
+        armed = self.armed(*args, **kwargs)
+        rows = self._rows(armed, faults)
+        descriptor = descriptor_of(rows)
+        try:
+            outputs, record = armed(
+                args,
+                kwargs,
+                tf.constant(0, tf.int64),
+                tf.constant(descriptor.faults),
+                tf.constant(descriptor.words),
+            )
+        except tf.errors.InvalidArgumentError as error:
+            _, found, why = error.message.partition("Tpufi>InjectFault at ")
+            if not found:
+                raise
+            why = " ".join(why.split(";")[0].split())
+            raise InputError(f"{why}; executions(...) tells the sizes") from None
+        return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
+
+    def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
+        """Return every execution of an armed site in such a call, by running it."""
+        args, kwargs = as_tensors(args), as_tensors(kwargs)
+        return profile(self.armed(*args, **kwargs), args, kwargs)
+
+    def turn_on(self) -> None:
+        """Turn the injections of the configuration on until `turn_off`."""
+        self._check_attached()
+        if self.planned is None:
+            raise InputError("there is no configuration; use injected(faults)")
+        if self._cell.used:
+            self._refuse_graphs()
+        if self._strikes is None:
+            self._strikes = []
+
+    def turn_off(self) -> None:
+        """Turn injections off; calls go to the program itself again."""
+        self._faults, self._strikes = None, None
+
+    @contextlib.contextmanager
+    def injected(self, *faults: SiteFault) -> Iterator[list[Strike]]:
+        """Turn injections on within a `with` block.
+
+        Calls in the block are struck by all of the faults, eager calls and those in the
+        user's own `tf.function` alike. Without faults the configuration draws them
+        anew for each eager call.
+
+        Yields:
+          The strikes, one entry for each row of each call; those in graphs are added up
+          over the block and appear at its end.
+
+        Raises:
+          InputError: the block is inside another one, or a fault does not fit.
+        """
+        self._check_attached()
+        if self._strikes is not None:
+            raise InputError("injections are on already; leave that block first")
+        if not faults and self.planned is None:
+            raise InputError("no fault and no configuration; name the faults")
+        if not faults and self._cell.used:
+            self._refuse_graphs()
+        strikes: list[Strike] = []
+        self._faults, self._strikes = faults or None, strikes
+        try:
+            with self._cell.holding(self._graph_rows(faults)) as in_graphs:
+                yield strikes
+                strikes += in_graphs()
+        finally:
+            self.turn_off()
+
+    @property
+    def variables(self) -> tuple[tf.Variable, ...]:
+        """The variables that the program reads or writes, in the order of their use."""
+        return tuple(self._known().program.variables)
+
+    def corrupted(self, *faults: WeightFault):
+        """Keep faults in variables within a `with` block, see `weights.corrupted`."""
+        return corrupted(self.variables, faults)
+
+    def describe(self) -> str:
+        """Return a table of the armed sites, after a first call or `armed(...)`."""
+        return describe(self.sites)
+
+    def write_graph(self, folder: str | os.PathLike[str]) -> None:
+        """Write the armed graph for TensorBoard; sites are named `tpufi_fault_*`."""
+        graph = self._known().graph
+        with tf.summary.create_file_writer(os.fspath(folder)).as_default():
+            tf.summary.graph(graph)
+
+    def save(self, path: str | os.PathLike[str], *args) -> None:
+        """Save the armed program for calls with such arguments as a SavedModel.
+
+        It has `armed(*args, faults, words)`, which returns the outputs and the record
+        of a descriptor (`tpufi.descriptor`), and `sites()`, the sites as JSON text.
+        Whoever loads it needs the ops: `import tpufi` first.
+
+        Raises:
+          InputError: the folder exists or cannot be written.
+        """
+        args = as_tensors(args)
+        save(self.armed(*args), self.program, args, pathlib.Path(path))
+
+    def detach(self) -> Callable:
+        """Take the sites out for good and return the program."""
+        self._detached = True
+        self._armed.clear()
+        return self.program
+
+    def _rows(self, armed: ArmedProgram, faults: Sequence[SiteFault]) -> list:
+        rows = []
+        for fault in faults:
+            site = armed.site(fault.site)
+            check(fault, site, site.size)
+            rows += rows_of(fault, site.loops, self._replicas)
+        return rows
+
+    def _graph_rows(self, faults: Sequence[SiteFault]) -> Callable[[], tuple]:
+        """Return what tells the rows and the sites once a graph asks for them."""
+
+        def rows() -> tuple:
+            armed = self._known()
+            return self._rows(armed, faults), armed.by_id
+
+        return rows
+
+    def _known(self) -> ArmedProgram:
+        self._check_attached()
+        if self._latest is None:
+            raise InputError(
+                "the program has not been traced; call it, or armed(...) with the "
+                "arguments of a call, first"
+            )
+        return self._latest
+
+    def _refuse_graphs(self) -> None:
+        """Say that a configuration cannot draw for each call of a graph."""
+        raise InputError(
+            "the configuration draws faults for eager calls only, and a tf.function "
+            "calls this program: name faults in injected(...), or call it eagerly"
+        )
+
+    def _check_attached(self) -> None:
+        if self._detached:
+            raise InputError("the sites were taken out; instrument the program again")

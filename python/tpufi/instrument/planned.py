@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs whose faults a plan draws, numbered from 0."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.profile import Execution
+from tpufi.instrument.site_fault import SiteFault
+
+if TYPE_CHECKING:
+    from tpufi.instrument.instrumented import Instrumented, Run
+
+Golden = Callable[[Execution, Sequence[int]], np.ndarray]
+
+
+class Plan(Protocol):
+    """Chooses sites, and draws the faults of a run as a pure function of its number."""
+
+    def choose(self, sites: Sequence[GraphSite]) -> frozenset[int]:
+        """Return the ids of the sites to arm."""
+
+    def faults(
+        self, run: int, executions: Sequence[Execution], golden: Golden
+    ) -> list[SiteFault]:
+        """Return the faults of a run."""
+
+
+class PlannedRuns:
+    """Draws and runs one fault set after another.
+
+    Args:
+      plan: what to draw.
+
+    Attributes:
+      next: number of the next run.
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.next = 0
+        self._executions: dict[int, tuple[Execution, ...]] = {}
+
+    def run(self, fi: "Instrumented", args: tuple, kwargs: Mapping) -> "Run":
+        """Run the program with the faults of the next run."""
+        number = self.next
+        faults = self.faults(fi, number, args, kwargs)
+        self.next = number + 1
+        return fi.strike(faults, *args, **kwargs)
+
+    def faults(
+        self, fi: "Instrumented", number: int, args: tuple, kwargs: Mapping
+    ) -> list[SiteFault]:
+        """Return the faults of run `number` of such a call."""
+        key = id(fi.armed(*args, **kwargs))  # The program keeps it alive.
+        if key not in self._executions:
+            self._executions[key] = fi.executions(*args, **kwargs)
+
+        def golden(execution: Execution, elements: Sequence[int]) -> np.ndarray:
+            return peek(fi, execution, elements, args, kwargs)
+
+        return self.plan.faults(number, self._executions[key], golden)
+
+
+def peek(
+    fi: "Instrumented",
+    execution: Execution,
+    elements: Sequence[int],
+    args: tuple,
+    kwargs: Mapping,
+) -> np.ndarray:
+    """Return the bits that elements of an execution have; changes nothing.
+
+    Args:
+      fi: the program, which is run once; its variables are put back.
+      execution: one of `Instrumented.executions`.
+      elements: flat indices.
+      args: positional arguments of the call.
+      kwargs: keyword arguments of the call.
+
+    Returns:
+      uint64 array, in the order of `elements`.
+    """
+    keep_all, same = -1, (0,)
+    where = execution.iterations
+    fault = SiteFault(execution.site.id, elements, keep_all, same, where)
+    variables = fi.armed(*args, **kwargs).program.variables
+    before = [(variable, variable.numpy()) for variable in variables]
+    try:
+        strikes = fi.strike([fault], *args, **kwargs).strikes
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+    found = {
+        int(element): word
+        for strike in strikes
+        for element, word in zip(strike.elements, strike.golden, strict=True)
+    }
+    return np.array([found[int(element)] for element in elements], np.uint64)

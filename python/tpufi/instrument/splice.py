@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts fault ops behind chosen operations of a tree of functions.
+
+Every function on the way to a chosen operation gets three more arguments (the context,
+the faults and their words) and one more result, the record. The context is what the
+fault op compares with a row's replica: the replica, plus the loop iterations that the
+program is in (`tpufi.instrument.context`).
+"""
+
+import dataclasses
+from collections.abc import Mapping, Set
+
+from tensorflow.core.framework import function_pb2
+
+from tpufi.instrument import extended_calls
+from tpufi.instrument.added_values import (
+    ARGUMENTS,
+    CONTEXT,
+    FAULTS,
+    RECORD,
+    RECORD_TYPE,
+    WORDS,
+)
+from tpufi.instrument.function_body import Body, Place
+from tpufi.instrument.nodes import add_node, constant, tensor_attr, type_attr
+
+NO_SITE = (1 << 31) - 1  # An id that no row names; its record is all zeros.
+SIZE_OF = 1 << 30  # Added to a site's id: the site of its number of elements.
+_BOOL = "bool"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How sites are made.
+
+    Args:
+      lowering: lowering of the fault op (decision 0011).
+      gradient: gradient of the fault op (decision 0003).
+      bounds: smallest and largest value that leaves a floating-point site, by its name;
+        NaN becomes the smallest. None: any value does.
+    """
+
+    lowering: str
+    gradient: str
+    bounds: Mapping[str, tuple[float, float]] | None = None
+
+
+class Splicer:
+    """Makes the functions of an armed program.
+
+    Args:
+      chosen: ids of the sites to arm.
+      options: how.
+      library: the program's functions by name.
+
+    Attributes:
+      functions: the changed functions; those without a chosen site are not among them.
+    """
+
+    def __init__(
+        self,
+        chosen: Set[int],
+        options: Options,
+        library: Mapping[str, function_pb2.FunctionDef],
+    ):
+        self._chosen = chosen
+        self._library = library
+        self._options = options
+        self.functions: list[function_pb2.FunctionDef] = []
+
+    def splice(self, body: Body) -> str:
+        """Change a function and all that it calls; return the new function's name."""
+        definition = function_pb2.FunctionDef()
+        definition.CopyFrom(body.definition)
+        definition.signature.name += f"_tpufi_{len(self.functions)}"
+        _forget_alternatives(definition)
+        self.functions.append(definition)
+        _add_arguments(definition)
+        nodes = {node.name: node for node in definition.node_def}
+        originals = list(nodes.values())
+        renamed, records = {}, []
+        for place in body.places:
+            if place.site.id in self._chosen:
+                struck, record = self._add_site(definition, place)
+                struck = self._bounded(definition, place, struck)
+                renamed[place.tensor] = struck
+                records.append(record)
+                if place.site.size is None:
+                    records.append(self._add_size(definition, place))
+        for call in body.calls:
+            if not self.arms(call.callees):
+                continue
+            functions = [
+                (kind, self._callee(kind, callee, call.op))
+                for kind, callee in call.callees
+            ]
+            records.append(
+                extended_calls.extend(definition, nodes[call.node], functions, self)
+            )
+        for node in originals:
+            for i, name in enumerate(node.input):
+                node.input[i] = renamed.get(name, name)
+        for result, name in list(definition.ret.items()):
+            definition.ret[result] = renamed.get(name, name)
+        self._add_record(definition, records)
+        return definition.signature.name
+
+    def arms(self, callees: tuple[tuple[str, Body], ...]) -> bool:
+        """Whether any of these functions holds a chosen site."""
+        return any(
+            place.site.id in self._chosen
+            for _, callee in callees
+            for place in callee.all_places()
+        )
+
+    def keep_going(self, name: str) -> str:
+        """Return the name of a loop's condition that takes what the loop carries."""
+        definition = function_pb2.FunctionDef()
+        definition.CopyFrom(self._library[name])
+        definition.signature.name += f"_tpufi_{len(self.functions)}"
+        self.functions.append(definition)
+        _add_arguments(definition)
+        definition.signature.input_arg.add(name=RECORD, type=RECORD_TYPE)
+        return definition.signature.name
+
+    def no_record(self, definition: function_pb2.FunctionDef, name: str) -> str:
+        """Add an op whose record is zeros; return the name of the record."""
+        zero = add_node(
+            definition, f"{name}/zero", "Const", (), dtype=type_attr("int32")
+        )
+        zero.attr["value"].CopyFrom(tensor_attr(0, "int32"))
+        return self._fault(definition, name, f"{zero.name}:output:0", "int32", NO_SITE)
+
+    def _callee(self, kind: str, callee: Body, op: str) -> str:
+        name = self.splice(callee)
+        if "While" in op:
+            (body,) = (f for f in self.functions if f.signature.name == name)
+            extended_calls.make_loop_body(body)
+        return name
+
+    def _add_site(self, definition, place: Place) -> tuple[str, str]:
+        name = f"{place.node}/tpufi_fault_{place.site.output}"
+        if place.site.dtype != _BOOL:
+            record = self._fault(
+                definition, name, place.tensor, place.site.dtype, place.site.id
+            )
+            return f"{name}:y:0", record
+        wide = f"{name}/wide"
+        types = {"SrcT": type_attr("bool"), "DstT": type_attr("uint8")}
+        add_node(definition, wide, "Cast", (place.tensor,), **types)
+        record = self._fault(definition, name, f"{wide}:y:0", "uint8", place.site.id)
+        types = {"SrcT": type_attr("uint8"), "DstT": type_attr("bool")}
+        add_node(definition, f"{name}/narrow", "Cast", (f"{name}:y:0",), **types)
+        return f"{name}/narrow:y:0", record
+
+    def _bounded(self, definition, place: Place, struck: str) -> str:
+        """Bring a value outside the site's bounds back, if it has bounds."""
+        site, bounds = place.site, self._options.bounds or {}
+        if site.name not in bounds or "float" not in site.dtype:
+            return struck
+        name, kind = f"{place.node}/tpufi_bound_{site.output}", {}
+        kind["T"] = type_attr(site.dtype)
+        low, high = (
+            constant(definition, f"{name}/{end}", value, site.dtype)
+            for end, value in zip(("low", "high"), bounds[site.name], strict=True)
+        )
+        number, is_number = f"{name}/number", f"{name}/is_number"
+        same = add_node(definition, is_number, "Equal", (struck, struck), **kind)
+        same.attr["incompatible_shape_error"].b = True
+        chosen = f"{is_number}:z:0", struck, low
+        add_node(definition, number, "SelectV2", chosen, **kind)
+        least, most = f"{name}/least", f"{name}/most"
+        add_node(definition, least, "Maximum", (f"{number}:output:0", low), **kind)
+        add_node(definition, most, "Minimum", (f"{least}:z:0", high), **kind)
+        return f"{most}:z:0"
+
+    def _add_size(self, definition, place: Place) -> str:
+        """Make the number of elements a site too, so that a record can tell it."""
+        name = f"{place.node}/tpufi_size_{place.site.output}"
+        types = {"T": type_attr(place.site.dtype), "out_type": type_attr("int64")}
+        add_node(definition, name, "Size", (place.tensor,), **types)
+        site = SIZE_OF + place.site.id
+        return self._fault(
+            definition, f"{name}/read", f"{name}:output:0", "int64", site
+        )
+
+    def _fault(self, definition, name: str, x: str, dtype: str, site: int) -> str:
+        node = add_node(
+            definition,
+            name,
+            "Tpufi>InjectFault",
+            (x, CONTEXT, FAULTS, WORDS),
+            T=type_attr(dtype),
+        )
+        node.attr["site"].i = site
+        node.attr["perm"].list.SetInParent()
+        node.attr["lowering"].s = self._options.lowering.encode()
+        node.attr["gradient"].s = self._options.gradient.encode()
+        node.attr["confines"].b = False
+        return f"{name}:record:0"
+
+    def _add_record(self, definition, records: list[str]) -> None:
+        """Return the sum of all records: at most one of them strikes for a row."""
+        if not records:
+            records = [self.no_record(definition, "tpufi_no_record")]
+        name = "tpufi_sum_of_records"
+        total = add_node(definition, name, "AddN", records, T=type_attr("float32"))
+        total.attr["N"].i = len(records)
+        definition.signature.output_arg.add(name=RECORD, type=RECORD_TYPE)
+        definition.ret[RECORD] = f"{name}:sum:0"
+
+
+def _add_arguments(definition: function_pb2.FunctionDef) -> None:
+    for name, kind, _ in ARGUMENTS:
+        definition.signature.input_arg.add(name=name, type=kind)
+    # Lists of shapes as long as the old argument list would be wrong now.
+    definition.attr.pop("_input_shapes", None)
+
+
+def _forget_alternatives(definition: function_pb2.FunctionDef) -> None:
+    """Keep TensorFlow from swapping the function for one without faults."""
+    for name in ("api_implements", "_implements", "api_preferred_device"):
+        definition.attr.pop(name, None)

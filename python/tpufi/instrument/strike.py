@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a fault did in a run: the struck elements, their bits before and after."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tpufi.descriptor import read_record
+from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.site_fault import Row, SiteFault, bits_of
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Strike:
+    """What one row of a fault did.
+
+    Args:
+      site: where.
+      fault: the fault.
+      context: the execution that it names, see `tpufi.instrument.context`; -1: all.
+      elements: int64, flat indices of the elements.
+      words: uint64, the words of the elements.
+      times: how many executions it struck; 0: there was no such execution.
+      golden: uint64, bits before the fault; None unless it struck exactly once.
+      faulty: uint64, bits after it.
+    """
+
+    site: GraphSite
+    fault: SiteFault
+    context: int
+    elements: np.ndarray
+    words: np.ndarray
+    times: int
+    golden: np.ndarray | None
+    faulty: np.ndarray | None
+
+    def entry(self) -> dict:
+        """Return this as plain values for a log; words are hexadecimal text."""
+        digits = -(-bits_of(self.site.dtype) // 4)
+        texts = {
+            key: None if words is None else [f"{int(w):#0{digits + 2}x}" for w in words]
+            for key, words in (("golden", self.golden), ("faulty", self.faulty))
+        }
+        return {
+            "site": self.site.id,
+            "name": self.site.name,
+            "op": self.site.op,
+            "dtype": self.site.dtype,
+            "loops": self.site.loops,
+            "context": self.context,
+            "elements": self.elements.tolist(),
+            "keep": f"{self.fault.keep & (1 << bits_of(self.site.dtype)) - 1:#x}",
+            "words": [f"{int(w):#x}" for w in self.words],
+            "times": self.times,
+            **texts,
+        }
+
+
+def strikes_of(
+    rows: Sequence[Row], sites: dict[int, GraphSite], record: np.ndarray
+) -> tuple[Strike, ...]:
+    """Return what each row did.
+
+    Args:
+      rows: the rows of the descriptor.
+      sites: sites by id.
+      record: the record of the run, [rows or more, 1 + capacity, 4].
+    """
+    result = []
+    for row, struck in zip(rows, read_record(record), strict=False):
+        site = sites[row.fault.site]
+        times, rest = divmod(struck.count, len(row.elements))
+        assert rest == 0, (struck.count, len(row.elements))
+        golden = faulty = None
+        if times == 1:
+            golden = struck.golden
+            mask = np.uint64((1 << bits_of(site.dtype)) - 1)
+            keep = np.uint64(row.fault.keep & ((1 << 64) - 1))
+            faulty = ((golden & keep) ^ row.words) & mask
+        where = (row.context, row.elements, row.words, times)
+        result.append(Strike(site, row.fault, *where, golden, faulty))
+    return tuple(result)
