@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults as TensorFlow operations; the same bits in eager, graph and XLA mode."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -179,6 +181,49 @@ def inject_fault(
         lowering=lowering,
         confines=confines,
         gradient=gradient,
+        name=name,
+    )
+
+
+def replace_run(
+    x: tf.Tensor,
+    site: int,
+    starts: tf.Tensor,
+    counts: tf.Tensor,
+    tables: tf.Tensor,
+    strides: Sequence[int],
+    offset: int = 0,
+    name: str | None = None,
+) -> tf.Tensor:
+    """Replace runs of elements by given bits; the leanest site of a program.
+
+    The element at coordinates c has the index offset + sum(c * strides). For each row
+    in order, the elements with starts[r] <= index < starts[r] + counts[r, site] get
+    the bits tables[r, index mod period].
+
+    Args:
+      x: tensor of any shape.
+      site: column of `counts`; fixed when the program is traced.
+      starts: uint32 [rows].
+      counts: uint32 [rows, sites], 0 where a row does not strike.
+      tables: [rows, period], unsigned integers as wide as the elements.
+      strides: one for each axis of `x`; may be negative.
+      offset: index of the first element; all indices are in [0, 2**32).
+      name: name of the operation.
+
+    Returns:
+      Tensor like `x`. It has no gradient: layers write their own.
+
+    Source: docs/decisions/0013-lean-sites.md.
+    """
+    return _ops.tpufi_replace_run(
+        x,
+        starts,
+        counts,
+        tables,
+        site=site,
+        strides=list(strides),
+        offset=offset,
         name=name,
     )
 

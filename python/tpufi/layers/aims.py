@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all sites of a lean program have in common, computed once (decision 0013).
+
+The descriptor is resolved for all sites together: a start, a count for each site, and
+the words laid out over each period in use. A site then only compares and selects.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.descriptor import EVERY_REPLICA, FIELDS, RULES
+from tpufi.element import element
+from tpufi.layers.layout import Layout
+from tpufi.ops import replace_run
+from tpufi.site_table import SiteTable
+
+_LARGEST = (1 << 31) - 1
+
+
+class Aims:
+    """The faults of a descriptor, resolved for all sites of one replica.
+
+    Args:
+      table: the sites.
+      replica: int64 scalar.
+      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      words: uint64 [rows, capacity].
+    """
+
+    def __init__(
+        self,
+        table: SiteTable,
+        replica: tf.Tensor,
+        faults: tf.Tensor,
+        words: tf.Tensor,
+    ):
+        self._table = table
+        self._capacity = words.shape[1]
+        # 32-bit numbers throughout: a TPU computes 64 bits by halves.
+        self._words = _halves(words)[..., 0]
+        halves = _halves(faults)
+        self._fields = dict(
+            zip(FIELDS, tf.unstack(halves[..., 0], axis=1), strict=True)
+        )
+        self._upper = dict(zip(FIELDS, tf.unstack(halves[..., 1], axis=1), strict=True))
+        self.starts = tf.bitcast(self._fields["start"], tf.uint32)
+        self.counts = self._resolve(_halves(tf.cast(replica, tf.int64))[0])
+        self._tables: dict[tuple[int, str], tf.Tensor] = {}
+
+    def strike(self, x: tf.Tensor, site_id: int, layout: Layout) -> tf.Tensor:
+        """Return `x` as the faults of a site leave it.
+
+        Args:
+          x: the tensor, with elements of at most 32 bits.
+          site_id: the site.
+          layout: where the elements of `x` stand in the site's layout.
+        """
+        site = self._table[site_id]
+        if layout.site != site.shape or layout.stored != tuple(x.shape):
+            raise ValueError(
+                f"site {site.name} of shape {site.shape} has a layout of {layout.site} "
+                f"for a tensor of {layout.stored}, but the program has {x.shape}"
+            )
+        if site.size > _LARGEST or x.dtype.size > 4:
+            raise ValueError(
+                f"site {site.name}: {site.size} elements of {x.dtype.size} bytes; a "
+                f"lean site has at most {_LARGEST} of 4; take lowering 'select'"
+            )
+        return replace_run(
+            x,
+            site_id,
+            self.starts,
+            self.counts,
+            self._laid_out(period(site.shape, self._capacity), x.dtype),
+            layout.strides,
+            layout.offset,
+        )
+
+    def record(self, directions: Sequence[str]) -> tf.Tensor:
+        """Return how many elements each row strikes at sites of some directions.
+
+        Returns:
+          float32 [rows, 1, 4]: a record without golden bits; see `read_record`.
+        """
+        here = np.array(
+            [site.direction in directions for site in self._table], np.int32
+        )
+        counts = tf.reduce_sum(tf.bitcast(self.counts, tf.int32) * here, 1)
+        low = tf.bitwise.bitwise_and(counts, 0xFFFF)
+        high = tf.bitwise.right_shift(counts, 16)
+        nothing = tf.zeros_like(counts)
+        quarters = tf.stack([low, high, nothing, nothing], 1)
+        return tf.cast(quarters, tf.float32)[:, None, :]
+
+    def _resolve(self, replica: tf.Tensor) -> tf.Tensor:
+        """Return how many elements each row strikes at each site, uint32."""
+        field, upper = self._fields, self._upper
+        start, count = field["start"], field["count"]
+        rule, target = field["rule"], field["replica"]
+        zero = [upper["start"], upper["count"], upper["rule"], upper["site"]]
+        zero += [half[name] for half in (field, upper) for name in _UNUSED]
+        plain = tf.reduce_all(tf.equal(tf.stack(zero, 1), 0), 1)
+        repeats = tf.equal(rule, RULES.index("repeat"))
+        given = tf.logical_and(
+            tf.equal(rule, RULES.index("words")), count <= self._capacity
+        )
+        here = tf.logical_or(tf.equal(target, EVERY_REPLICA), tf.equal(target, replica))
+        valid = tf.logical_and(plain, tf.logical_or(repeats, given))
+        valid = tf.logical_and(valid, here)
+        valid = tf.logical_and(valid, tf.logical_and(start >= 0, count >= 0))
+        sizes = np.array([min(site.size, _LARGEST) for site in self._table], np.int32)
+        ids = np.arange(len(sizes), dtype=np.int32)
+        named = tf.logical_and(tf.equal(field["site"][:, None], ids), valid[:, None])
+        inside = tf.logical_and(
+            count[:, None] <= sizes, start[:, None] <= sizes - count[:, None]
+        )
+        hit = tf.logical_and(named, inside)
+        counts = tf.where(hit, count[:, None], tf.zeros_like(count)[:, None])
+        return tf.bitcast(counts, tf.uint32)
+
+    def _laid_out(self, size: int, dtype: tf.DType) -> tf.Tensor:
+        """Return the word of each place in a period, [rows, size]."""
+        word = tf.as_dtype(element(dtype.name).word)
+        key = size, word.name
+        if key not in self._tables:
+            places = tf.range(size)[None, :] - self._fields["start"][:, None]
+            number = tf.math.floormod(places, size)
+            # As a sum and not as a lookup, which a TPU does one by one.
+            mine = tf.equal(number[:, :, None], tf.range(self._capacity))
+            words = tf.bitcast(self._words, tf.int32)
+            given = tf.where(mine, words[:, None, :], tf.zeros_like(words)[:, None, :])
+            given = tf.reduce_sum(given, 2)
+            repeats = tf.equal(self._fields["rule"], RULES.index("repeat"))
+            bits = tf.where(repeats[:, None], words[:, :1], given)
+            self._tables[key] = tf.cast(tf.bitcast(bits, tf.uint32), word)
+        return self._tables[key]
+
+
+# Fields that are zero in every fault that a lean program takes.
+_UNUSED = ("keep", "block", "reach_count")
+
+
+def period(shape: Sequence[int], capacity: int) -> int:
+    """Return the size of the trailing axes that hold at least `capacity` elements."""
+    size = 1
+    for n in reversed(shape):
+        if size >= capacity:
+            break
+        size *= n
+    return size
+
+
+def _halves(numbers: tf.Tensor) -> tf.Tensor:
+    """Return 64-bit numbers as int32 [..., 2], low half first."""
+    return tf.bitcast(numbers, tf.int32)
