@@ -10,7 +10,7 @@ from tpufi.element import ELEMENTS
 from tpufi.layers.layout import Axis, Layout, whole
 from tpufi.ops import replace_run
 
-SITES, SITE = 3, 1
+BANKS, BANK, BASE = 3, 1, 2**32 - 30  # Numbers wrap round.
 SHAPE = (2, 3, 4, 5)
 PADDED = (Axis(0), Axis(1, 1), Axis(2, 2), Axis(3))
 DILATED = (Axis(3), Axis(0), Axis(1, 1, 2), Axis(2, 0, 2))
@@ -46,8 +46,8 @@ def test_each_element_of_a_run_gets_its_own_word(name, dtype, mode):
     period = size if len(layout.site) < 2 else int(np.prod(layout.site[-2:]))
     tables = rng.integers(0, 256, (2, period)).astype(element.word)
     starts, lengths = np.array([size // 4, size // 2]), np.array([size // 2, 1])
-    counts = np.zeros((2, SITES), np.uint32)
-    counts[:, SITE] = lengths
+    first, counts = (starts + BASE) % 2**32, np.zeros((2, BANKS), np.uint32)
+    counts[:, BANK] = lengths
 
     indices = _indices(layout)
     words = x.view(element.word).copy()
@@ -57,29 +57,31 @@ def test_each_element_of_a_run_gets_its_own_word(name, dtype, mode):
 
     y = in_mode(mode, replace_run)(
         tf.constant(x),
-        SITE,
-        tf.constant(starts, tf.uint32),
+        tf.constant(first, tf.uint32),
         tf.constant(counts),
         tf.constant(tables),
         layout.strides,
         layout.offset,
+        base=BASE,
+        banks=[0, BANK],
     )
     assert_same_bits(y.numpy(), words.reshape(x.shape).view(element.numpy))
     assert name == "scalar" or not np.array_equal(words, x.view(element.word))
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_row_that_names_another_site_changes_nothing(mode):
+def test_a_run_in_another_bank_changes_nothing(mode):
     x = random_bits(np.random.default_rng(4), (4, 8), "float32")
-    counts = np.full((1, SITES), 5, np.uint32)
-    counts[0, SITE] = 0
+    counts = np.full((1, BANKS), 5, np.uint32)
+    counts[0, BANK] = 0
     y = in_mode(mode, replace_run)(
         tf.constant(x),
-        SITE,
         tf.zeros([1], tf.uint32),
         tf.constant(counts),
         tf.zeros([1, 8], tf.uint32),
         (8, 1),
+        base=0,
+        banks=[BANK],
     )
     assert_same_bits(y.numpy(), x)
 
@@ -91,21 +93,22 @@ def test_a_row_that_names_another_site_changes_nothing(mode):
         ({"strides": (8,)}, "1 strides for 2 axes"),
         ({"strides": (8, -1)}, r"indices -7 to 24 are not inside \[0, 2\^32\)"),
         ({"tables": np.zeros((1, 8), np.uint16)}, "16 bits for elements of 32"),
-        ({"counts": np.zeros((1, 1), np.uint32)}, "sites > 1"),
+        ({"counts": np.zeros((1, 1), np.uint32)}, r"bank 1 is not in \[0, 1\)"),
     ],
 )
 def test_operands_that_do_not_fit_are_refused(change, message, mode):
     given = {
-        "counts": np.zeros((1, SITES), np.uint32),
+        "counts": np.zeros((1, BANKS), np.uint32),
         "tables": np.zeros((1, 8), np.uint32),
         "strides": (8, 1),
     } | change
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         in_mode(mode, replace_run)(
             tf.zeros([4, 8]),
-            SITE,
             tf.zeros([1], tf.uint32),
             tf.constant(given["counts"]),
             tf.constant(given["tables"]),
             given["strides"],
+            base=0,
+            banks=[BANK],
         )

@@ -187,28 +187,32 @@ def inject_fault(
 
 def replace_run(
     x: tf.Tensor,
-    site: int,
     starts: tf.Tensor,
     counts: tf.Tensor,
     tables: tf.Tensor,
     strides: Sequence[int],
     offset: int = 0,
+    *,
+    base: int,
+    banks: Sequence[int],
     name: str | None = None,
 ) -> tf.Tensor:
     """Replace runs of elements by given bits; the leanest site of a program.
 
-    The element at coordinates c has the index offset + sum(c * strides). For each row
-    in order, the elements with starts[r] <= index < starts[r] + counts[r, site] get
-    the bits tables[r, index mod period].
+    The element at coordinates c has the index offset + sum(c * strides) and the number
+    base + index, modulo 2**32. For each row in order, the elements whose number is in
+    [starts[r], starts[r] + max(counts[r, banks])) get the bits tables[r, index mod
+    period].
 
     Args:
       x: tensor of any shape.
-      site: column of `counts`; fixed when the program is traced.
       starts: uint32 [rows].
-      counts: uint32 [rows, sites], 0 where a row does not strike.
+      counts: uint32 [rows, all banks].
       tables: [rows, period], unsigned integers as wide as the elements.
       strides: one for each axis of `x`; may be negative.
       offset: index of the first element; all indices are in [0, 2**32).
+      base: number of the element with index 0, in [0, 2**32).
+      banks: columns of `counts`.
       name: name of the operation.
 
     Returns:
@@ -221,9 +225,10 @@ def replace_run(
         starts,
         counts,
         tables,
-        site=site,
         strides=list(strides),
         offset=offset,
+        base=base,
+        banks=list(banks),
         name=name,
     )
 

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all sites of a lean program have in common, computed once (decision 0013).
 
-The descriptor is resolved for all sites together: a start, a count for each site, and
-the words laid out over each period in use. A site then only compares and selects.
+Sites of one kind, such as the outputs of all batch norms, share a bank: a number that
+says how many elements a fault strikes in that kind of site. Which site of the kind it
+is, and where in it, is one number, `start`: the sites of a kind have different bases,
+and those of other kinds with the same shape have the same ones, so that what a
+compiler fuses shares the distance to the start.
 """
 
+import math
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +23,7 @@ from tpufi.ops import replace_run
 from tpufi.site_table import SiteTable
 
 _LARGEST = (1 << 31) - 1
+_NUMBERS = 1 << 32
 
 
 class Aims:
@@ -45,8 +52,9 @@ class Aims:
             zip(FIELDS, tf.unstack(halves[..., 0], axis=1), strict=True)
         )
         self._upper = dict(zip(FIELDS, tf.unstack(halves[..., 1], axis=1), strict=True))
-        self.starts = tf.bitcast(self._fields["start"], tf.uint32)
-        self.counts = self._resolve(_halves(tf.cast(replica, tf.int64))[0])
+        self._numbering = numbering(table)
+        self._struck = self._resolve(_halves(tf.cast(replica, tf.int64))[0])
+        self._starts, self._counts = self._by_bank()
         self._tables: dict[tuple[int, str], tf.Tensor] = {}
 
     def strike(self, x: tf.Tensor, site_id: int, layout: Layout) -> tf.Tensor:
@@ -68,15 +76,39 @@ class Aims:
                 f"site {site.name}: {site.size} elements of {x.dtype.size} bytes; a "
                 f"lean site has at most {_LARGEST} of 4; take lowering 'select'"
             )
+        base, bank = self._numbering[site_id]
+        words = self._laid_out(period(site.shape, self._capacity), x.dtype)
+        x, banks = self._merged(x, layout, base, bank)
         return replace_run(
             x,
-            site_id,
-            self.starts,
-            self.counts,
-            self._laid_out(period(site.shape, self._capacity), x.dtype),
+            self._starts,
+            self._counts,
+            words,
             layout.strides,
             layout.offset,
+            base=base,
+            banks=banks,
         )
+
+    def _merged(
+        self, x: tf.Tensor, layout: Layout, base: int, bank: int
+    ) -> tuple[tf.Tensor, list[int]]:
+        """Return what to strike, and for which banks.
+
+        Where `x` is what another site made of a tensor, one strike does for both. A
+        row strikes one of them, so this holds for one row.
+        """
+        if self._counts.shape[0] != 1 or not hasattr(x, "graph"):
+            return x, [bank]
+        op = x.op
+        while op.type == "Identity":
+            op = op.inputs[0].op
+        if op.type != "Tpufi>ReplaceRun" or op.get_attr("base") != base:
+            return x, [bank]
+        same = op.get_attr("strides") == list(layout.strides)
+        if not same or op.get_attr("offset") != layout.offset:
+            return x, [bank]
+        return op.inputs[0], [*op.get_attr("banks"), bank]
 
     def record(self, directions: Sequence[str]) -> tf.Tensor:
         """Return how many elements each row strikes at sites of some directions.
@@ -87,7 +119,7 @@ class Aims:
         here = np.array(
             [site.direction in directions for site in self._table], np.int32
         )
-        counts = tf.reduce_sum(tf.bitcast(self.counts, tf.int32) * here, 1)
+        counts = tf.reduce_sum(self._struck * here, 1)
         low = tf.bitwise.bitwise_and(counts, 0xFFFF)
         high = tf.bitwise.right_shift(counts, 16)
         nothing = tf.zeros_like(counts)
@@ -95,7 +127,7 @@ class Aims:
         return tf.cast(quarters, tf.float32)[:, None, :]
 
     def _resolve(self, replica: tf.Tensor) -> tf.Tensor:
-        """Return how many elements each row strikes at each site, uint32."""
+        """Return how many elements each row strikes at each site, [rows, sites]."""
         field, upper = self._fields, self._upper
         start, count = field["start"], field["count"]
         rule, target = field["rule"], field["replica"]
@@ -117,16 +149,27 @@ class Aims:
             count[:, None] <= sizes, start[:, None] <= sizes - count[:, None]
         )
         hit = tf.logical_and(named, inside)
-        counts = tf.where(hit, count[:, None], tf.zeros_like(count)[:, None])
-        return tf.bitcast(counts, tf.uint32)
+        return tf.where(hit, count[:, None], tf.zeros_like(count)[:, None])
+
+    def _by_bank(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return starts [rows] and counts [rows, banks] as `replace_run` takes them."""
+        bases = np.array([n.base for n in self._numbering], np.uint32).view(np.int32)
+        banks = np.array([n.bank for n in self._numbering], np.int32)
+        mine = banks[:, None] == np.arange(banks.max() + 1)
+        counts = tf.reduce_sum(self._struck[:, :, None] * mine.astype(np.int32), 1)
+        struck = tf.cast(self._struck > 0, tf.int32)
+        # Numbers wrap round at 2^32, and so do these sums.
+        starts = tf.reduce_sum(struck * bases, 1) + self._fields["start"]
+        return tf.bitcast(starts, tf.uint32), tf.bitcast(counts, tf.uint32)
 
     def _laid_out(self, size: int, dtype: tf.DType) -> tf.Tensor:
         """Return the word of each place in a period, [rows, size]."""
         word = tf.as_dtype(element(dtype.name).word)
         key = size, word.name
         if key not in self._tables:
-            places = tf.range(size)[None, :] - self._fields["start"][:, None]
-            number = tf.math.floormod(places, size)
+            turn = tf.math.floormod(self._fields["start"], size)
+            number = tf.range(size)[None, :] - turn[:, None]
+            number = tf.where(number < 0, number + size, number)
             # As a sum and not as a lookup, which a TPU does one by one.
             mine = tf.equal(number[:, :, None], tf.range(self._capacity))
             words = tf.bitcast(self._words, tf.int32)
@@ -140,6 +183,54 @@ class Aims:
 
 # Fields that are zero in every fault that a lean program takes.
 _UNUSED = ("keep", "block", "reach_count")
+
+
+class Numbers(NamedTuple):
+    """How the elements of a site are numbered.
+
+    Fields:
+      base: number of the first one.
+      bank: its kind of site.
+    """
+
+    base: int
+    bank: int
+
+
+def numbering(table: SiteTable) -> tuple[Numbers, ...]:
+    """Return how the elements of each site are numbered.
+
+    The kind of a site is its name without digits. The n-th site of a kind and shape has
+    the base n * size behind those of all other shapes.
+
+    Raises:
+      ValueError: there are more than 2^32 numbers.
+    """
+    kinds: dict[str, int] = {}
+    ranks: dict[tuple[str, tuple[int, ...]], int] = {}
+    where: list[tuple[tuple[int, ...], int, int]] = []
+    for site in table:
+        kind = re.sub(r"\d+", "", site.name)
+        bank = kinds.setdefault(kind, len(kinds))
+        rank = ranks.get((kind, site.shape), 0)
+        ranks[kind, site.shape] = rank + 1
+        where.append((site.shape, rank, bank))
+    most: dict[tuple[int, ...], int] = {}
+    for (_, shape), count in ranks.items():
+        most[shape] = max(most.get(shape, 0), count)
+    first, free = {}, 0
+    for shape, count in most.items():
+        first[shape] = free
+        free += count * math.prod(shape)
+    if free > _NUMBERS:
+        raise ValueError(
+            f"lean sites of {len(most)} shapes have {free} numbers, at most {_NUMBERS} "
+            "can be told apart; take fewer examples per replica, or lowering 'select'"
+        )
+    return tuple(
+        Numbers(first[shape] + rank * math.prod(shape), bank)
+        for shape, rank, bank in where
+    )
 
 
 def period(shape: Sequence[int], capacity: int) -> int:
