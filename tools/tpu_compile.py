@@ -32,6 +32,12 @@ def main(argv: Sequence[str] | None) -> int:
         "--per-replica", type=positive, default=128, help="examples of a replica"
     )
     parser.add_argument(
+        "--replicas",
+        type=positive,
+        default=1,
+        help="chips that run the step together, at most those of the topology",
+    )
+    parser.add_argument(
         "--lowering", choices=LOWERINGS, default=LEAN, help="how sites are compiled"
     )
     parser.add_argument(
@@ -52,6 +58,7 @@ def main(argv: Sequence[str] | None) -> int:
         options.per_replica,
         options.lowering,
         options.dtype,
+        options.replicas,
     )
     result = compare(
         request,

@@ -24,6 +24,7 @@ class Request:
       per_replica: examples of a replica, >= 1.
       lowering: see `tpufi.layers.hooks.Hooks`.
       dtype: element type in place of the workload's own, or None.
+      replicas: chips that run the step together, >= 1.
     """
 
     workload: Workload
@@ -31,6 +32,7 @@ class Request:
     per_replica: int
     lowering: str
     dtype: str | None = None
+    replicas: int = 1
 
 
 def compare(
@@ -66,8 +68,8 @@ def compare(
     programs: dict[str, dict] = {}
     for variant in variants:
         report(f"{workload.name}: compiling {variant.name} for {request.topology}")
-        module = export_step(workload, request.per_replica, variant)
-        compiled = compile_for(module, request.topology)
+        module = export_step(workload, request.per_replica, variant, request.replicas)
+        compiled = compile_for(module, request.topology, request.replicas)
         if save:
             _save(compiled, save, f"{workload.name}_{variant.name}")
         programs[variant.name] = _figures(compiled)
@@ -78,6 +80,7 @@ def compare(
         "topology": request.topology,
         "chip": chip,
         "dtype": workload.dtype,
+        "replicas": request.replicas,
         "per_replica": request.per_replica,
         "lowering": request.lowering,
         "sites": sum(kinds.values()),

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training step of one replica as a pure function, exported as an HLO module.
 
-It is the step of `tpufi.training.Program` with one replica and without its loop over
-virtual replicas: state, batch, learning rate and descriptor are arguments, the new
-state and what the step reports are results.
+It is the step of `tpufi.training.Program` without its loop over virtual replicas:
+state, batch, learning rate, number of the replica and descriptor are arguments, the new
+state and what the step reports are results. With several replicas the program is what
+each chip runs: what a replica contributes is summed over all chips before the update.
 """
 
 import dataclasses
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
 from tpufi.descriptor import disarmed
 from tpufi.layers.hooks import LEAN, Hooks
@@ -45,13 +47,16 @@ def site_kinds(workload: Workload) -> dict[str, int]:
     return found
 
 
-def export_step(workload: Workload, per_replica: int, variant: StepVariant) -> bytes:
+def export_step(
+    workload: Workload, per_replica: int, variant: StepVariant, replicas: int = 1
+) -> bytes:
     """Return the step as a serialised HloModuleProto.
 
     Args:
       workload: what is trained.
       per_replica: examples of the replica, >= 1.
       variant: which sites the step has.
+      replicas: how many chips run the program together, >= 1.
     """
     table = workload.sites(per_replica) if variant.lowering else None
 
@@ -68,9 +73,11 @@ def export_step(workload: Workload, per_replica: int, variant: StepVariant) -> b
         lowering = variant.lowering or LEAN
         hooks = Hooks(table, replica, faults, words, lowering, variant.kinds)
         result = replica_gradients(
-            workload, state, examples, labels, seed, hooks, per_replica
+            workload, state, examples, labels, seed, hooks, replicas * per_replica
         )
-        new_state, record = apply_update(workload, state, result, 1, rate, hooks)
+        if replicas > 1:
+            result = tf.nest.map_structure(lambda x: _summed(x, replicas), result)
+        new_state, record = apply_update(workload, state, result, replicas, rate, hooks)
         return new_state, result.loss, result.correct, result.record + record
 
     none = disarmed()
@@ -88,3 +95,17 @@ def export_step(workload: Workload, per_replica: int, variant: StepVariant) -> b
     compiled = tf.function(step, jit_compile=True, autograph=False)
     with exact_arithmetic():
         return compiled.experimental_get_compiler_ir(*arguments)(stage="hlo_serialized")
+
+
+def _summed(x: tf.Tensor, replicas: int) -> tf.Tensor:
+    """Return the sum over all chips."""
+    # A TPU sums no 64-bit integers; no count of a step is that large.
+    narrow = tf.cast(x, tf.int32) if x.dtype == tf.int64 else x
+    # Not among TensorFlow's public ops; the ones that are need devices to run on.
+    total = gen_xla_ops.xla_all_reduce(
+        input=narrow,
+        group_assignment=[list(range(replicas))],
+        reduce_op="Add",
+        mode="CrossReplica",
+    )
+    return tf.cast(total, x.dtype)

@@ -9,12 +9,13 @@ import tensorflow as tf
 
 from tpufi.errors import InputError
 
-_KEY = ("model", "topology", "dtype", "per_replica", "lowering")
+_KEY = ("model", "topology", "dtype", "replicas", "per_replica", "lowering")
 _MEBIBYTE = 1 << 20
 _HEAD = """# Training steps compiled for a TPU
 
 Written by `tools/tpu_compile.py --page docs/results`; do not edit. A row is the step of
-one replica, forward, backward and update, without the loop over virtual replicas. State
+one replica, forward, backward and update, without the loop over virtual replicas; of
+several chips, what each of them runs, with the sum of the gradients over all. State
 and batch are arguments, the new state is a result. No TPU was used: libtpu's compiler
 ran on a machine without one, and the cycles are its estimates, summed over all fusions
 of the optimised program. [docs/performance.md](../performance.md) says what they mean.
@@ -70,13 +71,14 @@ def page(results: Sequence[dict]) -> str:
         clean, armed = r["programs"]["clean"], r["programs"]["armed"]
         rows.append(
             (
-                r["model"], r["topology"], r["dtype"], r["per_replica"], r["lowering"],
+                r["model"], r["topology"], r["dtype"], r["replicas"], r["per_replica"],
+                r["lowering"],
                 r["sites"], f"{clean['cycles']:,}", f"{armed['cycles']:,}",
                 f"{r['ratio']:.3f}", r["host_transfers"],
             )
         )  # fmt: skip
-    heads = ("workload", "topology", "type", "batch", "lowering", "sites", "clean",
-             "armed", "ratio", "host transfers")  # fmt: skip
+    heads = ("workload", "topology", "type", "chips", "batch", "lowering", "sites",
+             "clean", "armed", "ratio", "host transfers")  # fmt: skip
     parts = [_HEAD, _table(heads, rows), _programs(results)]
     parts += [_groups(r) for r in results if r["groups"]]
     versions = {json.dumps(r["versions"], sort_keys=True) for r in results}
@@ -97,14 +99,15 @@ def _programs(results: Iterable[dict]) -> str:
             sizes = [p["bytes_accessed"], hbm, p["code_bytes"]]
             rows.append(
                 (
-                    f"{r['model']} {r['dtype']} {r['lowering']}", r["topology"], name,
+                    f"{r['model']} {r['dtype']} {r['lowering']}", r["topology"],
+                    r["replicas"], name,
                     p["fusions"], p["conditionals"],
                     *(f"{size / _MEBIBYTE:.1f}" for size in sizes),
                     f"{p['compile_s']:.0f}",
                 )
             )  # fmt: skip
-    heads = ("step", "topology", "program", "fusions", "conditionals", "accessed MiB",
-             "HBM MiB", "code MiB", "compile s")  # fmt: skip
+    heads = ("step", "topology", "chips", "program", "fusions", "conditionals",
+             "accessed MiB", "HBM MiB", "code MiB", "compile s")  # fmt: skip
     return "## The programs\n\n" + _table(heads, rows)
 
 
