@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cc/ops/replace_run_xla.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -29,39 +30,46 @@ std::vector<int64_t> Partial(const Layout& layout, const std::vector<int64_t>& a
   return indices;
 }
 
-// The index of every element, as the sum of constants over some axes each. The
-// compiler turns a constant vector of equal steps into an iota, an iota times a stride
-// into a kernel of its own; constants over two axes or more stay what they are.
+// The index of every element. By Horner's rule where each stride divides the one
+// before: of a product of one coordinate and a constant the compiler makes a vector and
+// a kernel for it; a product of a sum it computes where it stands.
 XlaOp Indices(xla::XlaBuilder* builder, const Layout& layout) {
+  const xla::Shape shape = xla::ShapeUtil::MakeShape(xla::U32, layout.dims);
   std::vector<int64_t> axes;
   for (size_t a = 0; a < layout.dims.size(); ++a) {
     if (layout.dims[a] > 1) axes.push_back(a);
   }
-  // Two groups of axes, split where both are small.
-  const auto cost = [&](size_t split) {
-    int64_t left = 1, right = 1;
-    for (size_t k = 0; k < axes.size(); ++k) {
-      (k < split ? left : right) *= layout.dims[axes[k]];
-    }
-    return left + right;
+  std::sort(axes.begin(), axes.end(), [&](int64_t a, int64_t b) {
+    return layout.strides[a] > layout.strides[b];
+  });
+  const auto times = [&](XlaOp x, int64_t factor) {
+    return factor == 1 ? x : x * xla::ScalarLike(x, factor);
   };
-  size_t split = axes.size() / 2;
-  for (size_t s = 1; s < axes.size(); ++s) {
-    if (cost(s) < cost(split)) split = s;
+  const auto plus = [&](XlaOp x, int64_t number) {
+    return number == 0 ? x : x + xla::ScalarLike(x, number);
+  };
+  if (axes.empty()) {
+    return xla::Broadcast(xla::ConstantR0<uint32_t>(builder, layout.offset),
+                          layout.dims);
   }
-  const auto part = [&](std::vector<int64_t> some, int64_t offset) {
-    std::vector<int64_t> dims;
-    for (const int64_t a : some) dims.push_back(layout.dims[a]);
-    const std::vector<int64_t> wide = Partial(layout, some, offset);
-    const std::vector<uint32_t> narrow(wide.begin(), wide.end());
-    const XlaOp indices =
-        xla::Reshape(xla::ConstantR1<uint32_t>(builder, narrow), dims);
-    return xla::BroadcastInDim(indices, layout.dims, some);
-  };
-  const std::vector<int64_t> first(axes.begin(), axes.begin() + split);
-  const std::vector<int64_t> second(axes.begin() + split, axes.end());
-  if (first.empty()) return part(second, layout.offset);
-  return part(first, layout.offset) + part(second, 0);
+  bool nested = true;
+  for (size_t k = 1; k < axes.size(); ++k) {
+    const int64_t below = layout.strides[axes[k]];
+    nested = nested && below > 0 && layout.strides[axes[k - 1]] % below == 0;
+  }
+  XlaOp sum = xla::Iota(builder, shape, axes[0]);
+  if (nested) {
+    for (size_t k = 1; k < axes.size(); ++k) {
+      sum = times(sum, layout.strides[axes[k - 1]] / layout.strides[axes[k]]) +
+            xla::Iota(builder, shape, axes[k]);
+    }
+    return plus(times(sum, layout.strides[axes.back()]), layout.offset);
+  }
+  sum = times(sum, layout.strides[axes[0]]);
+  for (size_t k = 1; k < axes.size(); ++k) {
+    sum = sum + times(xla::Iota(builder, shape, axes[k]), layout.strides[axes[k]]);
+  }
+  return plus(sum, layout.offset);
 }
 
 // The word at the place of every element in the period.
