@@ -79,7 +79,7 @@ def test_a_fault_does_the_same_by_bits(name, lean, full, start):
     result = lean.step(*start, fault)
     golden = lean.step(*start)
     assert same_state(result.state, expected.state)
-    assert result.loss == expected.loss
+    np.testing.assert_array_equal(result.loss, expected.loss)  # Both may be NaN.
     # The loss of an example is only reported.
     assert result.loss != golden.loss or not same_state(result.state, golden.state)
     (struck,), (reference,) = read_record(result.record), read_record(expected.record)
@@ -134,7 +134,7 @@ def test_no_two_sites_of_a_bank_share_a_number():
         taken.setdefault(numbers.bank, []).append(
             (numbers.base, numbers.base + site.size)
         )
-    assert len(taken) > 20
+    assert len(taken) > 10
     for spans in taken.values():
         spans.sort()
         assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all sites of a lean program have in common, computed once (decision 0013).
 
-Sites of one kind, such as the outputs of all batch norms, share a bank: a number that
-says how many elements a fault strikes in that kind of site. Which site of the kind it
-is, and where in it, is one number, `start`: the sites of a kind have different bases,
-and those of other kinds with the same shape have the same ones, so that what a
-compiler fuses shares the distance to the start.
+Sites of one kind and shape, such as the outputs of all batch norms, share a bank: a
+number that says how many elements a fault strikes there. Which site it is, and where
+in it, is one number, `start`: the sites of a kind have different bases, and those of
+other kinds with the same shape have the same ones, so that what a compiler fuses
+shares the distance to the start.
 """
 
 import math
@@ -155,11 +155,14 @@ class Aims:
         """Return starts [rows] and counts [rows, banks] as `replace_run` takes them."""
         bases = np.array([n.base for n in self._numbering], np.uint32).view(np.int32)
         banks = np.array([n.bank for n in self._numbering], np.int32)
-        mine = banks[:, None] == np.arange(banks.max() + 1)
-        counts = tf.reduce_sum(self._struck[:, :, None] * mine.astype(np.int32), 1)
+        # A row strikes one site at most, so sums over the sites are its own numbers;
+        # they wrap round at 2^32, as the numbers do.
         struck = tf.cast(self._struck > 0, tf.int32)
-        # Numbers wrap round at 2^32, and so do these sums.
+        bank = tf.reduce_sum(struck * banks, 1)
+        count = tf.reduce_sum(self._struck, 1)
         starts = tf.reduce_sum(struck * bases, 1) + self._fields["start"]
+        mine = tf.equal(bank[:, None], tf.range(banks.max() + 1))
+        counts = tf.where(mine, count[:, None], tf.zeros_like(count)[:, None])
         return tf.bitcast(starts, tf.uint32), tf.bitcast(counts, tf.uint32)
 
     def _laid_out(self, size: int, dtype: tf.DType) -> tf.Tensor:
@@ -190,7 +193,7 @@ class Numbers(NamedTuple):
 
     Fields:
       base: number of the first one.
-      bank: its kind of site.
+      bank: its kind among the sites of its shape.
     """
 
     base: int
@@ -201,17 +204,19 @@ def numbering(table: SiteTable) -> tuple[Numbers, ...]:
     """Return how the elements of each site are numbered.
 
     The kind of a site is its name without digits. The n-th site of a kind and shape has
-    the base n * size behind those of all other shapes.
+    the base n * size behind those of all other shapes; banks are numbered for each
+    shape anew, for numbers tell shapes apart.
 
     Raises:
       ValueError: there are more than 2^32 numbers.
     """
-    kinds: dict[str, int] = {}
+    kinds: dict[tuple[int, ...], dict[str, int]] = {}
     ranks: dict[tuple[str, tuple[int, ...]], int] = {}
     where: list[tuple[tuple[int, ...], int, int]] = []
     for site in table:
         kind = re.sub(r"\d+", "", site.name)
-        bank = kinds.setdefault(kind, len(kinds))
+        of_shape = kinds.setdefault(site.shape, {})
+        bank = of_shape.setdefault(kind, len(of_shape))
         rank = ranks.get((kind, site.shape), 0)
         ranks[kind, site.shape] = rank + 1
         where.append((site.shape, rank, bank))
