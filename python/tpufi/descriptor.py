@@ -45,6 +45,11 @@ class Descriptor:
         plain = [FIELDS.index("block"), FIELDS.index("reach_count")]
         return bool(given.all() and not self.faults[:, plain].any())
 
+    @property
+    def fits_lean(self) -> bool:
+        """Whether a program with lowering `lean` takes it (decision 0013)."""
+        return self.fits_select and not self.faults[:, FIELDS.index("keep")].any()
+
     def positions(self, row: int = 0) -> np.ndarray:
         """Return the flat indices that a row strikes, int64 [count], in its order."""
         fields = dict(zip(FIELDS, self.faults[row].tolist(), strict=True))

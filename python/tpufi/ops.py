@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults as TensorFlow operations; the same bits in eager, graph and XLA mode."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -179,6 +181,54 @@ def inject_fault(
         lowering=lowering,
         confines=confines,
         gradient=gradient,
+        name=name,
+    )
+
+
+def replace_run(
+    x: tf.Tensor,
+    starts: tf.Tensor,
+    counts: tf.Tensor,
+    tables: tf.Tensor,
+    strides: Sequence[int],
+    offset: int = 0,
+    *,
+    base: int,
+    banks: Sequence[int],
+    name: str | None = None,
+) -> tf.Tensor:
+    """Replace runs of elements by given bits; the leanest site of a program.
+
+    The element at coordinates c has the index offset + sum(c * strides) and the number
+    base + index, modulo 2**32. For each row in order, the elements whose number is in
+    [starts[r], starts[r] + max(counts[r, banks])) get the bits tables[r, index mod
+    period].
+
+    Args:
+      x: tensor of any shape.
+      starts: uint32 [rows].
+      counts: uint32 [rows, all banks].
+      tables: [rows, period], unsigned integers as wide as the elements.
+      strides: one for each axis of `x`; may be negative.
+      offset: index of the first element; all indices are in [0, 2**32).
+      base: number of the element with index 0, in [0, 2**32).
+      banks: columns of `counts`.
+      name: name of the operation.
+
+    Returns:
+      Tensor like `x`. It has no gradient: layers write their own.
+
+    Source: docs/decisions/0013-lean-sites.md.
+    """
+    return _ops.tpufi_replace_run(
+        x,
+        starts,
+        counts,
+        tables,
+        strides=list(strides),
+        offset=offset,
+        base=base,
+        banks=list(banks),
         name=name,
     )
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 
 from tpufi.errors import InputError
 
-DIRECTIONS = ("forward", "grad_in", "grad_wt", "update")
+PASSES, UPDATE = ("forward", "grad_in", "grad_wt"), "update"
+DIRECTIONS = (*PASSES, UPDATE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tpufi.layers import initializers
 from tpufi.layers.dilation import dilate, same_padding
 from tpufi.layers.hooks import LayerSites, Strike
 from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.layers.layout import Axis, Layout
 from tpufi.site_table import Site
 
 
@@ -70,6 +71,26 @@ class Conv2D(Layer):
         }
         return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
+    def textbook(self, shape: Shape, batch: int) -> dict[tuple[str, str], Layout]:
+        half, last, step = (self.kernel - 1) // 2, self.kernel - 1, self.stride
+        before = [same_padding(n, self.kernel, step) for n in shape[:2]]
+        around = [Axis(a, last - n, step) for a, n in enumerate(before, 1)]
+        padded = [Axis(a, half) for a in (1, 2)]
+        dilated = [Axis(a, half - n, step) for a, n in enumerate(before, 1)]
+        turned = [Axis(a, last, -1) for a in (0, 1)]
+        inputs, gradient = (batch, *shape), (batch, *self.output_shape(shape))
+        kernel = (self.kernel, self.kernel, shape[-1], self.filters)
+        stored = {
+            ("grad_in", "input"): (gradient, (Axis(0), *around, Axis(3))),
+            ("grad_in", "weight"): (kernel, (*turned, Axis(3), Axis(2))),
+            ("grad_wt", "input"): (inputs, (Axis(3), *padded, Axis(0))),
+            ("grad_wt", "weight"): (gradient, (*dilated, Axis(0), Axis(3))),
+        }
+        sites = {
+            (s.direction, s.operand): s.shape for s in self.sites(shape, batch, "")
+        }
+        return {key: Layout(sites[key], *what) for key, what in stored.items()}
+
     def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(x, kernel, self.stride, "SAME")
 
@@ -92,8 +113,16 @@ class Conv2D(Layer):
         how = {"strides": [1, self.stride, self.stride, 1], "padding": "SAME"}
         operands = ("input", "weight")
 
+        layouts = self.textbook(tuple(x.shape[1:]), x.shape[0])
         dx = tf.raw_ops.Conv2DBackpropInput(
-            input_sizes=x.shape, filter=kernel, out_backprop=dy, **how
+            input_sizes=x.shape,
+            filter=sites.strike_stored(
+                kernel, "grad_in", "weight", layouts["grad_in", "weight"]
+            ),
+            out_backprop=sites.strike_stored(
+                dy, "grad_in", "input", layouts["grad_in", "input"]
+            ),
+            **how,
         )
         dx = sites.redo_if_struck(
             dx, "grad_in", operands, lambda strike: self._grad_in(strike, x, kernel, dy)
@@ -101,7 +130,14 @@ class Conv2D(Layer):
         dx = sites.strike(dx, "grad_in", "output")
 
         dkernel = tf.raw_ops.Conv2DBackpropFilter(
-            input=x, filter_sizes=kernel.shape, out_backprop=dy, **how
+            input=sites.strike_stored(
+                x, "grad_wt", "input", layouts["grad_wt", "input"]
+            ),
+            filter_sizes=kernel.shape,
+            out_backprop=sites.strike_stored(
+                dy, "grad_wt", "weight", layouts["grad_wt", "weight"]
+            ),
+            **how,
         )
         perm = (2, 0, 1, 3)
         dkernel = sites.redo_if_struck(

@@ -14,12 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from tpufi.descriptor import EVERY_REPLICA, FIELDS
+from tpufi.layers.aims import Aims
+from tpufi.layers.layout import Layout, whole
 from tpufi.layers.reach import confined, reach
 from tpufi.ops import inject_fault
 from tpufi.site_table import SiteTable
 
 Strike = Callable[..., tf.Tensor]
-SELECT, BRANCH = "select", "branch"
+SELECT, BRANCH, LEAN = "select", "branch", "lean"
+LOWERINGS = (BRANCH, SELECT, LEAN)
 _SITE, _REPLICA = FIELDS.index("site"), FIELDS.index("replica")
 
 
@@ -33,7 +36,9 @@ class Hooks:
       faults: int64 [rows, 11]; see `tpufi.descriptor`.
       words: uint64 [rows, capacity].
       lowering: `branch` takes every fault; `select` only those for which
-        `Descriptor.fits_select` holds (decision 0011).
+        `Descriptor.fits_select` holds (decision 0011); `lean` those for which
+        `Descriptor.fits_lean` does, and its record is without golden bits (0013).
+      kinds: `direction/operand` of the sites that are in the program; None: all.
     """
 
     table: SiteTable | None
@@ -41,12 +46,30 @@ class Hooks:
     faults: tf.Tensor
     words: tf.Tensor
     lowering: str = BRANCH
+    kinds: frozenset[str] | None = None
 
     @property
     def record_shape(self) -> tuple[int, int, int]:
         """Shape of a record and of the probe."""
         rows, capacity = self.words.shape
-        return rows, 1 + capacity, 4
+        return rows, 1 if self.lowering == LEAN else 1 + capacity, 4
+
+    @functools.cached_property
+    def aims(self) -> Aims:
+        """The faults resolved for all sites; lowering `lean` only."""
+        return Aims(self.table, self.replica, self.faults, self.words)
+
+    def record(self, directions: Sequence[str]) -> tf.Tensor:
+        """Return what a lean program reports at once for its sites, else zeros."""
+        if self.table is None or self.lowering != LEAN:
+            return tf.zeros(self.record_shape)
+        return self.aims.record(directions)
+
+    def includes(self, direction: str, operand: str) -> bool:
+        """Whether sites of this kind are in the program."""
+        if self.table is None:
+            return False
+        return self.kinds is None or f"{direction}/{operand}" in self.kinds
 
     def layer(self, name: str) -> "LayerSites":
         """Return the sites of the layer called `name`."""
@@ -60,6 +83,7 @@ class LayerSites:
         self._hooks = hooks
         self._layer = layer
         self._records: list[tf.Tensor] = []
+        self._stored: list[tuple[str, str]] = []
 
     def strike(
         self,
@@ -79,9 +103,9 @@ class LayerSites:
           perm: axis order of the site's layout, if it is not that of `x`.
           confines: whether the caller sees to the reach of faults (decision 0012).
         """
-        table = self._hooks.table
-        if table is None:
+        if not self._hooks.includes(direction, operand):
             return x
+        table = self._hooks.table
         site_id = table.id_of(f"{self._layer}/{direction}/{operand}")
         site = table[site_id]
         shape = tuple(x.shape[axis] for axis in perm) if perm else tuple(x.shape)
@@ -90,6 +114,8 @@ class LayerSites:
                 f"site {site.name} is declared as {site.dtype} {site.shape} but the "
                 f"program has {x.dtype.name} {shape}"
             )
+        if self._hooks.lowering == LEAN:
+            return self._hooks.aims.strike(x, site_id, whole(x.shape, perm))
         y, record = inject_fault(
             x,
             site_id,
@@ -102,6 +128,27 @@ class LayerSites:
         )
         self._records.append(record)
         return y
+
+    def strike_stored(
+        self, x: tf.Tensor, direction: str, operand: str, layout: Layout
+    ) -> tf.Tensor:
+        """Return the library's operand as faults of a textbook operand leave it.
+
+        The textbook operand has all elements of `x`, and zeros between and around
+        them. Only lean programs do this; in others it returns `x`, and
+        `redo_if_struck` builds the textbook operand.
+
+        Args:
+          x: the operand of the library kernel.
+          direction: see `tpufi.site_table.Site`.
+          operand: see `tpufi.site_table.Site`.
+          layout: where the elements of `x` stand in the textbook operand.
+        """
+        if self._hooks.lowering != LEAN or not self._hooks.includes(direction, operand):
+            return x
+        site_id = self._hooks.table.id_of(f"{self._layer}/{direction}/{operand}")
+        self._stored.append((direction, operand))
+        return self._hooks.aims.strike(x, site_id, layout)
 
     def product(
         self,
@@ -160,8 +207,16 @@ class LayerSites:
           redo: computes the textbook result; its argument stands for `strike`.
           perm: axis order of the result's layout, if it is not that of `result`.
         """
-        table = self._hooks.table
-        if table is None:
+        present = [o for o in operands if self._hooks.includes(direction, o)]
+        if self._hooks.lowering == LEAN:
+            missing = [o for o in present if (direction, o) not in self._stored]
+            if missing:
+                raise ValueError(
+                    f"{self._layer}/{direction}/{missing[0]} has no lean site; take "
+                    "lowering 'select'"
+                )
+            return result
+        if not present:
             return result
         named = self._named(direction, operands)
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.layers.hooks import Hooks, LayerSites
+from tpufi.layers.layout import Layout
 from tpufi.random import Key
 from tpufi.site_table import Site
 
@@ -102,6 +103,19 @@ class Layer(Node):
     @abc.abstractmethod
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
         """Return the fault sites for an input shape and a per-replica batch."""
+
+    def textbook(self, shape: Shape, batch: int) -> dict[tuple[str, str], Layout]:
+        """Return where stored tensors stand in operands that only a textbook builds.
+
+        Args:
+          shape: input shape.
+          batch: examples of one replica.
+
+        Returns:
+          By direction and operand of the site; see `LayerSites.strike_stored`.
+        """
+        del shape, batch
+        return {}
 
     @abc.abstractmethod
     def forward(

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, disarmed
-from tpufi.errors import InputError
 from tpufi.layers.hooks import BRANCH, SELECT, Hooks
 from tpufi.layers.layer import Run
 from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.fault_check import check_fault
 from tpufi.training.replica import (
     ReplicaResult,
     apply_update,
@@ -57,8 +57,9 @@ class Program:
       with_sites: False leaves all fault ops out (for comparison).
       jit_compile: True compiles with XLA.
       lowering: `branch` takes every fault; `select` suits compiled programs and takes
-        given bits for consecutive elements only (decision 0011); None: `select` if
-        `jit_compile`, else `branch`.
+        given bits for consecutive elements only (decision 0011); `lean` replaces
+        consecutive elements by given bits, and its record has no golden bits (0013);
+        None: `select` if `jit_compile`, else `branch`.
     """
 
     def __init__(
@@ -103,11 +104,7 @@ class Program:
           InputError: the program's lowering cannot do what the fault asks for.
         """
         fault = fault if fault is not None else disarmed()
-        if self.lowering == SELECT and not fault.fits_select:
-            raise InputError(
-                "this program has lowering 'select', which writes given bits to "
-                "consecutive elements only; make a Program with lowering='branch'"
-            )
+        check_fault(fault, self.lowering, self.workload, self.table, self.per_replica)
         with exact_arithmetic():
             state, loss, correct, record = self._step(
                 state,

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.hooks import Hooks
 from tpufi.layers.layer import Run
+from tpufi.site_table import PASSES, UPDATE
 from tpufi.training.state import State, Tensors
 from tpufi.workload import Workload
 
@@ -65,7 +66,7 @@ def replica_gradients(
         {name: run.new_statistics[name] for name in state.statistics},
         loss,
         correct,
-        record,
+        record + hooks.record(PASSES),
     )
 
 
@@ -90,7 +91,7 @@ def apply_update(
       The new state and the record of the faults that struck the update.
     """
     updates = state.updates + 1
-    parameters, slots, record = {}, {}, tf.zeros(hooks.record_shape)
+    parameters, slots, record = {}, {}, hooks.record((UPDATE,))
     for name, weight in state.parameters.items():
         sites = hooks.layer(name)
         old = {s: state.slots[f"{name}/{s}"] for s in workload.optimizer.slots()}

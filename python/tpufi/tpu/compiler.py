@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The TPU compiler as a program of its own, in an environment of its own.
+
+jax and libtpu want other versions of packages than TensorFlow does, so they live in a
+virtual environment that `./dev tpu` makes from requirements-tpu.lock.
+"""
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import tempfile
+
+from tpufi.errors import InputError
+from tpufi.tpu import compile_module
+from tpufi.tpu.program_text import ProgramCost, read_program
+
+ENVIRONMENT = pathlib.Path(__file__).resolve().parents[3] / ".venv-tpu"
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """One program as a TPU would run it.
+
+    Args:
+      cost: what its text says.
+      figures: what the compiler says: sizes in bytes, `compile_s`, `chip`, `versions`.
+      text: the optimised HLO module.
+    """
+
+    cost: ProgramCost
+    figures: dict
+    text: str
+
+
+def interpreter(environment: pathlib.Path = ENVIRONMENT) -> pathlib.Path:
+    """Return the Python that has jax and libtpu.
+
+    Raises:
+      InputError: there is none.
+    """
+    python = environment / "bin" / "python"
+    if not python.exists():
+        raise InputError(
+            f"no TPU compiler in {environment}; `./dev tpu` makes that environment"
+        )
+    return python
+
+
+def compile_for(
+    module: bytes,
+    topology: str,
+    chips: int = 1,
+    environment: pathlib.Path = ENVIRONMENT,
+) -> Compiled:
+    """Compile a module for a TPU.
+
+    Args:
+      module: a serialised HloModuleProto.
+      topology: name that libtpu knows, such as `v5e:2x2`.
+      chips: how many chips run it, as replicas, >= 1.
+      environment: the virtual environment with jax and libtpu.
+
+    Raises:
+      InputError: there is no such environment, or the compiler refuses; its last line
+        is in the message.
+    """
+    python = interpreter(environment)
+    with tempfile.TemporaryDirectory() as folder:
+        source, text = pathlib.Path(folder, "module"), pathlib.Path(folder, "text")
+        source.write_bytes(module)
+        run = subprocess.run(
+            [python, compile_module.__file__, source, topology, str(chips), text],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode != 0:
+            lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]
+            raise InputError(
+                f"the TPU compiler refuses topology {topology!r}: {lines[-1]}"
+            )
+        program = text.read_text()
+    figures = json.loads(run.stdout.strip().splitlines()[-1])
+    return Compiled(read_program(program), figures, program)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/results/tpu.md, written from the results of all runs of tools/tpu_compile.py."""
+
+import json
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import tensorflow as tf
+
+from tpufi.errors import InputError
+
+_KEY = ("model", "topology", "dtype", "replicas", "per_replica", "lowering")
+_MEBIBYTE = 1 << 20
+_HEAD = """# Training steps compiled for a TPU
+
+Written by `tools/tpu_compile.py --page docs/results`; do not edit. A row is the step of
+one replica, forward, backward and update, without the loop over virtual replicas; of
+several chips, what each of them runs, with the sum of the gradients over all. State
+and batch are arguments, the new state is a result. No TPU was used: libtpu's compiler
+ran on a machine without one, and the cycles are its estimates, summed over all fusions
+of the optimised program. [docs/performance.md](../performance.md) says what they mean.
+"""
+
+
+def result_line(result: dict) -> str:
+    """Return the comparison on one line."""
+    clean, armed = result["programs"]["clean"], result["programs"]["armed"]
+    return (
+        f"{result['model']} {result['dtype']} x {result['per_replica']} on "
+        f"{result['topology']}, {result['lowering']}, {result['sites']} sites: "
+        f"{armed['cycles']:,} against {clean['cycles']:,} estimated cycles, ratio "
+        f"{result['ratio']:.3f}; host transfers {result['host_transfers']}"
+    )
+
+
+def add_result(result: dict, folder: pathlib.Path) -> None:
+    """Add a result to `tpu.json`, in place of one of the same step, and write the page.
+
+    Args:
+      result: what `tpufi.tpu.comparison.compare` returned.
+      folder: folder of `tpu.json` and `tpu.md`.
+
+    Raises:
+      InputError: `tpu.json` is not what this function writes.
+    """
+    store = folder / "tpu.json"
+    results = [result]
+    if store.exists():
+        try:
+            before = json.loads(store.read_text())
+            others = [old for old in before if _key(old) != _key(result)]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{store} is not a list of results ({error}); remove it to start anew"
+            ) from error
+        # A comparison without groups keeps those of the one it replaces.
+        same = [old for old in before if _key(old) == _key(result)]
+        if same and not result["groups"]:
+            result = result | {"groups": same[0]["groups"]}
+        results = [*others, result]
+    results.sort(key=_key)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(store, json.dumps(results, indent=1) + "\n")
+    _write(folder / "tpu.md", page(results))
+
+
+def page(results: Sequence[dict]) -> str:
+    """Return the page of some results."""
+    rows = []
+    for r in results:
+        clean, armed = r["programs"]["clean"], r["programs"]["armed"]
+        rows.append(
+            (
+                r["model"], r["topology"], r["dtype"], r["replicas"], r["per_replica"],
+                r["lowering"],
+                r["sites"], f"{clean['cycles']:,}", f"{armed['cycles']:,}",
+                f"{r['ratio']:.3f}", r["host_transfers"],
+            )
+        )  # fmt: skip
+    heads = ("workload", "topology", "type", "chips", "batch", "lowering", "sites",
+             "clean", "armed", "ratio", "host transfers")  # fmt: skip
+    parts = [_HEAD, _table(heads, rows), _programs(results)]
+    parts += [_groups(r) for r in results if r["groups"]]
+    versions = {json.dumps(r["versions"], sort_keys=True) for r in results}
+    names = "; ".join(
+        ", ".join(f"{n} {v}" for n, v in json.loads(one).items())
+        for one in sorted(versions)
+    )
+    parts.append(f"Versions: TensorFlow {tf.__version__}, {names}.\n")
+    return "\n".join(parts)
+
+
+def _programs(results: Iterable[dict]) -> str:
+    """Return the table of program sizes, two rows per result."""
+    rows = []
+    for r in results:
+        for name, p in r["programs"].items():
+            hbm = p["argument_bytes"] + p["output_bytes"] + p["temporary_bytes"]
+            sizes = [p["bytes_accessed"], hbm, p["code_bytes"]]
+            rows.append(
+                (
+                    f"{r['model']} {r['dtype']} {r['lowering']}", r["topology"],
+                    r["replicas"], name,
+                    p["fusions"], p["conditionals"],
+                    *(f"{size / _MEBIBYTE:.1f}" for size in sizes),
+                    f"{p['compile_s']:.0f}",
+                )
+            )  # fmt: skip
+    heads = ("step", "topology", "chips", "program", "fusions", "conditionals",
+             "accessed MiB", "HBM MiB", "code MiB", "compile s")  # fmt: skip
+    return "## The programs\n\n" + _table(heads, rows)
+
+
+def _groups(result: dict) -> str:
+    """Return where the cycles of one step go."""
+    rows = [
+        (g["kind"], g["sites"], f"{g['cycles']:,}", f"{g['ratio']:.4f}")
+        for g in sorted(result["groups"], key=lambda g: -g["ratio"])
+    ]
+    title = f"## {result['model']} {result['dtype']} on {result['topology']}, by kind"
+    text = (
+        "One program for each kind of site, with the sites of that kind only. The sum\n"
+        "is not the cost of all: sites in one fusion share what they compute.\n"
+    )
+    return f"{title}\n\n{text}\n" + _table(("kind", "sites", "cycles", "ratio"), rows)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def _key(result: dict) -> tuple:
+    return tuple(result[name] for name in _KEY)
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)

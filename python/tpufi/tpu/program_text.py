@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the text of an optimised TPU program says about its cost.
+
+The compiler writes its estimate of a fusion's run time behind it. A computation that
+is called, by a loop or a conditional, is counted once wherever it stands in the text.
+"""
+
+import dataclasses
+import re
+
+_HEAD = re.compile(r"^(?:ENTRY )?(%[\w.\-]+) .*\{$")
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+_BRANCHES = re.compile(
+    r"branch_computations=\{([^}]*)\}"
+    r"|true_computation=(%[\w.\-]+), false_computation=(%[\w.\-]+)"
+)
+_CALLED = re.compile(r"(?:to_apply|body|calls)=(%[\w.\-]+)")
+# How a program of a TPU talks to its host: queues, tagged sends, callbacks and buffers
+# in the memory of the host (space 5 in a layout).
+_HOST = (
+    re.compile(r" = [^=]*? (?:infeed|outfeed)(?:-start|-done)?\("),
+    re.compile(r" (?:send|recv)(?:-done)?\(.*is_host_transfer=true"),
+    re.compile(r'custom_call_target="[^"]*(?i:host|callback|py_func)[^"]*"'),
+    re.compile(r"\{[^{}]*S\(5\)[^{}]*\}"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ProgramCost:
+    """The cost of one compiled program.
+
+    Args:
+      cycles: sum of the estimated cycles of every fusion in the text.
+      disarmed_cycles: the same with the cheapest branch of every conditional only: what
+        runs as long as no fault is armed.
+      fusions: fusions and other kernels that have an estimate.
+      conditionals: conditionals, whose branches end fusions.
+      host_transfers: the lines that exchange data with the host.
+    """
+
+    cycles: int
+    disarmed_cycles: int
+    fusions: int
+    conditionals: int
+    host_transfers: tuple[str, ...]
+
+
+def read_program(text: str) -> ProgramCost:
+    """Return what the text of an optimised HLO module says.
+
+    Args:
+      text: the module, as the compiler prints it.
+    """
+    computations = _computations(text)
+    lines = [line for body in computations.values() for line in body]
+    entry = next(
+        (
+            match[1]
+            for match in map(_HEAD.match, text.splitlines())
+            if match and match[0].startswith("ENTRY")
+        ),
+        None,
+    )
+    estimates = [int(n) for n in _CYCLES.findall(text)]
+    return ProgramCost(
+        cycles=sum(estimates),
+        disarmed_cycles=_cheapest(computations, entry) if entry else 0,
+        fusions=len(estimates),
+        conditionals=sum(bool(_BRANCHES.search(line)) for line in lines),
+        host_transfers=tuple(
+            line.strip()[:200]
+            for line in lines
+            if any(sign.search(line) for sign in _HOST)
+        ),
+    )
+
+
+def _computations(text: str) -> dict[str, list[str]]:
+    """Return the lines of each computation by its name."""
+    found: dict[str, list[str]] = {}
+    name = None
+    for line in text.splitlines():
+        head = _HEAD.match(line)
+        if head:
+            name = head[1]
+            found[name] = []
+        elif line.startswith("}"):
+            name = None
+        elif name:
+            found[name].append(line)
+    return found
+
+
+def _cheapest(computations: dict[str, list[str]], name: str) -> int:
+    """Cycles of one computation and of what it calls, conditionals at their least."""
+    total = 0
+    for line in computations.get(name, ()):
+        total += sum(int(n) for n in _CYCLES.findall(line))
+        branches = _BRANCHES.search(line)
+        if branches:
+            names = (branches[1] or f"{branches[2]}, {branches[3]}").split(", ")
+            total += min(_cheapest(computations, branch) for branch in names)
+        else:
+            # A fusion's own estimate covers what it calls; a loop has none.
+            for called in _CALLED.findall(line):
+                if not _CYCLES.search(line):
+                    total += _cheapest(computations, called)
+    return total

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small step compiled by the TPU compiler, where it is installed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.tiny_workload import TINY
+from tpufi.errors import InputError
+from tpufi.layers.hooks import LEAN
+from tpufi.tpu.comparison import Request, compare
+from tpufi.tpu.compiler import compile_for, interpreter
+from tpufi.tpu.exported_step import StepVariant, export_step, site_kinds
+from tpufi.tpu.page import add_result
+
+PER_REPLICA = 8
+
+
+def _compiler() -> None:
+    """Skip the test if there is no compiler."""
+    try:
+        interpreter()
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.slow
+def test_a_step_with_all_sites_compiles_for_a_tpu_without_host_traffic(tmp_path):
+    _compiler()
+    request = Request(TINY, "v5e:2x2", PER_REPLICA, LEAN)
+    result = compare(request, save=tmp_path)
+    assert result["compiles"]
+    assert result["host_transfers"] == 0
+    assert result["sites"] == len(TINY.sites())
+    clean, armed = (result["programs"][name] for name in ("clean", "armed"))
+    assert armed["cycles"] > clean["cycles"] > 0
+    assert armed["conditionals"] == clean["conditionals"]
+    # What is left of a site is fused: fewer kernels more than there are sites.
+    assert armed["fusions"] - clean["fusions"] < result["sites"]
+    text = (tmp_path / "tiny_armed.txt").read_text()
+    assert text.startswith("HloModule")
+    add_result(result, tmp_path)
+    page = (tmp_path / "tpu.md").read_text()
+    assert f"{result['ratio']:.3f}" in page
+    assert result["versions"]["libtpu"] in page
+
+
+@pytest.mark.slow
+def test_the_step_of_eight_chips_sums_over_all_of_them():
+    _compiler()
+    module = export_step(TINY, PER_REPLICA, StepVariant("armed"), replicas=8)
+    compiled = compile_for(module, "v5e:2x4", 8)
+    assert "all-reduce" in compiled.text
+    assert "replica_groups={{0,1,2,3,4,5,6,7}}" in compiled.text.replace(" ", "")
+    assert compiled.cost.host_transfers == ()
+
+
+@pytest.mark.slow
+def test_an_unknown_topology_is_one_line():
+    _compiler()
+    module = export_step(TINY, 1, StepVariant("clean", None))
+    with pytest.raises(InputError, match="refuses topology 'v99:2x2'") as refused:
+        compile_for(module, "v99:2x2")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_compiler_names_the_command_that_installs_it(tmp_path):
+    with pytest.raises(InputError, match=r"`\./dev tpu` makes that environment"):
+        compile_for(b"", "v5e:2x2", environment=tmp_path)
+
+
+def test_every_kind_of_site_is_counted():
+    kinds = site_kinds(TINY)
+    assert sum(kinds.values()) == len(TINY.sites())
+    assert kinds["grad_in/weight"] == 5
+
+
+def test_a_foreign_store_of_results_is_refused(tmp_path):
+    (tmp_path / "tpu.json").write_text(json.dumps({"not": "results"}))
+    with pytest.raises(InputError, match="remove it to start anew"):
+        add_result({name: "" for name in ("model", "groups")}, tmp_path)
+
+
+def test_an_unknown_workload_is_refused_before_anything_is_compiled():
+    run = subprocess.run(
+        [sys.executable, "tools/tpu_compile.py", "--model", "resnet19"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert len(run.stderr.strip().splitlines()) == 1

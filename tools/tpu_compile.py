@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Compiles training steps for a TPU, without one, and compares what they cost."""
+
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
+
+from tpufi.cli import Parser, positive, run
+from tpufi.layers.hooks import LEAN, LOWERINGS
+from tpufi.models import workload
+from tpufi.tpu.comparison import DTYPES, Request, compare
+from tpufi.tpu.compiler import interpreter
+from tpufi.tpu.page import add_result, result_line
+
+
+def main(argv: Sequence[str] | None) -> int:
+    """Compile, compare, print."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("--model", required=True, help="workload")
+    parser.add_argument(
+        "--topology",
+        default="v5e:2x2",
+        help="name that libtpu knows: v4:2x2x1, v6e:2x2",
+    )
+    parser.add_argument("--dtype", choices=DTYPES, help="element type of the workload")
+    parser.add_argument(
+        "--per-replica", type=positive, default=128, help="examples of a replica"
+    )
+    parser.add_argument(
+        "--replicas",
+        type=positive,
+        default=1,
+        help="chips that run the step together, at most those of the topology",
+    )
+    parser.add_argument(
+        "--lowering", choices=LOWERINGS, default=LEAN, help="how sites are compiled"
+    )
+    parser.add_argument(
+        "--by-group", action="store_true", help="also one program per kind of site"
+    )
+    parser.add_argument(
+        "--save-hlo", type=pathlib.Path, help="folder for the optimised programs"
+    )
+    parser.add_argument(
+        "--page", type=pathlib.Path, help="folder of tpu.md and tpu.json to add to"
+    )
+    parser.add_argument("--json", action="store_true", help="JSON on the last line")
+    options = parser.parse_args(argv)
+    interpreter()
+    request = Request(
+        workload(options.model),
+        options.topology,
+        options.per_replica,
+        options.lowering,
+        options.dtype,
+        options.replicas,
+    )
+    result = compare(
+        request,
+        by_group=options.by_group,
+        save=options.save_hlo,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(result_line(result))
+    if options.page:
+        add_result(result, options.page)
+    if options.json:
+        print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
