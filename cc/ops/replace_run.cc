@@ -5,7 +5,7 @@
 // elements of all sites, and its words laid out over a period of the tensor. What is
 // left per element is a comparison and a select, and nothing per site but a constant:
 // a TPU pays as much for a scalar of a site's own as for a small tensor.
-// docs/decisions/0013-lean-sites.md.
+// docs/decisions/0014-lean-sites.md.
 #include <algorithm>
 #include <cstdint>
 #include <vector>

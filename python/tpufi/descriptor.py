@@ -47,7 +47,7 @@ class Descriptor:
 
     @property
     def fits_lean(self) -> bool:
-        """Whether a program with lowering `lean` takes it (decision 0013)."""
+        """Whether a program with lowering `lean` takes it (decision 0014)."""
         return self.fits_select and not self.faults[:, FIELDS.index("keep")].any()
 
     def positions(self, row: int = 0) -> np.ndarray:

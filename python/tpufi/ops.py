@@ -218,7 +218,7 @@ def replace_run(
     Returns:
       Tensor like `x`. It has no gradient: layers write their own.
 
-    Source: docs/decisions/0013-lean-sites.md.
+    Source: docs/decisions/0014-lean-sites.md.
     """
     return _ops.tpufi_replace_run(
         x,

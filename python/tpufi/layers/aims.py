@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all sites of a lean program have in common, computed once (decision 0013).
+"""What all sites of a lean program have in common, computed once (decision 0014).
 
 Sites of one kind and shape, such as the outputs of all batch norms, share a bank: a
 number that says how many elements a fault strikes there. Which site it is, and where

@@ -37,7 +37,7 @@ class Hooks:
       words: uint64 [rows, capacity].
       lowering: `branch` takes every fault; `select` only those for which
         `Descriptor.fits_select` holds (decision 0011); `lean` those for which
-        `Descriptor.fits_lean` does, and its record is without golden bits (0013).
+        `Descriptor.fits_lean` does, and its record is without golden bits (0014).
       kinds: `direction/operand` of the sites that are in the program; None: all.
     """
 

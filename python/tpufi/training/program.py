@@ -58,7 +58,7 @@ class Program:
       jit_compile: True compiles with XLA.
       lowering: `branch` takes every fault; `select` suits compiled programs and takes
         given bits for consecutive elements only (decision 0011); `lean` replaces
-        consecutive elements by given bits, and its record has no golden bits (0013);
+        consecutive elements by given bits, and its record has no golden bits (0014);
         None: `select` if `jit_compile`, else `branch`.
     """
 
