@@ -83,7 +83,7 @@ def test_the_table_has_a_row_for_each_measured_case_with_both_outcomes():
 def test_the_page_tells_scale_data_thresholds_and_versions():
     text = page({MASKED: FINE}, {})
     for part in ("made-up data", str(LIMITS), "2.19.1", "124, 125", "8 x 128 images",
-                 "100 (resnet18); 1500 (effnet)"):  # fmt: skip
+                 "100 (resnet18); 3000 (effnet)"):  # fmt: skip
         assert part in text
     assert "1 of 1 outcomes agree" in text
     assert "2 of 3 files have not been replayed so." in text
