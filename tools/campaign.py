@@ -29,6 +29,7 @@ from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.cli import Parser, above_0, positive, run, share
 from tpufi.faults.fault_line import fault_line
+from tpufi.training import make_deterministic
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -148,4 +149,5 @@ def _add_confidence(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
+    make_deterministic()  # For the whole process, hence not in main.
     run(main)

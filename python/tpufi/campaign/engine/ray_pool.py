@@ -13,6 +13,7 @@ from tpufi.campaign.engine.worker import RunnerFactory
 from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
 from tpufi.messages import one_line
+from tpufi.training import make_deterministic
 
 # A worker that is lost before it is ready, so often in a row, will never be.
 _FAILED_STARTS = 3
@@ -22,6 +23,7 @@ class _Actor:
     """Runs blocks in a process of the cluster; keeps golden state and program warm."""
 
     def __init__(self, make: RunnerFactory):
+        make_deterministic()
         self._runner = make(lambda: None)
 
     def ready(self) -> None:

@@ -8,12 +8,13 @@ from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.engine.gate import check_deterministic
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.golden import open_golden
-from tpufi.training import make_deterministic
 
 
 @dataclasses.dataclass(frozen=True)
 class RunnerOf:
-    """Makes the runner of a plan in a worker's process; picklable.
+    """Makes the runner of a plan; picklable, for the process of a worker.
+
+    TensorFlow has to be deterministic there (`tpufi.training.make_deterministic`).
 
     Args:
       plan: the plan.
@@ -29,7 +30,6 @@ class RunnerOf:
         Raises:
           InputError: the golden run cannot be repeated here.
         """
-        make_deterministic()
         _, session = open_golden(self.plan.golden)
         experimenter = Experimenter(self.plan, session, self.verify, alive)
         if self.verify:

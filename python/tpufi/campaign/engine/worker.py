@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from tpufi.campaign.engine.events import Runner
 from tpufi.errors import InputError
 from tpufi.messages import one_line
+from tpufi.training import make_deterministic
 
 # What a worker sends, as (name, value).
 READY, REFUSED, ALIVE = "ready", "refused", "alive"
@@ -35,6 +36,7 @@ def serve(connection: Connection, make: RunnerFactory, parent: int) -> None:
         os._exit(1)
     # Ctrl-C reaches all processes of a terminal; only the campaign acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    make_deterministic()
     try:
         runner = make(_Signs(connection))
         connection.send((READY, None))

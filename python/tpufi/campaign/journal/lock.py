@@ -72,7 +72,7 @@ class WritersLock:
                 return True
             except BlockingIOError:
                 # A worker that was being forked has not let go of it yet.
-                if time.monotonic() > end or _is_alive(self._holder()):
+                if time.monotonic() > end or _is_another(self._holder()):
                     return False
             time.sleep(0.01)
 
@@ -81,8 +81,11 @@ class WritersLock:
         return text or "unknown"
 
 
-def _is_alive(process: str) -> bool:
+def _is_another(process: str) -> bool:
+    """Whether it is alive, and not this one, whose forks let go in a moment."""
     try:
+        if int(process) == os.getpid():
+            return False
         os.kill(int(process), 0)
     except (ValueError, ProcessLookupError):
         return False

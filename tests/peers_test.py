@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other ways to inject, which benchmarks compare with, do the same to a step."""
+
+import importlib
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.tiny_workload import TINY, tiny_batch
+from tpufi.descriptor import replacing
+from tpufi.training import Program, initial_state, same_state
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+POSITIONS = np.arange(40, 44)
+WORDS = np.array([0x3F800000, 0xC0490FDB, 0, 0x42F6E979], np.uint64)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    """The program, its inputs, and the state after a step struck at a site."""
+    program = Program(TINY, 1, 4)
+    batch, keys = tiny_batch(1, 4)
+    state = initial_state(TINY, 3)
+
+    def struck(site: str):
+        fault = replacing(program.table.id_of(site), 0, POSITIONS, WORDS)
+        return program.step(state, batch, keys, TINY.learning_rate, fault).state
+
+    inputs = (
+        tf.constant(batch.images[0]),
+        tf.constant(batch.labels[0]),
+        tf.constant(keys[0]),
+        tf.constant(TINY.learning_rate),
+    )
+    return state, inputs, struck
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "site"),
+    [
+        ("mask_delta", "MaskDeltaInjector", "conv1/forward/output"),
+        ("mask_delta", "MaskDeltaInjector", "conv1/grad_wt/output"),
+        ("host_callback", "HostCallbackInjector", "conv1/forward/output"),
+        ("host_callback", "HostCallbackInjector", "conv1/grad_wt/output"),
+    ],
+)
+def test_a_peer_leaves_the_state_that_we_leave(module, name, site, ours, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    peer = getattr(importlib.import_module(f"peers.{module}"), name)(TINY)
+    state, inputs, struck = ours
+    found, _ = peer.step(state, inputs, site, POSITIONS, WORDS)
+    assert same_state(found, struck(site))
+    assert not same_state(found, state)
