@@ -3,12 +3,11 @@
 
 from collections.abc import Iterator
 
-from tpufi.campaign.engine.unplanned import UNPLANNED
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan, strata
+from tpufi.campaign.report.effect import is_judged, is_visible
 from tpufi.campaign.statistics.allocation import neyman
 from tpufi.errors import InputError
-from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
 from tpufi.sampling.sampler import Sampler
 
 
@@ -33,13 +32,12 @@ def neyman_lines(
     """
     shares = strata(sampler, by)
     tally = pilot.tally(by)
-    harmless = (MASKED, MASKED_IDENTICAL)
     hits: dict[tuple, int] = dict.fromkeys(shares, 0)
     trials = dict(hits)
     for (*stratum, outcome), count in tally.items():
-        if tuple(stratum) in trials and outcome not in UNPLANNED:
+        if tuple(stratum) in trials and is_judged(outcome):
             trials[tuple(stratum)] += count
-            hits[tuple(stratum)] += 0 if outcome in harmless else count
+            hits[tuple(stratum)] += count if is_visible(outcome) else 0
     for stratum, count in trials.items():
         if not count:
             raise InputError(

@@ -12,6 +12,8 @@ import dataclasses
 import heapq
 from collections.abc import Collection, Sequence
 
+ATTEMPTS = 2  # Of an experiment that fails, or that a worker is lost with.
+
 
 @dataclasses.dataclass(frozen=True)
 class Block:
@@ -106,7 +108,7 @@ class BlockQueue:
 
     def failed(self, number: int, attempt: int) -> int | None:
         """Note that an experiment failed; return it if it is not tried again."""
-        if attempt > 1:
+        if attempt >= ATTEMPTS:
             return number
         self._again.append(Block((number,), attempt + 1))
         return None

@@ -49,15 +49,11 @@ def calibrate(plan: CampaignPlan, experiments: int) -> Calibration:
     spent, walked, steps = 0.0, 0.0, 0
     for number in range(experiments):
         fault = runner.fault(number)
-        first = fault.epoch * runner.session.steps_per_epoch + fault.step
         before = runner.walk.steps
         begun = time.monotonic()
-        runner.walk.state(first)
+        runner.reach(fault)
         walked += time.monotonic() - begun
         steps += runner.walk.steps - before
-        # Kept for the propagation: walked once for all experiments of a step.
-        if plan.propagation:
-            runner.walk.ahead(first + min(plan.horizon, 8))
         begun = time.monotonic()
         runner.run(number)
         spent += time.monotonic() - begun

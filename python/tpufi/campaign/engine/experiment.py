@@ -94,11 +94,11 @@ class Experimenter:
             if fault.stale:
                 fault = self._filled(fault, first)
             self._follow(fault, first, course)
-            outcome = self._outcome(course, first)
         except NotActive as problem:
-            outcome, error = NOT_ACTIVE, str(problem)
+            error = str(problem)
         faulty = course.faulty
-        visible = self._visible(course, first) if faulty else None
+        judged, visible = self._judged(course, first) if faulty else ("", None)
+        outcome = judged if error is None else NOT_ACTIVE
         return Row(
             number,
             columns,
@@ -119,6 +119,12 @@ class Experimenter:
     def fault(self, number: int) -> Fault:
         """Return the fault of an experiment."""
         return self._sampler.draw(self.plan.seed, number)
+
+    def reach(self, fault: Fault) -> None:
+        """Walk the golden run as far as an experiment needs it at once."""
+        first = fault.epoch * self.session.steps_per_epoch + fault.step
+        self.walk.state(first)
+        self.walk.ahead(first + min(self.plan.horizon, _NEAR))
 
     def _follow(self, fault: Fault, first: int, course: _Course) -> None:
         """Train from the fault on until golden again, not finite, or the horizon."""
@@ -148,7 +154,8 @@ class Experimenter:
             # From an equal state on, every later step is golden's.
             if golden and step >= fault.duration - 1:
                 break
-        course.state = state_digest(state)
+        # Empty for a state that is not golden's.
+        course.state = course.faulty[-1].state or state_digest(state)
 
     def _is_golden(self, state: State, first: int, after: int) -> bool:
         """Tell whether the state some steps after the fault is golden's by bits."""
@@ -173,24 +180,15 @@ class Experimenter:
             )
         return holding(fault, struck.golden.tolist())
 
-    def _outcome(self, course: _Course, first: int) -> str:
-        golden, others = self._reference(course, first)
-        return classify(
-            course.faulty,
-            golden,
-            self.plan.thresholds,
-            others=others,
-            ended_early=course.nonfinite is not None,
-        )
-
-    def _visible(self, course: _Course, first: int) -> int | None:
-        golden, others = self._reference(course, first)
-        return detection_step(course.faulty, golden, self.plan.thresholds, others)
-
-    def _reference(self, course: _Course, first: int) -> tuple:
-        steps = range(first, first + len(course.faulty))
+    def _judged(self, course: _Course, first: int) -> tuple[str, int | None]:
+        """Return the outcome class and the first visible step."""
+        faulty, limits = course.faulty, self.plan.thresholds
+        steps = range(first, first + len(faulty))
         golden = points(GoldenFolder(self.plan.golden), self.walk.curve, steps)
-        return golden, [points(folder, curve, steps) for folder, curve in self._band]
+        others = [points(folder, curve, steps) for folder, curve in self._band]
+        early = course.nonfinite is not None
+        outcome = classify(faulty, golden, limits, others=others, ended_early=early)
+        return outcome, detection_step(faulty, golden, limits, others)
 
 
 def check_struck(fault: Fault, descriptor: Descriptor, record: np.ndarray) -> None:

@@ -27,7 +27,7 @@ def check_deterministic(experimenter: Experimenter) -> None:
     )
     first = plan.sampling.epochs[0] * session.steps_per_epoch + plan.sampling.steps[0]
     state = walk.state(first)
-    fault = plan.sampler(session.program.per_replica).draw(plan.seed, 0)
+    fault = experimenter.fault(0)
     harmless = dataclasses.replace(
         fault, rule="repeat", keep=element(fault.dtype).mask, words=(0,), stale=False
     ).descriptor(session.program.table)

@@ -11,7 +11,7 @@ import itertools
 import pathlib
 from collections.abc import Callable, Iterator
 
-from tpufi.campaign.engine.block_queue import BlockQueue
+from tpufi.campaign.engine.block_queue import ATTEMPTS, BlockQueue
 from tpufi.campaign.engine.events import Pool
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.engine.watcher import Watcher
@@ -22,9 +22,6 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.campaign.widest import Widest, widest_interval
 from tpufi.sampling.sampler import Sampler
-
-# The second attempt was the last.
-_ATTEMPTS = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +84,7 @@ def run_campaign(
     total = plan.stop.experiments
     shares = strata(sampler, plan.stop.strata)
     with Writer(folder, manifest, session) as journal:
-        reason = _reached(plan, journal, shares)
-        if reason:
+        if reason := _reached(plan, journal, _widest(plan, journal, shares)):
             return Ended(reason)
         watcher.begin(journal.tally(()), total)
         pool = make_pool()
@@ -96,12 +92,13 @@ def run_campaign(
             for window in _windows(journal, total, scale.window):
                 found = _run(plan, sampler, journal, pool, watcher, scale, window,
                              stopping)  # fmt: skip
-                watcher.window(_widest(plan, journal, shares))
+                widest = _widest(plan, journal, shares)
+                watcher.window(widest)
                 if found and not allow_inactive:
                     return Ended(None, tuple(found))
                 if stopping():
                     return Ended(None)
-                if reason := _reached(plan, journal, shares):
+                if reason := _reached(plan, journal, widest):
                     return Ended(reason)
         finally:
             pool.close()
@@ -123,7 +120,7 @@ def _run(
 
     def given_up(number: int, outcome: str, error: str) -> Row:
         columns = FaultColumns.of(sampler.draw(plan.seed, number))
-        return Row(number, columns, outcome, 0, attempt=_ATTEMPTS, error=error)
+        return Row(number, columns, outcome, 0, attempt=ATTEMPTS, error=error)
 
     queue = BlockQueue(_by_step(plan, sampler, window), pool.size, scale.block)
     not_active = []
@@ -157,7 +154,6 @@ def _widest(plan: CampaignPlan, journal: Writer, shares: dict) -> Widest:
     return widest_interval(tally, shares, plan.stop.confidence)
 
 
-def _reached(plan: CampaignPlan, journal: Writer, shares: dict) -> str | None:
+def _reached(plan: CampaignPlan, journal: Writer, widest: Widest) -> str | None:
     seconds = sum(took for _, took in journal.sessions())
-    width = _widest(plan, journal, shares).width if plan.stop.width else 1.0
-    return plan.stop.reached(journal.count(), seconds, width)
+    return plan.stop.reached(journal.count(), seconds, widest.width)
