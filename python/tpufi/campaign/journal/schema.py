@@ -11,7 +11,7 @@ from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_lo
 from tpufi.campaign.journal.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
-VERSION = 2
+VERSION = 3
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
@@ -28,10 +28,14 @@ _TEXT = (
     *("model", "layer", "direction", "operand", "rule", "fault_digest"),
     *("outcome", "state_digest", "error"),
 )
-_TYPES = {name: "TEXT" for name in _TEXT} | {"losses": "BLOB", "wall_s": "REAL"}
+_TYPES = {name: "TEXT" for name in _TEXT} | {
+    "losses": "BLOB",
+    "wall_s": "REAL",
+    "test_accuracy": "REAL",
+}
 _OPTIONAL = (
     *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
-    *("detection_latency", "state_digest", "losses", "error"),
+    *("detection_latency", "state_digest", "losses", "test_accuracy", "error"),
 )
 
 
