@@ -60,7 +60,7 @@ def test_rows_come_back_as_they_were(tmp_path):
 def test_the_columns_are_the_fields_of_a_row_and_its_fault(tmp_path):
     path = written(tmp_path, [0])
     info = sqlite3.connect(path).execute("PRAGMA table_info(experiment)").fetchall()
-    assert tuple(entry[1] for entry in info) == schema.COLUMNS
+    assert tuple(entry[1] for entry in info) == (*schema.COLUMNS, "checksum")
 
 
 def test_an_experiment_that_comes_again_is_counted_once(tmp_path):

@@ -103,7 +103,8 @@ class Reader:
 
     def spread(self, experiment: int) -> tuple[Spread, ...]:
         """Return how far the fault of an experiment had spread, as far as recorded."""
-        statement = "SELECT * FROM propagation WHERE experiment = ?"
+        names = ", ".join(schema.TABLES["propagation"])
+        statement = f"SELECT {names} FROM propagation WHERE experiment = ?"
         return tuple(map(schema.from_spread, self.query(statement, (experiment,))))
 
     def rows(self) -> Iterator[Row]:
