@@ -36,7 +36,7 @@ def present_manifest(plan: CampaignPlan, deterministic: bool = True) -> Manifest
     if data is None:
         raise InputError(
             f"{plan.golden}: the golden run has no digest of its data; train it again "
-            "with tools/golden.py"
+            "with tpufi golden"
         )
     libraries = pathlib.Path(host.__file__).parent
     return Manifest(

@@ -64,7 +64,7 @@ class GoldenFolder:
         except FileNotFoundError:
             raise InputError(
                 f"{self.path}: no golden run (manifest.json is missing); make one with "
-                f"tools/golden.py --out {self.path}"
+                f"tpufi golden --out {self.path}"
             ) from None
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
@@ -96,7 +96,7 @@ class GoldenFolder:
         except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
             raise InputError(
                 f"{file}: damaged checkpoint ({error}); delete the file: an earlier "
-                "checkpoint or a new run of tools/golden.py replaces it"
+                "checkpoint or a new run of tpufi golden replaces it"
             ) from None
 
     def read_lines(self, name: str) -> list[dict]:
