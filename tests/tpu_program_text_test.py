@@ -41,6 +41,12 @@ def test_cycles_are_summed_over_all_computations():
     assert cost.host_transfers == ()
 
 
+def test_each_branch_is_counted_with_what_is_around_it():
+    around = 200 + 7
+    assert read_program(PROGRAM).branch_cycles == (around + 1000, around + 10)
+    assert read_program("ENTRY %main () -> f32[] {\n}\n").branch_cycles == ()
+
+
 def test_the_disarmed_path_takes_the_cheapest_branch():
     assert read_program(PROGRAM).disarmed_cycles == 200 + 7 + 10
 

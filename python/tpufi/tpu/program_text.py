@@ -33,6 +33,8 @@ class ProgramCost:
       cycles: sum of the estimated cycles of every fusion in the text.
       disarmed_cycles: the same with the cheapest branch of every conditional only: what
         runs as long as no fault is armed.
+      branch_cycles: what one run takes by way of each branch of the entry's largest
+        conditional, in the order of its branches; empty if it has none.
       fusions: fusions and other kernels that have an estimate.
       conditionals: conditionals, whose branches end fusions.
       host_transfers: the lines that exchange data with the host.
@@ -40,6 +42,7 @@ class ProgramCost:
 
     cycles: int
     disarmed_cycles: int
+    branch_cycles: tuple[int, ...]
     fusions: int
     conditionals: int
     host_transfers: tuple[str, ...]
@@ -62,9 +65,11 @@ def read_program(text: str) -> ProgramCost:
         None,
     )
     estimates = [int(n) for n in _CYCLES.findall(text)]
+    cheapest = _cheapest(computations, entry) if entry else 0
     return ProgramCost(
         cycles=sum(estimates),
-        disarmed_cycles=_cheapest(computations, entry) if entry else 0,
+        disarmed_cycles=cheapest,
+        branch_cycles=_by_branch(computations, entry, cheapest),
         fusions=len(estimates),
         conditionals=sum(bool(_BRANCHES.search(line)) for line in lines),
         host_transfers=tuple(
@@ -91,18 +96,35 @@ def _computations(text: str) -> dict[str, list[str]]:
     return found
 
 
+def _by_branch(
+    computations: dict[str, list[str]], entry: str | None, cheapest: int
+) -> tuple[int, ...]:
+    """Cycles of the whole program by way of each branch of its largest conditional."""
+    ways = [
+        [_cheapest(computations, branch) for branch in _branches(line)]
+        for line in computations.get(entry, ())
+    ]
+    largest = max(ways, key=sum, default=[])
+    return tuple(cheapest - min(largest) + way for way in largest)
+
+
 def _cheapest(computations: dict[str, list[str]], name: str) -> int:
     """Cycles of one computation and of what it calls, conditionals at their least."""
     total = 0
     for line in computations.get(name, ()):
         total += sum(int(n) for n in _CYCLES.findall(line))
-        branches = _BRANCHES.search(line)
-        if branches:
-            names = (branches[1] or f"{branches[2]}, {branches[3]}").split(", ")
-            total += min(_cheapest(computations, branch) for branch in names)
-        else:
-            # A fusion's own estimate covers what it calls; a loop has none.
+        if branches := _branches(line):
+            total += min(_cheapest(computations, branch) for branch in branches)
+        # A fusion's own estimate covers what it calls; a loop has none.
+        elif not _CYCLES.search(line):
             for called in _CALLED.findall(line):
-                if not _CYCLES.search(line):
-                    total += _cheapest(computations, called)
+                total += _cheapest(computations, called)
     return total
+
+
+def _branches(line: str) -> list[str]:
+    """Return the computations that a conditional chooses from; none of other lines."""
+    found = _BRANCHES.search(line)
+    if not found:
+        return []
+    return (found[1] or f"{found[2]}, {found[3]}").split(", ")
