@@ -91,6 +91,9 @@ def compare(
         versions, chip = compiled.figures["versions"], compiled.figures["chip"]
     clean, armed = programs[CLEAN]["cycles"], programs[ARMED]["cycles"]
     worst = max((branch["cycles"] for branch in branches), default=armed)
+    spared = programs[ARMED]["disarmed_cycles"]
+    if branches:
+        spared = branches[0]["cycles"]
     return described(request) | {
         "chip": chip,
         "sites": sum(kinds.values()),
@@ -98,7 +101,7 @@ def compare(
         "armed_cycles": worst,
         "ratio": round(worst / clean, 4),
         "mean_ratio": round(mean_ratio(branches) if branches else worst / clean, 4),
-        "disarmed_ratio": round(programs[ARMED]["disarmed_cycles"] / clean, 4),
+        "disarmed_ratio": round(spared / clean, 4),
         "host_transfers": sum(p["host_transfers"] for p in programs.values()),
         "programs": {name: programs[name] for name in (CLEAN, ARMED)},
         "branches": branches,
@@ -140,6 +143,7 @@ def _figures(compiled: Compiled) -> dict:
     return {
         "cycles": cost.cycles,
         "disarmed_cycles": cost.disarmed_cycles,
+        "copied_bytes": cost.copied_bytes,
         "fusions": cost.fusions,
         "conditionals": cost.conditionals,
         "host_transfers": len(cost.host_transfers) + int(figures["host_bytes"] > 0),

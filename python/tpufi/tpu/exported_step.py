@@ -72,7 +72,14 @@ def export_step(
     def build(hooks: Hooks, given: tuple) -> tuple:
         state, examples, labels, seed, rate = given
         result = replica_gradients(
-            workload, state, examples, labels, seed, hooks, replicas * per_replica
+            workload,
+            state,
+            examples,
+            labels,
+            seed,
+            hooks,
+            replicas * per_replica,
+            compiled=True,
         )
         if replicas > 1:
             result = tf.nest.map_structure(lambda x: _summed(x, replicas), result)

@@ -97,6 +97,7 @@ class Program:
         self._placement = None
         if self.lowering in (LEAN, GROUPED):
             self._placement = placement(self.table, self.lowering, groups)
+        self._compiled = jit_compile
         options = {"jit_compile": jit_compile, "autograph": False}
         self._step = tf.function(self.traced_step, **options)
         self._evaluate = tf.function(self._traced_evaluation, **options)
@@ -204,6 +205,7 @@ class Program:
                 seeds[replica],
                 hooks_of(replica),
                 global_batch,
+                self._compiled,
             )
 
         def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:
