@@ -3,16 +3,34 @@
 
 import dataclasses
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
 from tpufi.data import Batches
+from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor
 from tpufi.errors import InputError
 from tpufi.random import derive
 from tpufi.training.distributed import DistributedProgram
 from tpufi.training.program import Program, StepResult
 from tpufi.training.state import State, initial_state
+
+
+class StepInput(NamedTuple):
+    """What a step reads but the state and the fault, in the order of `Program.step`.
+
+    Fields:
+      images: the examples of all replicas.
+      labels: int32, theirs.
+      keys: uint32 [replicas, 2], for dropout.
+      rate: float32, learning rate.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    keys: np.ndarray
+    rate: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,6 +79,15 @@ class Session:
           number: steps since the start of training, from 0.
           fault: what to inject; None for no fault.
         """
+        batch, keys, rate = self._given(number)
+        return self.program.step(state, batch, keys, rate, fault)
+
+    def input(self, number: int) -> StepInput:
+        """Return what step `number` reads."""
+        batch, keys, rate = self._given(number)
+        return StepInput(batch.images, batch.labels, keys, np.float32(rate))
+
+    def _given(self, number: int) -> tuple[Batch, np.ndarray, float]:
         epoch, step = divmod(number, self.steps_per_epoch)
         keys = np.array(
             [
@@ -70,9 +97,7 @@ class Session:
             np.uint32,
         )
         rate = self.program.workload.schedule.rate(self.learning_rate, number)
-        return self.program.step(
-            state, self.batches.train(epoch, step), keys, rate, fault
-        )
+        return self.batches.train(epoch, step), keys, rate
 
     def evaluate(self, state: State) -> tuple[float, float]:
         """Return mean loss and accuracy over the test examples."""
