@@ -88,7 +88,7 @@ class ObservedStep:
         """
         batch, keys, rate = inputs
         faults, words = tf.constant(fault.faults), tf.constant(fault.words)
-        parts, tensors = [], {}
+        parts, tensors = [], {} if golden is None else golden.tensors
         with exact_arithmetic():
             for replica in range(self._replicas):
                 if golden is not None and not _strikes(fault, replica):
@@ -106,8 +106,6 @@ class ObservedStep:
                 parts.append(part)
                 if replica == self._replica:
                     tensors = seen
-            if not tensors:  # The fault is in the update.
-                tensors = golden.tensors
             total = functools.reduce(
                 functools.partial(tf.nest.map_structure, tf.add),
                 parts,
