@@ -7,6 +7,7 @@ for a block, and the next block's batches are made while one runs.
 
 import concurrent.futures
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +15,17 @@ import tensorflow as tf
 from tpufi.descriptor import disarmed
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.program import Program
-from tpufi.training.session import Session, StepInput
+from tpufi.training.session import Session
 from tpufi.training.state import State
+
+
+class _StepInput(NamedTuple):
+    """What a step reads but the state and the fault, as `traced_step` takes it."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    keys: np.ndarray
+    rate: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -84,19 +94,22 @@ class Blocks:
             state, tuple(losses.numpy()[:run].tolist()), tuple(accuracies)
         )
 
-    def _made(self, steps: range) -> StepInput:
+    def _made(self, steps: range) -> _StepInput:
         if self._ahead is not None and self._ahead[0] == steps:
             return self._ahead[1].result()
         return self._stacked(steps)
 
-    def _stacked(self, steps: range) -> StepInput:
+    def _stacked(self, steps: range) -> _StepInput:
         """Return the inputs of the steps one behind the other, filled up to `size`."""
-        inputs = [self._session.input(number) for number in steps]
+        inputs = [
+            _StepInput(batch.images, batch.labels, keys, np.float32(rate))
+            for batch, keys, rate in map(self._session.inputs, steps)
+        ]
         inputs += inputs[-1:] * (self.size - len(inputs))
-        return StepInput(*map(np.stack, zip(*inputs, strict=True)))
+        return _StepInput(*map(np.stack, zip(*inputs, strict=True)))
 
     def _traced(
-        self, state: State, count: tf.Tensor, stacked: StepInput, operands: tuple
+        self, state: State, count: tf.Tensor, stacked: _StepInput, operands: tuple
     ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
         program = self._session.program
 

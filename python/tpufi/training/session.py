@@ -3,7 +3,6 @@
 
 import dataclasses
 import functools
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,22 +14,6 @@ from tpufi.random import derive
 from tpufi.training.distributed import DistributedProgram
 from tpufi.training.program import Program, StepResult
 from tpufi.training.state import State, initial_state
-
-
-class StepInput(NamedTuple):
-    """What a step reads but the state and the fault, in the order of `Program.step`.
-
-    Fields:
-      images: the examples of all replicas.
-      labels: int32, theirs.
-      keys: uint32 [replicas, 2], for dropout.
-      rate: float32, learning rate.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    keys: np.ndarray
-    rate: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,15 +62,14 @@ class Session:
           number: steps since the start of training, from 0.
           fault: what to inject; None for no fault.
         """
-        batch, keys, rate = self._given(number)
-        return self.program.step(state, batch, keys, rate, fault)
+        return self.program.step(state, *self.inputs(number), fault)
 
-    def input(self, number: int) -> StepInput:
-        """Return what step `number` reads."""
-        batch, keys, rate = self._given(number)
-        return StepInput(batch.images, batch.labels, keys, np.float32(rate))
+    def inputs(self, number: int) -> tuple[Batch, np.ndarray, float]:
+        """Return the batch, the keys for dropout and the learning rate of a step.
 
-    def _given(self, number: int) -> tuple[Batch, np.ndarray, float]:
+        Args:
+          number: steps since the start of training, from 0.
+        """
         epoch, step = divmod(number, self.steps_per_epoch)
         keys = np.array(
             [

@@ -119,7 +119,7 @@ class Experimenter:
         error = None
         try:
             if fault.stale:
-                fault = self._filled(fault, first)
+                fault = self.filled(fault, first)
             self._follow(fault, first, course)
         except NotActive as problem:
             error = str(problem)
@@ -216,8 +216,16 @@ class Experimenter:
             return same_state(self.walk.ahead(first + after), state)
         return state_digest(state) == self.walk.curve[first + after - 1]["state"]
 
-    def _filled(self, fault: Fault, first: int) -> Fault:
-        """Return a stale fault with the bits its elements had one step before."""
+    def filled(self, fault: Fault, first: int) -> Fault:
+        """Return a stale fault with the bits its elements had one step before.
+
+        Args:
+          fault: a stale fault.
+          first: number of its step.
+
+        Raises:
+          NotActive: not all of its elements could be read.
+        """
         before = recording(fault, self.session.steps_per_epoch)
         result = self.session.step(
             self.walk.state(first - 1),
