@@ -23,8 +23,8 @@ def find_start(
       counted: steps that count as done in the new run; default: the same.
 
     Raises:
-      InputError: there is no run, no such step, no checkpoint after it, or that is not
-        the state of the run's curve.
+      InputError: there is no run, no such step, no checkpoint after it, or it is
+        damaged.
     """
     folder = GoldenFolder(pathlib.Path(path))
     config, _ = folder.read_manifest()
@@ -38,11 +38,6 @@ def find_start(
         )
     counted = step if counted is None else counted
     state = folder.load(workload(config.workload), step)
-    if state_digest(state) != last["state"]:
-        raise InputError(
-            f"{folder.path}: the state after {step} steps is not that of its curve; "
-            "delete the folder and train that run again"
-        )
     digest = state_digest(_counting(state, counted))
     return Start(counted, digest, step, last["state"], config)
 

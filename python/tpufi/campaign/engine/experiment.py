@@ -11,6 +11,7 @@ import numpy as np
 from tpufi.campaign.engine.golden_walk import GoldenWalk
 from tpufi.campaign.engine.propagation import AFTER, Propagation
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
+from tpufi.campaign.engine.validating import Validator
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.plan import CampaignPlan
@@ -19,7 +20,7 @@ from tpufi.faults.fault import Fault
 from tpufi.faults.stale import holding, recording
 from tpufi.golden import GoldenFolder
 from tpufi.outcomes.detection import detection_step
-from tpufi.outcomes.outcome import Point, classify
+from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.replays.judge import points
 from tpufi.training import Session, State, state_digest
 from tpufi.training.program import StepResult
@@ -43,6 +44,8 @@ class _Course:
     nonfinite: int | None = None
     spread: tuple[Spread, ...] = ()
     state: str | None = None
+    validation: Validation | None = None
+    is_finite: bool = True
 
     def add(self, result: StepResult, digest: str) -> None:
         """Note a step; the digest is golden's, or empty for a state that differs."""
@@ -71,6 +74,9 @@ class Experimenter:
         self.walk = GoldenWalk(GoldenFolder(plan.golden), session, verify, alive)
         self._alive = alive
         self._propagation = Propagation()
+        self._validator = (
+            Validator(plan, session, verify, alive) if plan.validation else None
+        )
         self._band = [(f, f.curve()) for f in map(GoldenFolder, plan.band)]
         self._sampler = plan.sampler(session.program.per_replica)
 
@@ -110,6 +116,7 @@ class Experimenter:
             visible,
             course.state,
             tuple((point.loss, point.accuracy) for point in faulty),
+            course.validation.faulty if course.validation else None,
             time.monotonic() - begun,
             attempt,
             error,
@@ -149,13 +156,17 @@ class Experimenter:
                 right = self.walk.ahead(first + after)
                 course.spread += self._propagation.spread(after, right, state)
             if not math.isfinite(result.loss):
-                course.nonfinite = step
+                course.nonfinite, course.is_finite = step, False
                 break
             # From an equal state on, every later step is golden's.
             if golden and step >= fault.duration - 1:
                 break
         # Empty for a state that is not golden's.
         course.state = course.faulty[-1].state or state_digest(state)
+        if self._validator and course.is_finite and not golden:
+            steps = first + self.plan.horizon
+            course.validation = self._validator.validation(state, steps)
+            course.is_finite = course.validation is not None
 
     def _is_golden(self, state: State, first: int, after: int) -> bool:
         """Tell whether the state some steps after the fault is golden's by bits."""
@@ -186,8 +197,14 @@ class Experimenter:
         steps = range(first, first + len(faulty))
         golden = points(GoldenFolder(self.plan.golden), self.walk.curve, steps)
         others = [points(folder, curve, steps) for folder, curve in self._band]
-        early = course.nonfinite is not None
-        outcome = classify(faulty, golden, limits, others=others, ended_early=early)
+        outcome = classify(
+            faulty,
+            golden,
+            limits,
+            others=others,
+            validation=course.validation,
+            ended_early=not course.is_finite,
+        )
         return outcome, detection_step(faulty, golden, limits, others)
 
 

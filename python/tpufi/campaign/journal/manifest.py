@@ -30,6 +30,7 @@ class Manifest:
       tensorflow: version.
       numpy: version.
       deterministic: `yes`, or `no` if the user allowed a set-up that is not.
+      allocation: `Allocation.text()`; empty without one.
     """
 
     plan: str
@@ -39,6 +40,7 @@ class Manifest:
     tensorflow: str
     numpy: str
     deterministic: str = "yes"
+    allocation: str = ""
 
     def check_same(self, recorded: Mapping[str, str], where: str) -> None:
         """Raise InputError if a journal was begun with another manifest.
