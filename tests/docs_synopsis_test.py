@@ -7,8 +7,12 @@ import re
 import pytest
 
 from tests.docs_blocks import PAGES, Block, blocks
+from tpufi_command.catalogue import summaries
 
-_COMMAND = re.compile(r"^python tools/(\w+)\.py((?:.|\n )*)", re.MULTILINE)
+_COMMAND = re.compile(
+    r"^(?:python tools/(\w+)\.py|tpufi ([a-z-]+))((?:.|\n )*)", re.MULTILINE
+)
+COMMANDS = {name.replace("-", "_") for name in summaries()}
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _SUBCOMMAND = re.compile(r" ([a-z]+)\b")
 
@@ -18,7 +22,8 @@ def _commands() -> list:
     for page in PAGES:
         for block in blocks(page):
             for command in _COMMAND.finditer(block.text):
-                tool, rest = command.groups()
+                tool, name, rest = command.groups()
+                tool = tool or name.replace("-", "_")
                 options = tuple(sorted(set(_OPTION.findall(rest.split("#")[0]))))
                 sub = _SUBCOMMAND.match(rest) if tool == "campaign" else None
                 arguments = (sub[1],) if sub else ()
@@ -35,7 +40,9 @@ def test_options_in_a_page_exist(
     options: tuple[str, ...],
     capsys,
 ):
-    main = importlib.import_module(f"tools.{tool}").main
+    # A few tools are no commands of the package.
+    package = "tpufi.commands" if tool in COMMANDS else "tools"
+    main = importlib.import_module(f"{package}.{tool}").main
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--help"])
     assert ended.value.code == 0
