@@ -3,6 +3,7 @@
 
 import importlib
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -27,6 +28,15 @@ def _commands() -> list:
     return found
 
 
+def _main(tool: str) -> Callable[[list[str]], int]:
+    """Return what runs the tool; some are commands of the package, some tools only."""
+    command = f"tpufi.commands.{tool}"
+    try:
+        return importlib.import_module(command).main
+    except ModuleNotFoundError:
+        return importlib.import_module(f"tools.{tool}").main
+
+
 @pytest.mark.parametrize(("block", "tool", "arguments", "options"), _commands())
 def test_options_in_a_page_exist(
     block: Block,
@@ -35,7 +45,7 @@ def test_options_in_a_page_exist(
     options: tuple[str, ...],
     capsys,
 ):
-    main = importlib.import_module(f"tools.{tool}").main
+    main = _main(tool)
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "--help"])
     assert ended.value.code == 0
