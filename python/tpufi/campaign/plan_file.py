@@ -124,7 +124,7 @@ def _models(node: Node | None, by_flip_flops: bool) -> _Weighted:
         ]
     else:
         names = [item.text() for item in node.items("names or names with weights")]
-        # A group weighs as much as one model, as in tools/draw.py.
+        # A group weighs as much as one model, as in tpufi draw.
         groups = [_GROUPS.get(name, (name,)) for name in names]
         pairs = [(name, Fraction(1, len(g))) for g in groups for name in g]
     return _placed(node, lambda: _weighted(pairs, by_flip_flops))

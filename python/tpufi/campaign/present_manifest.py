@@ -37,7 +37,7 @@ def present_manifest(plan: CampaignPlan, deterministic: bool = True) -> Manifest
     if data is None:
         raise InputError(
             f"{plan.golden}: the golden run has no digest of its data; train it again "
-            "with tools/golden.py"
+            "with tpufi golden"
         )
     allocation = Allocation.of(plan, plan.sampler(config.per_replica))
     libraries = pathlib.Path(host.__file__).parent

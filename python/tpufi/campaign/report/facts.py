@@ -83,7 +83,7 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
     if not counter.total:
         raise InputError(
             f"{folder}: of {len(columns)} experiments none says something about a "
-            "fault; run some, or look at tools/campaign.py status"
+            "fault; run some, or look at tpufi campaign status"
         )
     order = LayerOrder.of(plan.get("workload"))
     found = {f.key: f for f in _families(columns, order, options.by) if len(f)}
