@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The site of docs/: builds strictly, every link holds, no page asks the network."""
 
+import functools
 import html.parser
+import http.server
 import pathlib
 import re
 import subprocess
 import sys
+import threading
+import time
 import urllib.parse
 
 import pytest
 
+from tests.chromium import Browser
 from tests.docs_blocks import ROOT
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed; ./dev setup does it")
@@ -98,3 +103,46 @@ def test_the_reference_has_the_ops_and_the_public_functions(site):
     assert {"tpufi.flip_bits", "tpufi.replay", "tpufi.sites"} <= package.anchors
     faults = _Page((site / "reference" / "tpufi.faults.html").read_text())
     assert "tpufi.faults.extents.Groups" in faults.anchors
+
+
+@pytest.mark.slow
+def test_a_browser_shows_pages_from_the_folder_without_asking_anybody(site, tmp_path):
+    with Browser(tmp_path / "profile") as browser:
+        for name in ("index", "explanation/fault_models_in_pictures", "reference/ops"):
+            browser.open((site / f"{name}.html").as_uri())
+            pictures = "Array.from(document.querySelectorAll('article img'))"
+            assert browser.run(f"{pictures}.every(i => i.naturalWidth > 0)")
+            assert browser.run("document.querySelectorAll('h1').length") == 1
+        asked = [
+            event["params"]["request"]["url"]
+            for event in browser.events
+            if event.get("method") == "Network.requestWillBeSent"
+        ]
+    assert len(asked) > 10
+    assert all(url.startswith(("file:", "data:")) for url in asked)
+
+
+@pytest.mark.slow
+def test_the_search_finds_a_page_when_the_site_is_served(site, tmp_path):
+    serving = functools.partial(_Quiet, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Browser(tmp_path / "profile") as browser:
+            browser.open(f"http://127.0.0.1:{server.server_port}/index.html")
+            browser.run("document.querySelector('.md-search__input').focus()")
+            browser.send("Input.insertText", text="confinement")
+            end, found = time.monotonic() + 30, 0
+            while not found and time.monotonic() < end:
+                found = browser.run(
+                    "document.querySelectorAll('.md-search-result__item').length"
+                )
+                time.sleep(0.1)
+        server.shutdown()
+    assert found
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a log."""
+
+    def log_message(self, *_) -> None:
+        """Say nothing."""
