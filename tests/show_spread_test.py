@@ -133,13 +133,14 @@ def test_changes_of_several_tensors_add_up():
     assert (Change(4, 1, 1, 0.5) + Change(6, 4, 0, 2.0)).share == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workload", "struck"),
     [
         (TINY, "block_conv1/grad_in/input"),
-        pytest.param(TINY, "conv1/forward/weight", marks=pytest.mark.slow),
-        pytest.param(TINY, "fc/kernel/update/gradient", marks=pytest.mark.slow),
-        pytest.param(SMALL_DECODER, "loss/forward/input", marks=pytest.mark.slow),
+        (TINY, "conv1/forward/weight"),
+        (TINY, "fc/kernel/update/gradient"),
+        (SMALL_DECODER, "loss/forward/input"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -204,12 +205,11 @@ def test_every_result_of_every_workload_can_be_seen(name):
     workload = WORKLOADS[name]
     table = workload.sites(1)
     names = {s.name for sites in results(table).values() for s in sites}
-    hooks = []
+    hooks, state = [], initial_state(workload, 0)
 
     def traced(images, labels, key, faults, words):
         first = tf.zeros([], tf.int64)
         hooks.append(TappedHooks(table, first, faults, words, names=frozenset(names)))
-        state = initial_state(workload, 0)
         part = replica_gradients(workload, state, images, labels, key, hooks[0], 1)
         apply_update(workload, state, part, 1, tf.constant(0.1), hooks[0])
         return part.loss
