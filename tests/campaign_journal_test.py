@@ -203,7 +203,7 @@ def other_program(path):
 
 def other_version(path):
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute("PRAGMA user_version = 2")
 
 
 def truncated(path):
@@ -224,7 +224,7 @@ def folder_instead(path):
 BROKEN = [
     (foreign, "is no journal of a campaign; name another folder"),
     (other_program, "is a database of another program; name another folder"),
-    (other_version, "journal of version 4, this tpufi writes 3; use the tpufi that"),
+    (other_version, "journal of version 2, this tpufi reads 3; use the tpufi that"),
     (truncated, "is damaged; keep a copy of the folder, then recover"),
     (overwritten, "is damaged; keep a copy of the folder, then recover"),
     (folder_instead, "cannot open it; make the file and its folder readable"),

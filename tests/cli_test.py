@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from tools import golden, replay, reproduce
 
 from tests.injection_errors_test import BROKEN
 from tpufi import cli
+from tpufi.commands import golden, replay, reproduce
 from tpufi.golden import GoldenConfig, GoldenFolder
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -7,11 +7,9 @@ import sqlite3
 
 import pytest
 
-from tests.campaign_rows import MANIFEST, SESSION
 from tests.parser_targets import targets
 from tests.tiny_workload import TINY
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.journal.writer import Writer
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.golden.sealed_text import seal, unseal
@@ -141,17 +139,3 @@ def test_an_experiment_taken_out_as_told_is_done_anew(tmp_path):
     connection.close()
     with Reader.open(tmp_path) as journal:
         assert list(journal.missing(40)) == [range(7, 8)]
-
-
-def test_journals_of_the_version_before_are_read_only(tmp_path):
-    path = tmp_path / "journal.sqlite"
-    path.write_bytes(TARGETS["journal"].good[0])
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 2")
-        for table in ("experiment", "propagation", "manifest", "session"):
-            connection.execute(f"ALTER TABLE {table} DROP COLUMN checksum")
-    connection.close()
-    with Reader.open(tmp_path) as journal:
-        assert journal.row(7).experiment == 7 and len(journal.spread(7)) == 1
-    with pytest.raises(InputError, match="of version 2, this tpufi writes 3; use the"):
-        Writer(tmp_path, MANIFEST, SESSION)

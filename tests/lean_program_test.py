@@ -7,7 +7,7 @@ import pytest
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.descriptor import EVERY_REPLICA, disarmed, read_record, replacing, rule
 from tpufi.errors import InputError
-from tpufi.layers.aims import numbering
+from tpufi.layers.site_numbers import numbering
 from tpufi.training import Program, initial_state, same_state
 from tpufi.training.state import to_arrays
 

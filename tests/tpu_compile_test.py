@@ -10,10 +10,11 @@ import pytest
 from tests.tiny_workload import TINY
 from tpufi.errors import InputError
 from tpufi.layers.hooks import LEAN
-from tpufi.tpu.comparison import Request, compare
-from tpufi.tpu.compiler import compile_for, interpreter
+from tpufi.tpu.comparison import Request, compare, described
+from tpufi.tpu.compiler import compile_for, interpreter, versions
 from tpufi.tpu.exported_step import StepVariant, export_step, site_kinds
-from tpufi.tpu.page import add_result
+from tpufi.tpu.page import add_result, has_result
+from tpufi.training.grouped import GROUPED
 
 PER_REPLICA = 8
 
@@ -45,6 +46,24 @@ def test_a_step_with_all_sites_compiles_for_a_tpu_without_host_traffic(tmp_path)
     page = (tmp_path / "tpu.md").read_text()
     assert f"{result['ratio']:.3f}" in page
     assert result["versions"]["libtpu"] in page
+
+
+@pytest.mark.slow
+def test_a_step_with_branches_costs_no_more_than_a_clean_one_without_a_fault(tmp_path):
+    _compiler()
+    request = Request(TINY, "v5e:2x2", PER_REPLICA, GROUPED, groups=2)
+    result = compare(request)
+    assert [branch["sites"] for branch in result["branches"]][0] == 0
+    assert sum(branch["sites"] for branch in result["branches"]) == result["sites"]
+    assert result["host_transfers"] == 0
+    assert result["programs"]["armed"]["conditionals"] == 1
+    assert result["disarmed_ratio"] == result["branches"][0]["ratio"] < 1.05
+    assert result["ratio"] > result["mean_ratio"] > result["disarmed_ratio"]
+    assert not has_result(result, tmp_path)
+    add_result(result, tmp_path)
+    assert has_result(described(request) | {"versions": versions()}, tmp_path)
+    page = (tmp_path / "tpu.md").read_text()
+    assert f"{result['branches'][1]['cycles']:,}" in page
 
 
 @pytest.mark.slow

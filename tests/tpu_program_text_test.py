@@ -41,6 +41,21 @@ def test_cycles_are_summed_over_all_computations():
     assert cost.host_transfers == ()
 
 
+def test_copies_between_memories_are_summed_by_bytes():
+    copies = """  %s = (bf16[2,3]{1,0:S(1)}, bf16[2,3]{1,0}, u32[]) copy-start(%p)
+  %q = (pred[5]{0:S(1)}, pred[5]{0}, u32[]) copy-start(%p)
+"""
+    text = PROGRAM.replace("  %loop =", copies + "  %loop =")
+    assert read_program(PROGRAM).copied_bytes == 0
+    assert read_program(text).copied_bytes == 2 * 2 * 3 + 5
+
+
+def test_each_branch_is_counted_with_what_is_around_it():
+    around = 200 + 7
+    assert read_program(PROGRAM).branch_cycles == (around + 1000, around + 10)
+    assert read_program("ENTRY %main () -> f32[] {\n}\n").branch_cycles == ()
+
+
 def test_the_disarmed_path_takes_the_cheapest_branch():
     assert read_program(PROGRAM).disarmed_cycles == 200 + 7 + 10
 

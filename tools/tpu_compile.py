@@ -11,11 +11,12 @@ from collections.abc import Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
 from tpufi.cli import Parser, positive, run
-from tpufi.layers.hooks import LEAN, LOWERINGS
 from tpufi.models import workload
-from tpufi.tpu.comparison import DTYPES, Request, compare
-from tpufi.tpu.compiler import interpreter
-from tpufi.tpu.page import add_result, result_line
+from tpufi.tpu.comparison import DTYPES, Request, compare, described
+from tpufi.tpu.compiler import interpreter, versions
+from tpufi.tpu.page import add_result, has_result, result_line
+from tpufi.training.grouped import GROUPED, GROUPS
+from tpufi.training.program import LOWERINGS
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -38,7 +39,13 @@ def main(argv: Sequence[str] | None) -> int:
         help="chips that run the step together, at most those of the topology",
     )
     parser.add_argument(
-        "--lowering", choices=LOWERINGS, default=LEAN, help="how sites are compiled"
+        "--lowering", choices=LOWERINGS, default=GROUPED, help="how sites are compiled"
+    )
+    parser.add_argument(
+        "--groups",
+        type=positive,
+        default=GROUPS,
+        help="branches of lowering grouped that have sites, 2 or more",
     )
     parser.add_argument(
         "--by-group", action="store_true", help="also one program per kind of site"
@@ -48,6 +55,9 @@ def main(argv: Sequence[str] | None) -> int:
     )
     parser.add_argument(
         "--page", type=pathlib.Path, help="folder of tpu.md and tpu.json to add to"
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="only what the page does not have yet"
     )
     parser.add_argument("--json", action="store_true", help="JSON on the last line")
     options = parser.parse_args(argv)
@@ -59,7 +69,13 @@ def main(argv: Sequence[str] | None) -> int:
         options.lowering,
         options.dtype,
         options.replicas,
+        options.groups,
     )
+    if options.new and options.page:
+        step = described(request) | {"versions": versions()}
+        if has_result(step, options.page):
+            print(f"{options.page} has {step}")
+            return 0
     result = compare(
         request,
         by_group=options.by_group,

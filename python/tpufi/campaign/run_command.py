@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subcommand `run` of tools/campaign.py: its options and what they do."""
+"""The subcommand `run` of tpufi campaign: its options and what they do."""
 
 import argparse
 import pathlib

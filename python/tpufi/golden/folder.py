@@ -80,7 +80,7 @@ class GoldenFolder:
         except FileNotFoundError:
             raise InputError(
                 f"{self.path}: no golden run (manifest.json is missing); make one with "
-                f"tools/golden.py --out {self.path}"
+                f"tpufi golden --out {self.path}"
             ) from None
         except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
             raise InputError(
@@ -115,7 +115,7 @@ class GoldenFolder:
         except ARCHIVE_ERRORS as error:
             raise InputError(
                 f"{show_path(file)}: damaged checkpoint ({one_line(error)}); delete "
-                "the file: an earlier checkpoint or a new run of tools/golden.py "
+                "the file: an earlier checkpoint or a new run of tpufi golden "
                 "replaces it"
             ) from None
         return state

@@ -34,7 +34,7 @@ def find_start(
         known = ", ".join(map(str, folder.checkpoints())) or "none"
         raise InputError(
             f"{folder.path}: no checkpoint after {step} steps; known: {known}; choose "
-            f"one of them, or train up to it with tools/golden.py --steps {step}"
+            f"one of them, or train up to it with tpufi golden --steps {step}"
         )
     counted = step if counted is None else counted
     state = folder.load(workload(config.workload), step)

@@ -4,6 +4,7 @@
 import dataclasses
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
 from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
@@ -54,7 +55,7 @@ class Dropout(Layer):
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
         x = sites.strike(x, "forward", "input")
-        mask = sites.strike(self._mask(run.seed, x), "forward", "mask")
+        mask = sites.strike(self._mask(run, x), "forward", "mask")
         return sites.strike(x * mask, "forward", "output"), (mask,)
 
     def backward(
@@ -64,10 +65,15 @@ class Dropout(Layer):
         dy = sites.strike(dy, "grad_in", "input")
         return (sites.strike(dy * mask, "grad_in", "output"),)
 
-    def _mask(self, seed: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def _mask(self, run: Run, x: tf.Tensor) -> tf.Tensor:
         """Zeros, and 1 / (1 - rate) where an element is kept."""
-        key = tf.bitwise.bitwise_xor(seed, tf.constant(derive(0, self.name), tf.uint32))
+        key = tf.bitwise.bitwise_xor(
+            run.seed, tf.constant(derive(0, self.name), tf.uint32)
+        )
         zeros = tf.zeros(x.shape, tf.uint32)
         bits = inject_random(zeros, 0, x.shape.num_elements(), key)
         kept = tf.greater_equal(bits, tf.constant(round(self.rate * 2**32), tf.uint32))
+        if run.compiled:
+            # Else a TPU draws it again in every kernel that reads it (decision 0015).
+            (kept,) = gen_xla_ops.xla_optimization_barrier(input=[kept])
         return tf.cast(kept, x.dtype) * tf.constant(1 / (1 - self.rate), x.dtype)

@@ -16,13 +16,13 @@ import tensorflow as tf
 from tpufi.descriptor import EVERY_REPLICA, FIELDS
 from tpufi.layers.aims import Aims
 from tpufi.layers.layout import Layout, whole
+from tpufi.layers.placement import NO_GROUP, Placed, Placement
 from tpufi.layers.reach import confined, reach
 from tpufi.ops import inject_fault
 from tpufi.site_table import SiteTable
 
 Strike = Callable[..., tf.Tensor]
 SELECT, BRANCH, LEAN = "select", "branch", "lean"
-LOWERINGS = (BRANCH, SELECT, LEAN)
 _SITE, _REPLICA = FIELDS.index("site"), FIELDS.index("replica")
 
 
@@ -33,20 +33,20 @@ class Hooks:
     Args:
       table: sites of the workload, or None for a program without any fault site.
       replica: int64 scalar.
-      faults: int64 [rows, 11]; see `tpufi.descriptor`.
-      words: uint64 [rows, capacity].
+      faults: int64 [rows, 11]; see `tpufi.descriptor`. Lean programs have `aims`.
+      words: uint64 [rows, capacity], or uint32.
       lowering: `branch` takes every fault; `select` only those for which
         `Descriptor.fits_select` holds (decision 0011); `lean` those for which
         `Descriptor.fits_lean` does, and its record is without golden bits (0014).
-      kinds: `direction/operand` of the sites that are in the program; None: all.
+      aims: the placed fault of the sites that are in the program; lowering `lean` only.
     """
 
     table: SiteTable | None
     replica: tf.Tensor
-    faults: tf.Tensor
+    faults: tf.Tensor | None
     words: tf.Tensor
     lowering: str = BRANCH
-    kinds: frozenset[str] | None = None
+    aims: Aims | None = None
 
     @property
     def record_shape(self) -> tuple[int, int, int]:
@@ -54,26 +54,31 @@ class Hooks:
         rows, capacity = self.words.shape
         return rows, 1 if self.lowering == LEAN else 1 + capacity, 4
 
-    @functools.cached_property
-    def aims(self) -> Aims:
-        """The faults resolved for all sites; lowering `lean` only."""
-        return Aims(self.table, self.replica, self.faults, self.words)
-
     def record(self, directions: Sequence[str]) -> tf.Tensor:
         """Return what a lean program reports at once for its sites, else zeros."""
-        if self.table is None or self.lowering != LEAN:
+        if self.aims is None:
             return tf.zeros(self.record_shape)
         return self.aims.record(directions)
 
-    def includes(self, direction: str, operand: str) -> bool:
-        """Whether sites of this kind are in the program."""
+    def includes(self, name: str) -> bool:
+        """Whether the site called `name` is in the program."""
         if self.table is None:
             return False
-        return self.kinds is None or f"{direction}/{operand}" in self.kinds
+        return self.aims is None or self.table.id_of(name) in self.aims
 
     def layer(self, name: str) -> "LayerSites":
         """Return the sites of the layer called `name`."""
         return LayerSites(self, name)
+
+
+def lean_hooks(
+    placement: Placement, group: int, placed: Placed, replica: tf.Tensor
+) -> Hooks:
+    """Return the hooks of a lean program with one group of sites; of 0, without."""
+    if group == NO_GROUP:
+        return Hooks(None, replica, None, placed.words, LEAN)
+    aims = Aims(placement, group, placed, replica)
+    return Hooks(placement.table, replica, None, placed.words, LEAN, aims)
 
 
 class LayerSites:
@@ -103,7 +108,7 @@ class LayerSites:
           perm: axis order of the site's layout, if it is not that of `x`.
           confines: whether the caller sees to the reach of faults (decision 0012).
         """
-        if not self._hooks.includes(direction, operand):
+        if not self._includes(direction, operand):
             return x
         table = self._hooks.table
         site_id = table.id_of(f"{self._layer}/{direction}/{operand}")
@@ -144,7 +149,7 @@ class LayerSites:
           operand: see `tpufi.site_table.Site`.
           layout: where the elements of `x` stand in the textbook operand.
         """
-        if self._hooks.lowering != LEAN or not self._hooks.includes(direction, operand):
+        if self._hooks.lowering != LEAN or not self._includes(direction, operand):
             return x
         site_id = self._hooks.table.id_of(f"{self._layer}/{direction}/{operand}")
         self._stored.append((direction, operand))
@@ -207,7 +212,7 @@ class LayerSites:
           redo: computes the textbook result; its argument stands for `strike`.
           perm: axis order of the result's layout, if it is not that of `result`.
         """
-        present = [o for o in operands if self._hooks.includes(direction, o)]
+        present = [o for o in operands if self._includes(direction, o)]
         if self._hooks.lowering == LEAN:
             missing = [o for o in present if (direction, o) not in self._stored]
             if missing:
@@ -244,6 +249,9 @@ class LayerSites:
         y.set_shape(result.shape)
         self._records.append(record)
         return y
+
+    def _includes(self, direction: str, operand: str) -> bool:
+        return self._hooks.includes(f"{self._layer}/{direction}/{operand}")
 
     def _named(self, direction: str, operands: Sequence[str]) -> tf.Tensor:
         """Return which rows strike one of these operands here, bool [rows]."""

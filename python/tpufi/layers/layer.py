@@ -42,6 +42,7 @@ class Run:
       hooks: the fault operands; only used when training.
       probe: float32 zeros of `hooks.record_shape`; its gradient is the record.
       seed: uint32 [2], key of this (epoch, step, replica) for dropout.
+      compiled: whether XLA compiles the program.
       new_statistics: filled by the layers while they are applied.
     """
 
@@ -51,6 +52,7 @@ class Run:
     hooks: Hooks | None = None
     probe: tf.Tensor | None = None
     seed: tf.Tensor | None = None
+    compiled: bool = False
     new_statistics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
 

@@ -4,10 +4,12 @@
     python compile_module.py MODULE TOPOLOGY CHIPS TEXT
 
 reads the serialised HloModuleProto MODULE, writes the optimised program as text to
-TEXT, and prints one JSON object on the last line of stdout. It imports nothing of
-tpufi: the environment has no TensorFlow.
+TEXT, and prints one JSON object on the last line of stdout; without arguments it prints
+the versions of its packages. It imports nothing of tpufi: the environment has no
+TensorFlow.
 """
 
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -33,8 +35,6 @@ def compile_module(module: bytes, topology: str, chips: int) -> tuple[str, dict]
       topology: name that libtpu knows, such as `v5e:2x2`.
       chips: how many chips run it, as replicas; at most those of the topology.
     """
-    import importlib.metadata
-
     import jax._src.compiler as options
     import numpy as np
     from jax._src.interpreters import mlir
@@ -63,7 +63,6 @@ def compile_module(module: bytes, topology: str, chips: int) -> tuple[str, dict]
     analysis = program.cost_analysis()
     analysis = analysis[0] if isinstance(analysis, list) else analysis
     memory = program.get_compiled_memory_stats()
-    versions = {n: importlib.metadata.version(n) for n in ("jax", "jaxlib", "libtpu")}
     return program.hlo_modules()[0].to_string(), {
         "compile_s": round(seconds, 1),
         "bytes_accessed": int(analysis["bytes accessed"]),
@@ -75,8 +74,13 @@ def compile_module(module: bytes, topology: str, chips: int) -> tuple[str, dict]
         + memory.host_output_size_in_bytes
         + memory.host_temp_size_in_bytes,
         "chip": devices[0].device_kind,
-        "versions": versions,
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that compile."""
+    return {n: importlib.metadata.version(n) for n in ("jax", "jaxlib", "libtpu")}
 
 
 def main(module: str, topology: str, chips: str, text: str) -> int:
@@ -91,4 +95,7 @@ def main(module: str, topology: str, chips: str, text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    if len(sys.argv) == 1:
+        print(json.dumps(versions()))
+    else:
+        sys.exit(main(*sys.argv[1:]))

@@ -47,6 +47,20 @@ def interpreter(environment: pathlib.Path = ENVIRONMENT) -> pathlib.Path:
     return python
 
 
+def versions(environment: pathlib.Path = ENVIRONMENT) -> dict[str, str]:
+    """Return the versions of the compiler's packages.
+
+    Raises:
+      InputError: there is no compiler, or a package is missing.
+    """
+    command = [interpreter(environment), compile_module.__file__]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]
+        raise InputError(f"no TPU compiler in {environment}: {lines[-1]}")
+    return json.loads(run.stdout)
+
+
 def compile_for(
     module: bytes,
     topology: str,

@@ -13,8 +13,11 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
 from tpufi.descriptor import disarmed
-from tpufi.layers.hooks import LEAN, Hooks
+from tpufi.layers.hooks import LEAN, Hooks, lean_hooks
+from tpufi.layers.placement import NO_GROUP, Placed, Placement
+from tpufi.site_table import SiteTable
 from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.grouped import GROUPED, GROUPS, choose_group, placement
 from tpufi.training.replica import apply_update, replica_gradients
 from tpufi.training.state import State, initial_state
 from tpufi.workload import Workload
@@ -29,13 +32,15 @@ class StepVariant:
 
     Args:
       name: what reports call it.
-      lowering: see `tpufi.layers.hooks.Hooks`; None for a step without sites.
-      kinds: `direction/operand` of its sites; None: all.
+      lowering: see `tpufi.training.Program`; None for a step without sites.
+      kinds: `direction/operand` of its sites, lowering `lean` only; None: all.
+      groups: how many groups of sites lowering `grouped` has, >= 1.
     """
 
     name: str
     lowering: str | None = LEAN
     kinds: frozenset[str] | None = None
+    groups: int = GROUPS
 
 
 def site_kinds(workload: Workload) -> dict[str, int]:
@@ -58,7 +63,28 @@ def export_step(
       variant: which sites the step has.
       replicas: how many chips run the program together, >= 1.
     """
-    table = workload.sites(per_replica) if variant.lowering else None
+    table = workload.sites(per_replica)
+    operands: tuple = disarmed().faults, disarmed().words
+    where = _placement(table, variant)
+    if where is not None:
+        operands = (where.place(disarmed()),)
+
+    def build(hooks: Hooks, given: tuple) -> tuple:
+        state, examples, labels, seed, rate = given
+        result = replica_gradients(
+            workload,
+            state,
+            examples,
+            labels,
+            seed,
+            hooks,
+            replicas * per_replica,
+            compiled=True,
+        )
+        if replicas > 1:
+            result = tf.nest.map_structure(lambda x: _summed(x, replicas), result)
+        new_state, record = apply_update(workload, state, result, replicas, rate, hooks)
+        return new_state, result.loss, result.correct, result.record + record
 
     def step(
         state: State,
@@ -67,20 +93,20 @@ def export_step(
         seed: tf.Tensor,
         rate: tf.Tensor,
         replica: tf.Tensor,
-        faults: tf.Tensor,
-        words: tf.Tensor,
+        *operands: tf.Tensor | Placed,
     ) -> tuple:
-        lowering = variant.lowering or LEAN
-        hooks = Hooks(table, replica, faults, words, lowering, variant.kinds)
-        result = replica_gradients(
-            workload, state, examples, labels, seed, hooks, replicas * per_replica
-        )
-        if replicas > 1:
-            result = tf.nest.map_structure(lambda x: _summed(x, replicas), result)
-        new_state, record = apply_update(workload, state, result, replicas, rate, hooks)
-        return new_state, result.loss, result.correct, result.record + record
+        given = state, examples, labels, seed, rate
+        if where is None:
+            return build(Hooks(table, replica, *operands, variant.lowering), given)
+        (placed,) = operands
 
-    none = disarmed()
+        def branch(group: int) -> tuple:
+            return build(lean_hooks(where, group, placed, replica), given)
+
+        if variant.lowering == GROUPED:
+            return choose_group(len(where.groups), placed, branch)
+        return branch(1 if variant.lowering else NO_GROUP)
+
     outputs = workload.model.output_shape(workload.input_shape)[:-1]
     arguments = (
         initial_state(workload, _SEED),
@@ -89,12 +115,25 @@ def export_step(
         tf.zeros([2], tf.uint32),
         tf.constant(workload.learning_rate, tf.float32),
         tf.constant(0, tf.int64),
-        tf.constant(none.faults),
-        tf.constant(none.words),
+        *tf.nest.map_structure(tf.constant, operands),
     )
     compiled = tf.function(step, jit_compile=True, autograph=False)
     with exact_arithmetic():
         return compiled.experimental_get_compiler_ir(*arguments)(stage="hlo_serialized")
+
+
+def _placement(table: SiteTable, variant: StepVariant) -> Placement | None:
+    """Return the groups of a lean step's sites; one without sites counts as lean."""
+    if variant.lowering == GROUPED:
+        return placement(table, GROUPED, variant.groups)
+    if variant.lowering not in (None, LEAN):
+        return None
+    ids = [
+        i
+        for i, site in enumerate(table)
+        if variant.kinds is None or f"{site.direction}/{site.operand}" in variant.kinds
+    ]
+    return Placement(table, [ids])
 
 
 def _summed(x: tf.Tensor, replicas: int) -> tf.Tensor:

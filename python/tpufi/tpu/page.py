@@ -11,6 +11,7 @@ from tpufi.errors import InputError
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica", "lowering")
 _MEBIBYTE = 1 << 20
+_STORE = "tpu.json"
 _HEAD = """# Training steps compiled for a TPU
 
 Written by `tools/tpu_compile.py --page docs/results`; do not edit. A row is the step of
@@ -19,17 +20,23 @@ several chips, what each of them runs, with the sum of the gradients over all. S
 and batch are arguments, the new state is a result. No TPU was used: libtpu's compiler
 ran on a machine without one, and the cycles are its estimates, summed over all fusions
 of the optimised program. [docs/performance.md](../performance.md) says what they mean.
+
+Lowering `lean` runs all sites in every step. Lowering `grouped` is one program too, of
+which a step runs one branch: without a fault that without sites (`no fault`), with a
+fault that of the struck site's group. Its `armed` and `ratio` are those of the dearest
+branch, what is around the branches included; `mean` is that of a fault at any site.
 """
 
 
 def result_line(result: dict) -> str:
     """Return the comparison on one line."""
-    clean, armed = result["programs"]["clean"], result["programs"]["armed"]
+    clean, armed = result["programs"]["clean"], result["armed_cycles"]
     return (
         f"{result['model']} {result['dtype']} x {result['per_replica']} on "
         f"{result['topology']}, {result['lowering']}, {result['sites']} sites: "
-        f"{armed['cycles']:,} against {clean['cycles']:,} estimated cycles, ratio "
-        f"{result['ratio']:.3f}; host transfers {result['host_transfers']}"
+        f"{armed:,} against {clean['cycles']:,} estimated cycles, ratio "
+        f"{result['ratio']:.3f}, without a fault {result['disarmed_ratio']:.3f}; "
+        f"host transfers {result['host_transfers']}"
     )
 
 
@@ -43,43 +50,51 @@ def add_result(result: dict, folder: pathlib.Path) -> None:
     Raises:
       InputError: `tpu.json` is not what this function writes.
     """
-    store = folder / "tpu.json"
-    results = [result]
-    if store.exists():
-        try:
-            before = json.loads(store.read_text())
-            others = [old for old in before if _key(old) != _key(result)]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{store} is not a list of results ({error}); remove it to start anew"
-            ) from error
-        # A comparison without groups keeps those of the one it replaces.
-        same = [old for old in before if _key(old) == _key(result)]
-        if same and not result["groups"]:
-            result = result | {"groups": same[0]["groups"]}
-        results = [*others, result]
-    results.sort(key=_key)
+    before = _stored(folder)
+    # A comparison without groups keeps those of the one it replaces.
+    same = [old for old in before if _key(old) == _key(result)]
+    if same and not result["groups"]:
+        result = result | {"groups": same[0]["groups"]}
+    others = [old for old in before if _key(old) != _key(result)]
+    results = sorted([*others, result], key=_key)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(store, json.dumps(results, indent=1) + "\n")
+    _write(folder / _STORE, json.dumps(results, indent=1) + "\n")
     _write(folder / "tpu.md", page(results))
+
+
+def has_result(result: dict, folder: pathlib.Path) -> bool:
+    """Whether the page has a result of the same step, made by the same versions.
+
+    Args:
+      result: the entries of a result that say what was compared, and `versions`.
+      folder: folder of `tpu.json`.
+
+    Raises:
+      InputError: `tpu.json` is not what `add_result` writes.
+    """
+    same = [old for old in _stored(folder) if _key(old) == _key(result)]
+    return any(old["versions"] == result["versions"] for old in same)
 
 
 def page(results: Sequence[dict]) -> str:
     """Return the page of some results."""
     rows = []
     for r in results:
-        clean, armed = r["programs"]["clean"], r["programs"]["armed"]
+        clean = r["programs"]["clean"]
         rows.append(
             (
                 r["model"], r["topology"], r["dtype"], r["replicas"], r["per_replica"],
                 r["lowering"],
-                r["sites"], f"{clean['cycles']:,}", f"{armed['cycles']:,}",
-                f"{r['ratio']:.3f}", r["host_transfers"],
+                r["sites"], f"{clean['cycles']:,}", f"{r['armed_cycles']:,}",
+                f"{r['ratio']:.3f}", f"{r['mean_ratio']:.3f}",
+                f"{r['disarmed_ratio']:.3f}", r["host_transfers"],
             )
         )  # fmt: skip
     heads = ("workload", "topology", "type", "chips", "batch", "lowering", "sites",
-             "clean", "armed", "ratio", "host transfers")  # fmt: skip
+             "clean", "armed", "ratio", "mean", "no fault",
+             "host transfers")  # fmt: skip
     parts = [_HEAD, _table(heads, rows), _programs(results)]
+    parts += [_branches(r) for r in results if r["branches"]]
     parts += [_groups(r) for r in results if r["groups"]]
     versions = {json.dumps(r["versions"], sort_keys=True) for r in results}
     names = "; ".join(
@@ -111,6 +126,16 @@ def _programs(results: Iterable[dict]) -> str:
     return "## The programs\n\n" + _table(heads, rows)
 
 
+def _branches(result: dict) -> str:
+    """Return what a step takes by way of each branch of one program."""
+    rows = [
+        (b["name"], b["sites"], f"{b['cycles']:,}", f"{b['ratio']:.4f}")
+        for b in result["branches"]
+    ]
+    title = f"## {result['model']} {result['dtype']} on {result['topology']}, branches"
+    return f"{title}\n\n" + _table(("sites of", "number", "cycles", "ratio"), rows)
+
+
 def _groups(result: dict) -> str:
     """Return where the cycles of one step go."""
     rows = [
@@ -128,6 +153,22 @@ def _groups(result: dict) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def _stored(folder: pathlib.Path) -> list[dict]:
+    """Return the results that a folder has."""
+    store = folder / _STORE
+    if not store.exists():
+        return []
+    try:
+        results = json.loads(store.read_text())
+        for result in results:
+            _key(result), result["versions"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{store} is not a list of results ({error}); remove it to start anew"
+        ) from error
+    return results
 
 
 def _key(result: dict) -> tuple:

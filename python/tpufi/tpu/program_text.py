@@ -6,7 +6,9 @@ is called, by a loop or a conditional, is counted once wherever it stands in the
 """
 
 import dataclasses
+import math
 import re
+from collections.abc import Callable
 
 _HEAD = re.compile(r"^(?:ENTRY )?(%[\w.\-]+) .*\{$")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
@@ -14,6 +16,9 @@ _BRANCHES = re.compile(
     r"branch_computations=\{([^}]*)\}"
     r"|true_computation=(%[\w.\-]+), false_computation=(%[\w.\-]+)"
 )
+# A copy between memories, which has no estimate; what it starts with is its result.
+_COPY = re.compile(r" = \(?(\w+)\[([\d,]*)\]\S* .*?(?:copy|slice)-start\(")
+_BITS = re.compile(r"\d+")
 _CALLED = re.compile(r"(?:to_apply|body|calls)=(%[\w.\-]+)")
 # How a program of a TPU talks to its host: queues, tagged sends, callbacks and buffers
 # in the memory of the host (space 5 in a layout).
@@ -33,6 +38,10 @@ class ProgramCost:
       cycles: sum of the estimated cycles of every fusion in the text.
       disarmed_cycles: the same with the cheapest branch of every conditional only: what
         runs as long as no fault is armed.
+      branch_cycles: what one run takes by way of each branch of the entry's largest
+        conditional, in the order of its branches; empty if it has none.
+      copied_bytes: what copies between memories move in one run, conditionals at
+        their least; they have no estimate.
       fusions: fusions and other kernels that have an estimate.
       conditionals: conditionals, whose branches end fusions.
       host_transfers: the lines that exchange data with the host.
@@ -40,6 +49,8 @@ class ProgramCost:
 
     cycles: int
     disarmed_cycles: int
+    branch_cycles: tuple[int, ...]
+    copied_bytes: int
     fusions: int
     conditionals: int
     host_transfers: tuple[str, ...]
@@ -62,9 +73,12 @@ def read_program(text: str) -> ProgramCost:
         None,
     )
     estimates = [int(n) for n in _CYCLES.findall(text)]
+    cheapest = _least(computations, entry, _cycles)
     return ProgramCost(
         cycles=sum(estimates),
-        disarmed_cycles=_cheapest(computations, entry) if entry else 0,
+        disarmed_cycles=cheapest,
+        branch_cycles=_by_branch(computations, entry, cheapest),
+        copied_bytes=_least(computations, entry, _copied),
         fusions=len(estimates),
         conditionals=sum(bool(_BRANCHES.search(line)) for line in lines),
         host_transfers=tuple(
@@ -91,18 +105,54 @@ def _computations(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _cheapest(computations: dict[str, list[str]], name: str) -> int:
-    """Cycles of one computation and of what it calls, conditionals at their least."""
+def _by_branch(
+    computations: dict[str, list[str]], entry: str | None, cheapest: int
+) -> tuple[int, ...]:
+    """Cycles of the whole program by way of each branch of its largest conditional."""
+    ways = [
+        [_least(computations, branch, _cycles) for branch in _branches(line)]
+        for line in computations.get(entry, ())
+    ]
+    largest = max(ways, key=sum, default=[])
+    return tuple(cheapest - min(largest) + way for way in largest)
+
+
+def _least(
+    computations: dict[str, list[str]],
+    name: str | None,
+    measure: Callable[[str], int],
+) -> int:
+    """Sum a measure over a computation and its calls, conditionals at their least."""
     total = 0
     for line in computations.get(name, ()):
-        total += sum(int(n) for n in _CYCLES.findall(line))
-        branches = _BRANCHES.search(line)
-        if branches:
-            names = (branches[1] or f"{branches[2]}, {branches[3]}").split(", ")
-            total += min(_cheapest(computations, branch) for branch in names)
-        else:
-            # A fusion's own estimate covers what it calls; a loop has none.
+        total += measure(line)
+        if branches := _branches(line):
+            total += min(_least(computations, branch, measure) for branch in branches)
+        # A fusion's own estimate covers what it calls; a loop has none.
+        elif not _CYCLES.search(line):
             for called in _CALLED.findall(line):
-                if not _CYCLES.search(line):
-                    total += _cheapest(computations, called)
+                total += _least(computations, called, measure)
     return total
+
+
+def _cycles(line: str) -> int:
+    """Return the estimated cycles of a line."""
+    return sum(int(n) for n in _CYCLES.findall(line))
+
+
+def _copied(line: str) -> int:
+    """Return the bytes that a line copies between memories."""
+    copy = _COPY.search(line)
+    if not copy or _CYCLES.search(line):
+        return 0
+    bits = _BITS.search(copy[1])
+    width = int(bits[0]) // 8 if bits else 1  # `pred` is a byte.
+    return width * math.prod(int(n) for n in copy[2].split(",") if n)
+
+
+def _branches(line: str) -> list[str]:
+    """Return the computations that a conditional chooses from; none of other lines."""
+    found = _BRANCHES.search(line)
+    if not found:
+        return []
+    return (found[1] or f"{found[2]}, {found[3]}").split(", ")

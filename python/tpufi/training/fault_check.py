@@ -8,6 +8,7 @@ from tpufi.errors import InputError
 from tpufi.layers.hooks import LEAN, SELECT
 from tpufi.layers.layout import Layout
 from tpufi.site_table import SiteTable
+from tpufi.training.grouped import GROUPED
 from tpufi.workload import Workload
 
 
@@ -35,12 +36,13 @@ def check_fault(
             "this program has lowering 'select', which writes given bits to "
             "consecutive elements only; make a Program with lowering='branch'"
         )
-    if lowering != LEAN:
+    if lowering not in (LEAN, GROUPED):
         return
     if not fault.fits_lean:
         raise InputError(
-            "this program has lowering 'lean', which replaces consecutive elements by "
-            "given bits only; make a Program with lowering='select' or 'branch'"
+            f"this program has lowering {lowering!r}, which replaces consecutive "
+            "elements by given bits only; make a Program with lowering='select' or "
+            "'branch'"
         )
     for row, site_id in enumerate(fault.faults[:, FIELDS.index("site")].tolist()):
         if 0 <= site_id < len(table):

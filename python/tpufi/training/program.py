@@ -7,16 +7,20 @@ gradients are summed in the order of the replicas. One trace serves every fault.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, disarmed
-from tpufi.layers.hooks import BRANCH, SELECT, Hooks
+from tpufi.errors import InputError
+from tpufi.layers.hooks import BRANCH, LEAN, SELECT, Hooks, lean_hooks
 from tpufi.layers.layer import Run
+from tpufi.layers.placement import NO_GROUP, Placed
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.fault_check import check_fault
+from tpufi.training.grouped import GROUPED, GROUPS, choose_group, placement
 from tpufi.training.replica import (
     ReplicaResult,
     apply_update,
@@ -26,6 +30,7 @@ from tpufi.training.replica import (
 from tpufi.training.state import State
 from tpufi.workload import Workload
 
+LOWERINGS = (BRANCH, SELECT, LEAN, GROUPED)
 # The update happens once, not per replica; a fault in it names replica 0 or all.
 _UPDATE_REPLICA = 0
 
@@ -59,7 +64,12 @@ class Program:
       lowering: `branch` takes every fault; `select` suits compiled programs and takes
         given bits for consecutive elements only (decision 0011); `lean` replaces
         consecutive elements by given bits, and its record has no golden bits (0014);
-        None: `select` if `jit_compile`, else `branch`.
+        `grouped` is `lean` with a branch for each group of sites (0015); None: `select`
+        if `jit_compile`, else `branch`.
+      groups: how many groups of sites lowering `grouped` has, >= 1.
+
+    Raises:
+      InputError: unknown lowering.
     """
 
     def __init__(
@@ -71,6 +81,7 @@ class Program:
         with_sites: bool = True,
         jit_compile: bool = False,
         lowering: str | None = None,
+        groups: int = GROUPS,
     ):
         self.workload = workload
         self.replicas = replicas
@@ -78,7 +89,15 @@ class Program:
         self.table = workload.sites(per_replica)
         self.traces = 0
         self.lowering = lowering or (SELECT if jit_compile else BRANCH)
+        if self.lowering not in LOWERINGS:
+            raise InputError(
+                f"lowering {self.lowering!r} is unknown; known: {', '.join(LOWERINGS)}"
+            )
         self._hooked = self.table if with_sites else None
+        self._placement = None
+        if self.lowering in (LEAN, GROUPED):
+            self._placement = placement(self.table, self.lowering, groups)
+        self.compiled = jit_compile
         options = {"jit_compile": jit_compile, "autograph": False}
         self._step = tf.function(self.traced_step, **options)
         self._evaluate = tf.function(self._traced_evaluation, **options)
@@ -105,6 +124,7 @@ class Program:
         """
         fault = fault if fault is not None else disarmed()
         check_fault(fault, self.lowering, self.workload, self.table, self.per_replica)
+        operands = self.operands(fault)
         with exact_arithmetic():
             state, loss, correct, record = self._step(
                 state,
@@ -112,11 +132,16 @@ class Program:
                 tf.constant(batch.labels),
                 tf.constant(keys, tf.uint32),
                 tf.constant(rate, tf.float32),
-                tf.constant(fault.faults),
-                tf.constant(fault.words),
+                *tf.nest.map_structure(tf.constant, operands),
             )
         accuracy = int(correct) / batch.labels.size
         return StepResult(state, float(loss), accuracy, record.numpy())
+
+    def operands(self, fault: Descriptor) -> tuple:
+        """Return a fault as the last arguments of `traced_step`."""
+        if self._placement is None:
+            return fault.faults, fault.words
+        return (self._placement.place(fault),)
 
     def evaluate(self, state: State, batch: Batch) -> tuple[float, int]:
         """Return the summed loss and the number of correct classifications."""
@@ -136,11 +161,43 @@ class Program:
         labels: tf.Tensor,
         seeds: tf.Tensor,
         rate: tf.Tensor,
-        faults: tf.Tensor,
-        words: tf.Tensor,
+        *operands: tf.Tensor | Placed,
     ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Build the step; a function of tensors only, for compiling elsewhere."""
+        """Build the step; a function of tensors only, for compiling elsewhere.
+
+        The operands are `faults` and `words`, or a placed fault.
+        """
         self.traces += 1
+        given = state, images, labels, seeds, rate
+        if self._placement is None:
+            return self._build(
+                *given,
+                lambda replica: Hooks(self._hooked, replica, *operands, self.lowering),
+            )
+        (placed,) = operands
+
+        def branch(group: int) -> tuple:
+            return self._build(
+                *given,
+                lambda replica: lean_hooks(self._placement, group, placed, replica),
+            )
+
+        if self._hooked is None:
+            return branch(NO_GROUP)
+        if self.lowering == LEAN:
+            return branch(1)
+        return choose_group(len(self._placement.groups), placed, branch)
+
+    def _build(
+        self,
+        state: State,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        seeds: tf.Tensor,
+        rate: tf.Tensor,
+        hooks_of: Callable[[tf.Tensor], Hooks],
+    ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Build the step with the sites of `hooks_of`, called with a replica."""
         global_batch = self.replicas * self.per_replica
 
         def one(replica: tf.Tensor) -> ReplicaResult:
@@ -150,16 +207,16 @@ class Program:
                 images[replica],
                 labels[replica],
                 seeds[replica],
-                Hooks(self._hooked, replica, faults, words, self.lowering),
+                hooks_of(replica),
                 global_batch,
+                self.compiled,
             )
 
         def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:
             summed = tf.nest.map_structure(tf.add, total, one(replica))
             return replica + 1, summed
 
-        update = tf.constant(_UPDATE_REPLICA, tf.int64)
-        hooks = Hooks(self._hooked, update, faults, words, self.lowering)
+        hooks = hooks_of(tf.constant(_UPDATE_REPLICA, tf.int64))
         nothing = ReplicaResult(
             {name: tf.zeros_like(w) for name, w in state.parameters.items()},
             {name: tf.zeros_like(s) for name, s in state.statistics.items()},

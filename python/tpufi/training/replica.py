@@ -39,6 +39,7 @@ def replica_gradients(
     seed: tf.Tensor,
     hooks: Hooks,
     global_batch: int,
+    compiled: bool = False,
 ) -> ReplicaResult:
     """Run forward and backward pass of one replica.
 
@@ -51,9 +52,12 @@ def replica_gradients(
       seed: uint32 [2], key of this epoch, step and replica.
       hooks: fault operands.
       global_batch: images of all replicas.
+      compiled: whether XLA compiles the program.
     """
     probe = tf.zeros(hooks.record_shape)
-    run = Run(state.parameters, state.statistics, True, hooks, probe, seed)
+    run = Run(
+        state.parameters, state.statistics, True, hooks, probe, seed, compiled=compiled
+    )
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([*state.parameters.values(), probe])
         logits = workload.model(examples_of(workload, images), run)

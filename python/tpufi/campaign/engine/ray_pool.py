@@ -12,6 +12,7 @@ from tpufi.campaign.engine.unplanned import CRASHED, HUNG
 from tpufi.campaign.engine.worker import RunnerFactory
 from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
+from tpufi.extras import optional
 from tpufi.messages import one_line
 from tpufi.training import make_deterministic
 
@@ -183,13 +184,7 @@ def _raise_if_refused(error: Exception) -> None:
 
 def connected(address: str | None) -> Any:
     """Return the module `ray`, connected to a cluster."""
-    try:
-        import ray
-    except ImportError:
-        raise InputError(
-            "the engine ray needs Ray; run: pip install 'tpufi[ray]', or choose "
-            "--engine local"
-        ) from None
+    ray = optional("ray", "the engine ray", "choose --engine local")
     if not ray.is_initialized():
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False)

@@ -52,7 +52,8 @@ def told(path: pathlib.Path) -> Iterator[None]:
         raise InputError(f"{show_path(path)}: {DAMAGED} ({one_line(error)})") from None
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
-        if code is None and "decode" in str(error):  # Python's own: text of no UTF-8.
+        # Python's own, of text that is no UTF-8, and SQLite's of a damaged header.
+        if code is None and "decode" in str(error) or "file format" in str(error):
             code = sqlite3.SQLITE_CORRUPT
         remedy = _REMEDIES.get(code & 0xFF if code is not None else -1)
         if remedy is None:
@@ -87,7 +88,7 @@ def connect(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
                 )
             if not is_new:
                 # Before anything is written.
-                check_journal(connection, show_path(path), writable)
+                check_journal(connection, show_path(path))
             if writable:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")

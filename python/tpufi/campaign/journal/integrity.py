@@ -13,30 +13,26 @@ DAMAGED = (
 _ROWS = 10_000
 
 
-def check_journal(connection: sqlite3.Connection, shown: str, writable: bool) -> None:
+def check_journal(connection: sqlite3.Connection, shown: str) -> None:
     """Check kind, version, pages and rows of a journal, reading all of it.
 
     Args:
       connection: open on a file that is not empty.
       shown: the path, for messages.
-      writable: whether it is to be written; older versions can be read only.
 
     Raises:
       InputError: it is foreign, damaged or of another version.
     """
     version = _version(connection, shown)
-    known = (schema.VERSION,) if writable else schema.READABLE
-    if version not in known:
+    if version != schema.VERSION:
         raise InputError(
-            f"{shown}: journal of version {version}, this tpufi "
-            f"{'writes' if writable else 'reads'} {' and '.join(map(str, known))}; use "
-            "the tpufi that wrote it, or begin a new folder"
+            f"{shown}: journal of version {version}, this tpufi reads "
+            f"{schema.VERSION}; use the tpufi that wrote it, or begin a new folder"
         )
     _check_pages(connection, shown)
-    if version == schema.VERSION:
-        _check_tables(connection, shown)
-        for table in schema.TABLES:
-            _check_rows(connection, shown, table)
+    _check_tables(connection, shown)
+    for table in schema.TABLES:
+        _check_rows(connection, shown, table)
 
 
 def _version(connection: sqlite3.Connection, shown: str) -> int:

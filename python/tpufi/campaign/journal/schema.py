@@ -14,8 +14,6 @@ from tpufi.campaign.journal.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
 VERSION = 3
-# Version 2 has no checksums; it can be read.
-READABLE = (2, VERSION)
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
@@ -40,11 +38,15 @@ _TEXT = (
     *("model", "layer", "direction", "operand", "rule", "fault_digest"),
     *("outcome", "state_digest", "error"),
 )
-_TYPES = {name: "TEXT" for name in _TEXT} | {"losses": "BLOB", "wall_s": "REAL"}
+_TYPES = {name: "TEXT" for name in _TEXT} | {
+    "losses": "BLOB",
+    "wall_s": "REAL",
+    "test_accuracy": "REAL",
+}
 _PLAIN = (str, int, float, bytes, type(None))
 _OPTIONAL = (
     *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
-    *("detection_latency", "state_digest", "losses", "error"),
+    *("detection_latency", "state_digest", "losses", "test_accuracy", "error"),
 )
 
 

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a step takes by way of each branch of a grouped program (decision 0015)."""
+
+from collections.abc import Sequence
+
+from tpufi.errors import InputError
+from tpufi.layers.site_groups import site_groups
+from tpufi.site_table import SiteTable
+
+NO_FAULT = "no fault"
+
+
+def branch_costs(
+    table: SiteTable, groups: int, cycles: Sequence[int], clean: int
+) -> list[dict]:
+    """Return the cost of each branch, that of no fault first.
+
+    Args:
+      table: the sites of the program.
+      groups: how many groups it was asked for.
+      cycles: estimated cycles of the whole program by way of each branch.
+      clean: estimated cycles of the program without sites.
+
+    Returns:
+      For each branch what it strikes, how many sites, its cycles and their ratio.
+
+    Raises:
+      InputError: the compiler did not keep the branches.
+    """
+    ids = site_groups(table, groups)
+    if len(cycles) != len(ids) + 1:
+        raise InputError(
+            f"the compiled program has {len(cycles)} branches, expected one without a "
+            f"fault and {len(ids)} for groups; give --groups 2 or more, and use the "
+            "versions in requirements-tpu.lock"
+        )
+    names = [NO_FAULT, *(f"{table[g[0]].name} to {table[g[-1]].name}" for g in ids)]
+    sites = [0, *map(len, ids)]
+    return [
+        {
+            "name": name,
+            "sites": count,
+            "cycles": taken,
+            "ratio": round(taken / clean, 4),
+        }
+        for name, count, taken in zip(names, sites, cycles, strict=True)
+    ]
+
+
+def mean_ratio(branches: Sequence[dict]) -> float:
+    """Return the mean ratio of a fault that strikes any site with the same chance."""
+    sites = sum(branch["sites"] for branch in branches)
+    return sum(branch["sites"] * branch["ratio"] for branch in branches) / sites
