@@ -14,11 +14,11 @@ from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.present_manifest import present_manifest
+from tpufi.commands.show import main
 from tpufi.errors import InputError
 from tpufi.golden import GoldenFolder
 from tpufi.injection.csv_file import write_injection
 from tpufi.injection.injection import Injection
-from tpufi.show.command import main
 from tpufi.show.spread import spread
 from tpufi.show.subject import from_campaign, from_file
 
@@ -93,14 +93,19 @@ def test_an_experiment_is_shown_as_its_row_has_it(golden, campaign, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--file", "x.csv"], ["--campaign", "x"], [], ["--file", "x", "--campaign", "x"]],
+    ("arguments", "message"),
+    [
+        (["--file", "x.csv"], "--file needs a golden run to start from"),
+        (["--campaign", "x"], "--campaign and --experiment belong together"),
+        (["--file", "x.csv", "--experiment", "3"], "belong together; give both"),
+        (["--file", "x.csv", "--golden", "y", "--out", "z.gif"], "ending '.gif'"),
+        (["--file", "x.csv", "--golden", "nowhere"], "nowhere: no golden run"),
+    ],
 )
-def test_options_that_do_not_belong_together_are_refused(arguments, capsys):
-    with pytest.raises(SystemExit) as ended:
+def test_options_that_cannot_be_used_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message) as error:
         main(arguments)
-    assert ended.value.code == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert len(str(error.value).splitlines()) == 1
 
 
 @pytest.mark.slow
