@@ -124,3 +124,8 @@ def test_a_missing_tensorflow_is_one_line_that_names_the_extras(tmp_path):
         "tpufi needs TensorFlow 2.19 or 2.20, and none is installed; run: pip install "
         "'tpufi[cpu]' (or tpufi[tensorflow], tpufi[tpu])"
     ]
+
+
+@pytest.mark.parametrize("name", summaries())
+def test_a_command_has_a_row_in_its_page(name):
+    assert f"\n| `{name}` | " in (ROOT / "docs" / "commands.md").read_text()

@@ -33,8 +33,12 @@ def set_log_level(options: argparse.Namespace) -> None:
     """Set the level that the options ask for, and plain lines, for this process."""
     flags.FLAGS.mark_as_parsed()  # argparse reads ours; else absl warns of its own.
     flags.FLAGS.logtostderr = True
-    logging.use_absl_handler()
-    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(message)s"))
+    handler = logging.get_absl_handler()
+    handler.setFormatter(python_logging.Formatter("%(message)s"))
+    # Of absl's logger alone: at the root, TensorFlow's messages would come twice.
+    logger = python_logging.getLogger("absl")
+    logger.addHandler(handler)
+    logger.propagate = False
     if getattr(options, "quiet", False):
         logging.set_verbosity(logging.WARNING)
     elif getattr(options, "verbose", False):

@@ -3,53 +3,25 @@
 
 import argparse
 
-from tpufi.cli import natural, positive
+from tpufi.cli import positive
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
-from tpufi.golden import GoldenConfig, find_start, train_golden
+from tpufi.golden import find_start, train_golden
+from tpufi.golden.options import add_run_options, run_config
 from tpufi.models import workload
-from tpufi.training.strategies import STRATEGIES
 
 
 def _add_options(parser: CommandParser) -> None:
-    parser.add_argument("--out", required=True, help="folder of the golden run")
-    parser.add_argument("--model", default="resnet18", help="workload")
-    parser.add_argument(
-        "--data", default="fashion-mnist", help="data set; docs/data.md"
-    )
-    parser.add_argument("--seed", type=natural, default=123)
-    parser.add_argument("--replicas", type=positive, default=8)
-    parser.add_argument(
-        "--per-replica",
-        type=positive,
-        default=128,
-        help="images of a replica in a step",
-    )
-    parser.add_argument(
-        "--learning-rate", type=float, help="initial rate; default: the workload's"
-    )
-    parser.add_argument(
-        "--strategy",
-        choices=STRATEGIES,
-        default="virtual",
-        help="where replicas run: one device, several, or a TPU VM",
-    )
+    add = parser.add_argument
+    add("--out", required=True, help="folder of the golden run")
+    add("--model", default="resnet18", help="workload")
+    add_run_options(parser, "fashion-mnist")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, help="train so many epochs")
     length.add_argument("--steps", type=positive, help="train so many steps")
-    parser.add_argument(
-        "--checkpoint-every", type=positive, help="steps; default: one epoch"
-    )
-    parser.add_argument(
-        "--steps-per-epoch", type=positive, help="default: one pass over the data"
-    )
-    parser.add_argument(
-        "--start-from", help="folder of a golden run to start from, not at step 0"
-    )
-    parser.add_argument(
-        "--start-step", type=positive, help="its checkpoint after so many steps"
-    )
-    parser.add_argument(
+    add("--start-from", help="folder of a golden run to start from, not at step 0")
+    add("--start-step", type=positive, help="its checkpoint after so many steps")
+    add(
         "--count-from",
         type=positive,
         help="steps that count as done there; default: those that were done",
@@ -62,22 +34,11 @@ def _train(options: argparse.Namespace) -> int:
     if (options.start_from is None) != (options.start_step is None):
         raise InputError("--start-from and --start-step belong together; give both")
 
-    rate = options.learning_rate
-    if rate is None:
-        rate = workload(options.model).learning_rate
-    config = GoldenConfig(
-        options.model,
-        options.data,
-        options.seed,
-        options.replicas,
-        options.per_replica,
-        rate,
-        options.strategy,
-        options.steps_per_epoch,
-        find_start(options.start_from, options.start_step, options.count_from)
-        if options.start_from is not None
-        else None,
-    )
+    work = workload(options.model)
+    start = None
+    if options.start_from is not None:
+        start = find_start(options.start_from, options.start_step, options.count_from)
+    config = run_config(options, work, start)
     session = config.session()
     steps = options.steps or (options.epochs or 1) * session.steps_per_epoch
     every = options.checkpoint_every or session.steps_per_epoch

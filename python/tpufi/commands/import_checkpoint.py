@@ -17,12 +17,12 @@ from tpufi.artefact_checkpoint import (
     read_mapping,
     updates_of,
 )
-from tpufi.cli import natural, positive
+from tpufi.cli import positive
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
-from tpufi.golden import GoldenConfig, train_golden
+from tpufi.golden import train_golden
+from tpufi.golden.options import add_run_options, run_config
 from tpufi.models import workload
-from tpufi.training.strategies import STRATEGIES
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -44,17 +44,7 @@ def _import(options: argparse.Namespace) -> int:
     if options.out is None:
         raise InputError("name the folder of the golden run with --out")
 
-    rate = options.learning_rate
-    config = GoldenConfig(
-        work.name,
-        options.data,
-        options.seed,
-        options.replicas,
-        options.per_replica,
-        work.learning_rate if rate is None else rate,
-        options.strategy,
-        options.steps_per_epoch,
-    )
+    config = run_config(options, work)
     session = config.session()
     updates = updates_of(checkpoint, session.steps_per_epoch, options.updates)
     if options.steps is not None and options.steps <= updates:
@@ -108,22 +98,7 @@ def _add_options(parser: CommandParser) -> None:
     what.add_argument(
         "--print-mapping", action="store_true", help="only print which is which"
     )
-    parser.add_argument("--data", default="cifar10", help="data set; docs/data.md")
-    parser.add_argument("--seed", type=natural, default=123)
-    parser.add_argument("--replicas", type=positive, default=8)
-    parser.add_argument(
-        "--per-replica",
-        type=positive,
-        default=128,
-        help="images of a replica in a step",
-    )
-    parser.add_argument(
-        "--learning-rate", type=float, help="initial rate; default: the workload's"
-    )
-    parser.add_argument("--strategy", choices=STRATEGIES, default="virtual")
-    parser.add_argument(
-        "--steps-per-epoch", type=positive, help="default: one pass over the data"
-    )
+    add_run_options(parser, "cifar10")
     parser.add_argument(
         "--updates",
         type=positive,
@@ -131,9 +106,6 @@ def _add_options(parser: CommandParser) -> None:
     )
     parser.add_argument(
         "--steps", type=positive, help="train on up to so many steps since step 0"
-    )
-    parser.add_argument(
-        "--checkpoint-every", type=positive, help="steps; default: one epoch"
     )
 
 

@@ -61,14 +61,14 @@ def _check_tables(connection: sqlite3.Connection, shown: str) -> None:
 
 def _check_rows(connection: sqlite3.Connection, shown: str, table: str) -> None:
     names = ", ".join(schema.TABLES[table])
-    cursor = connection.execute(f"SELECT checksum, {names} FROM {table}")
+    cursor = connection.execute(f"SELECT {names}, checksum FROM {table}")
     while batch := cursor.fetchmany(_ROWS):
-        for checksum, *values in batch:
-            if schema.checksum(tuple(values)) != checksum:
-                key = f"{schema.TABLES[table][0]} {values[0]!r}"
+        for row in batch:
+            if schema.checksum(row[:-1]) != row[-1]:
+                key = f"{schema.TABLES[table][0]} {row[0]!r}"
                 raise InputError(
                     f"{shown}: damaged row, {key} of table {table}: its checksum is "
-                    f"another; {_remedy(table, values[0])}"
+                    f"another; {_remedy(table, row[0])}"
                 )
 
 
