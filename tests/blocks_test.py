@@ -42,12 +42,17 @@ def singly(session: Session, state, first: int, count: int) -> tuple:
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 5), (6, 3), (9, 1), (14, 5)])
-def test_a_block_has_the_bits_of_its_steps(session, blocks, first, count):
+@pytest.mark.parametrize("then", (0, 2))
+def test_a_block_has_the_bits_of_its_steps(session, blocks, first, count, then):
     # From another epoch too: the last block crosses into the next.
     state = session.initial_state()
-    found = blocks.run(state, first, count)
+    found = blocks.run(state, first, count, then)
     told = state_digest(found.state), found.losses, found.accuracies
     assert told == singly(session, state, first, count)
+    if then:  # With batches that were made meanwhile.
+        begin = first + count
+        again = blocks.run(found.state, begin, then)
+        assert state_digest(again.state) == singly(session, found.state, begin, then)[0]
     assert state_digest(state) == state_digest(session.initial_state())
 
 
@@ -78,9 +83,10 @@ def test_programs_under_xla_are_not_run_in_blocks(session):
 
 
 @pytest.mark.slow
-def test_experiments_come_out_as_with_single_steps(tmp_path):
+@pytest.mark.parametrize("propagation", (False, True))
+def test_experiments_come_out_as_with_single_steps(propagation, tmp_path):
     golden = train_small(tmp_path / "golden", steps=8 + HORIZON + 3)
-    plan = small_plan(golden, 30, horizon=HORIZON, propagation=False)
+    plan = small_plan(golden, 30, horizon=HORIZON, propagation=propagation)
     runner = RunnerOf(plan)()
     alone = Experimenter(plan, runner.session)
     alone._blocks = None
@@ -100,7 +106,6 @@ def test_a_run_that_is_golden_again_within_a_block_is_told_where(tmp_path):
     golden = train_small(tmp_path / "golden", steps=8 + HORIZON + 3)
     runner = RunnerOf(small_plan(golden, 1, horizon=HORIZON, propagation=False))()
     right = runner.walk.state(12)
-    block = runner._block(right, 12, 5)
-    assert block is None
+    assert state_digest(runner._block(right, 9, 3).state) == runner._golden_after(9, 11)
     wrong = right._replace(updates=right.updates + 1)
-    assert runner._block(wrong, 12, 5) is not None
+    assert state_digest(runner._block(wrong, 9, 3).state) != runner._golden_after(9, 11)

@@ -66,19 +66,21 @@ class Blocks:
         """Tell whether a session's steps can be run in blocks."""
         return isinstance(session.program, Program) and not session.program.compiled
 
-    def run(self, state: State, first: int, count: int) -> BlockResult:
+    def run(self, state: State, first: int, count: int, then: int = 0) -> BlockResult:
         """Run steps until one has a loss that is not finite.
 
         Args:
           state: before step `first`; it stays valid.
           first: steps since the start of training.
           count: steps to run, 1 to `size`.
+          then: steps of the block that will follow; their batches are made meanwhile.
         """
         steps = range(first, first + count)
         stacked = self._made(steps)
-        # Whoever runs blocks mostly goes on with the next one.
-        following = range(steps.stop, steps.stop + count)
-        self._ahead = following, self._maker.submit(self._stacked, following)
+        self._ahead = None
+        if then:
+            following = range(steps.stop, steps.stop + then)
+            self._ahead = following, self._maker.submit(self._stacked, following)
         program = self._session.program
         with exact_arithmetic():
             state, run, losses, correct = self._block(

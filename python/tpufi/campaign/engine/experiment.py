@@ -51,7 +51,7 @@ class _Course:
 
     def add(self, result: StepResult, digest: str) -> None:
         """Note a step; the digest is golden's, or empty for a state that differs."""
-        step = len(self.faulty)
+        step, self.state = len(self.faulty), None
         self.faulty.append(Point(result.loss, result.accuracy, digest))
         if not digest and self.diverged is None:
             self.diverged = step
@@ -59,8 +59,9 @@ class _Course:
             self.reconverged = step
         self._end_if_not_finite()
 
-    def add_block(self, block: BlockResult) -> None:
-        """Note steps whose states differ from golden's."""
+    def add_block(self, block: BlockResult, digest: str) -> None:
+        """Note steps whose states differ from golden's; the digest is of the last."""
+        self.state = digest
         pairs = zip(block.losses, block.accuracies, strict=True)
         self.faulty += [Point(loss, accuracy, "") for loss, accuracy in pairs]
         self._end_if_not_finite()
@@ -160,17 +161,19 @@ class Experimenter:
         descriptor = fault.descriptor(self.session.program.table)
         in_blocks = self._blocks is not None
         while not course.ended and (step := len(course.faulty)) < self.plan.horizon:
-            if in_blocks and step >= max(_NEAR, fault.duration):
-                count = min(self._blocks.size, self.plan.horizon - step)
-                block = self._block(state, first + step, count)
-                if block is not None:
-                    course.add_block(block)
+            # A fault that leaves no trace is golden's right after its last step.
+            if in_blocks and step >= fault.duration:
+                block = self._block(state, first, step)
+                digest, after = state_digest(block.state), step + len(block.losses)
+                if digest != self._golden_after(first, after):
                     state = block.state
+                    course.add_block(block, digest)
+                    self._note_spread(state, first, course)
                     continue
                 in_blocks = False  # Golden again within it: find out where.
             state = self._single(state, fault, descriptor, first, course)
         # Empty for a state that is not golden's.
-        course.state = course.faulty[-1].state or state_digest(state)
+        course.state = course.faulty[-1].state or course.state or state_digest(state)
         if self._validator and not course.ended:
             steps = first + self.plan.horizon
             course.validation = self._validator.validation(state, steps)
@@ -194,27 +197,44 @@ class Experimenter:
             check_struck(fault, descriptor, result.record)
         state, after = result.state, step + 1
         golden = self._is_golden(state, first, after)
-        course.add(result, self.walk.curve[first + step]["state"] if golden else "")
+        course.add(result, self._golden_after(first, after) if golden else "")
         # From an equal state on, every later step is golden's.
         course.ended |= golden and step >= fault.duration - 1
-        if self.plan.propagation and after in AFTER and not golden:
-            right = self.walk.ahead(first + after)
-            course.spread += self._propagation.spread(after, right, state)
+        if not golden:
+            self._note_spread(state, first, course)
         return state
 
-    def _block(self, state: State, number: int, count: int) -> BlockResult | None:
-        """Run the next steps in one call; None if their last state is golden's."""
-        found = self._blocks.run(state, number, count)
+    def _note_spread(self, state: State, first: int, course: _Course) -> None:
+        """Note how far the fault has spread, after steps where the plan asks for it."""
+        after = len(course.faulty)
+        if self.plan.propagation and after in AFTER:
+            right = self.walk.ahead(first + after)
+            course.spread += self._propagation.spread(after, right, state)
+
+    def _block(self, state: State, first: int, step: int) -> BlockResult:
+        """Run the next steps in one call, up to where somebody looks at the state."""
+        count = self._until_look(step)
+        then = self._until_look(step + count)
+        found = self._blocks.run(state, first + step, count, then)
         self._alive()
-        last = number + len(found.losses) - 1
-        is_golden = state_digest(found.state) == self.walk.curve[last]["state"]
-        return None if is_golden else found
+        return found
+
+    def _until_look(self, step: int) -> int:
+        """Return the steps to run in one call after so many; 0 at the horizon."""
+        looks = [self.plan.horizon, step + self._blocks.size]
+        if self.plan.propagation:
+            looks += [after for after in AFTER if after > step]
+        return min(looks) - step
+
+    def _golden_after(self, first: int, steps: int) -> str:
+        """Return the digest of the golden state so many steps after the fault."""
+        return self.walk.curve[first + steps - 1]["state"]
 
     def _is_golden(self, state: State, first: int, after: int) -> bool:
         """Tell whether the state some steps after the fault is golden's by bits."""
         if after <= _NEAR:
             return same_state(self.walk.ahead(first + after), state)
-        return state_digest(state) == self.walk.curve[first + after - 1]["state"]
+        return state_digest(state) == self._golden_after(first, after)
 
     def filled(self, fault: Fault, first: int) -> Fault:
         """Return a stale fault with the bits its elements had one step before.

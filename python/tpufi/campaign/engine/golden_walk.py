@@ -88,7 +88,8 @@ class GoldenWalk:
         # The last step by itself: the state before it is kept too.
         while self._blocks and begin + 1 < number:
             count = min(self._blocks.size, number - 1 - begin)
-            state = self._blocks.run(state, begin, count).state
+            then = min(self._blocks.size, number - 1 - begin - count)
+            state = self._blocks.run(state, begin, count, then).state
             begin += count
             self.steps += count
             self._alive()
