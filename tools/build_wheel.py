@@ -20,6 +20,7 @@ from auditwheel.libc import Libc
 from auditwheel.wheel_abi import analyze_wheel_abi
 
 _BINDINGS = "_tpufi.so"
+_ENVIRONMENT = {**os.environ, "SOURCE_DATE_EPOCH": "315532800"}  # The first of zip's.
 _FROM_TENSORFLOW = frozenset({"libtensorflow_cc.so.2", "libtensorflow_framework.so.2"})
 # Without this setuptools would call the wheel pure Python and good for every machine.
 _SETUP = """\
@@ -82,7 +83,7 @@ def _packed(stage: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     subprocess.run(
         [*command, "--wheel-dir", folder, stage],
         check=True,
-        env={**os.environ, "SOURCE_DATE_EPOCH": "315532800"},
+        env=_ENVIRONMENT,
     )
     (wheel,) = folder.glob("*.whl")
     return wheel
@@ -103,6 +104,7 @@ def _tagged(wheel: pathlib.Path, python: str) -> pathlib.Path:
     run = subprocess.run(
         [sys.executable, "-m", "wheel", "tags", *tags, wheel],
         check=True,
+        env=_ENVIRONMENT,
         stdout=subprocess.PIPE,
         text=True,
     )
