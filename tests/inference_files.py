@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 
-from tpufi.campaign.engine.events import Event, Finished, Pool
+from tpufi.campaign.engine.events import Event, attempted
+from tpufi.campaign.engine.pool import Pool, PoolWorker
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.inference.inference_file import read_inference_plan
 from tpufi.campaign.inference.run import run_inference
@@ -72,24 +73,31 @@ class HerePool(Pool):
     """
 
     def __init__(self, own: InferenceRunner):
-        self.size, self.idle, self.busy = 1, {0}, 0
-        self._runner, self._block = own, None
+        super().__init__(1, 1)
+        self._runner = own
         self.blocks = 0
+        self._is_ready(0)
 
     def hand(self, worker: int, block) -> None:
-        self._block, self.busy = block, 1
+        self._workers[worker].block = block
         self.idle.discard(worker)
 
     def events(self, seconds: float) -> list[Event]:
-        if self._block is None:
+        block = self._workers[0].block
+        if block is None:
             return []
-        block, self._block, self.busy = self._block, None, 0
-        self.idle.add(0)
+        self._is_done(0)
         self.blocks += 1
-        return [Finished(self._runner.run(n, block.attempt)) for n in block.numbers]
+        return [attempted(self._runner, n, block.attempt) for n in block.numbers]
 
     def close(self) -> None:
-        self._block = None
+        pass
+
+    def _start(self) -> PoolWorker:
+        return PoolWorker()
+
+    def _end(self, worker: PoolWorker) -> None:
+        pass
 
 
 def survey_here(path: pathlib.Path) -> Survey:

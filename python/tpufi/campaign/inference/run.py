@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Iterator
 
 from tpufi.campaign.engine.block_queue import ATTEMPTS, BlockQueue
-from tpufi.campaign.engine.events import Pool
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.engine.window import run_window
 from tpufi.campaign.inference.answers import AnswerRow, AnswerWriter
