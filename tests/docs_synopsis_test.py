@@ -25,7 +25,11 @@ def _commands() -> list:
                 tool, name, rest = command.groups()
                 tool = tool or name.replace("-", "_")
                 options = tuple(sorted(set(_OPTION.findall(rest.split("#")[0]))))
-                sub = _SUBCOMMAND.match(rest) if tool == "campaign" else None
+                sub = (
+                    _SUBCOMMAND.match(rest)
+                    if tool in ("campaign", "inference")
+                    else None
+                )
                 arguments = (sub[1],) if sub else ()
                 name = f"{block}-{tool}{'-' + sub[1] if sub else ''}"
                 found.append(pytest.param(block, tool, arguments, options, id=name))

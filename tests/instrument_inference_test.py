@@ -11,7 +11,7 @@ import tensorflow as tf
 import tpufi
 from tests.instrument_checks import assert_same
 from tpufi.campaign.statistics.comparison import fisher
-from tpufi.instrument import flip
+from tpufi.instrument import flip, replace
 from tpufi.instrument.inference import (
     CLASSIFICATION,
     REGRESSION,
@@ -148,6 +148,52 @@ def test_bounds_leave_golden_runs_alone_and_lower_the_rate_of_errors(model, batc
         [flip(plain.sites[0].id, 3, 30)], x
     ).strikes[0].times == 1  # fmt: skip
     assert results[1].counts("not_finite")[0] == 0
+
+
+def test_bounds_are_the_ranges_that_the_model_shows(model, batch):
+    x, _ = batch
+    bounds = activation_bounds(tpufi.instrument(model), [x[:2], x[2:]])
+    layer = model.layers[0]
+    parts = {"Relu": layer(x).numpy(), "MatMul": None}
+    parts["Conv2D"] = tf.nn.conv2d(x, layer.kernel, 1, "VALID").numpy()
+    ops = {site.name: site.op for site in tpufi.instrument(model).armed(x).sites}
+    seen = set()
+    for name, (low, high) in bounds.items():
+        values = parts.get(ops[name])
+        if values is not None:
+            seen.add(ops[name])
+            assert (low, high) == (values.min(), values.max())
+    assert seen == {"Relu", "Conv2D"}
+
+
+def test_bounds_of_a_loop_are_those_of_all_its_iterations():
+    @tf.function
+    def program(x):
+        for _ in tf.range(3):
+            x = x * 2.0
+        return tf.exp(-x)
+
+    fi = tpufi.instrument(program, sites=["Mul", "Exp"])
+    bounds = activation_bounds(fi, [tf.constant([1.0, 3.0])])
+    by_op = {name.split("/")[-1].split(":")[0]: b for name, b in bounds.items()}
+    assert tuple(by_op["mul"]) == (2.0, 24.0)
+    assert tuple(by_op["Exp"]) == pytest.approx((np.exp(-24), np.exp(-8)))
+
+
+def test_a_nan_guard_makes_what_is_not_finite_zero(model, batch):
+    x, _ = batch
+    plain = tpufi.instrument(model, sites=["Relu"])
+    guarded = tpufi.instrument(model, sites=["Relu"], nan_guard=True)
+    assert_same(guarded.strike((), x).outputs, plain.strike((), x).outputs)
+    (site,) = plain.armed(x).sites
+    nothing = plain.strike([replace(site.id, [5], [0])], x).outputs
+    for value in (np.nan, np.inf, -np.inf):
+        word = int(np.float32(value).view(np.uint32))
+        fault = replace(site.id, [5], [word])
+        assert not np.isfinite(plain.strike([fault], x).outputs).all()
+        run = guarded.strike([fault], x)
+        assert_same(run.outputs, nothing)
+        assert run.strikes[0].faulty.tolist() == [word]  # The log tells the fault.
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import tensorflow as tf
 import tpufi
 from tests.instrument_checks import assert_same
 from tpufi.instrument import SiteFault, flip
-from tpufi.instrument.prefix import CleanPrefix, CutProgram
+from tpufi.instrument.prefix import CleanPrefix, CutProgram, choice
+from tpufi.instrument.prefix.choice import cuts_that_pay
 
 keras = tf.keras
 X = tf.random.stateless_normal((2, 6, 6, 2), (1, 2))
@@ -119,3 +120,19 @@ def test_a_part_that_rounds_in_another_way_is_refused(monkeypatch):
     monkeypatch.setattr(prefix, "_golden", wrong)
     with pytest.raises(tpufi.InputError, match="rounds in another way than as a whole"):
         prefix.strike([flip(fi.sites[-1].id, 0, 0)])
+
+
+def test_a_prefix_is_used_where_runs_are_long_and_their_parts_shorter(monkeypatch):
+    fi = tpufi.instrument(network())
+    assert cuts_that_pay(fi, (X,), 10, None) is None  # A few milliseconds in all.
+    assert cuts_that_pay(fi, (X,), 10, False) is None
+    assert cuts_that_pay(fi, (X,), 10, True) is not None
+    monkeypatch.setattr(choice, "SHORTEST_RUN", 0.0)
+    monkeypatch.setattr(choice, "SHORTEST_CAMPAIGN", 0.0)
+    for seconds, used in ((0.0, True), (9.0, False)):
+        monkeypatch.setattr(choice, "_from_the_middle", lambda *_, s=seconds: s)
+        assert (cuts_that_pay(fi, (X,), 10, None) is not None) == used
+    drawing = tpufi.instrument(lambda x: x + tf.random.normal((2,)))
+    assert cuts_that_pay(drawing, (X,), 10, None) is None
+    with pytest.raises(tpufi.InputError, match="changes a state or draws"):
+        cuts_that_pay(drawing, (X,), 10, True)

@@ -207,6 +207,15 @@ def test_an_lstm_is_struck_in_one_iteration_of_its_loop():
     assert strike.times == 5
     (strike,) = fi.strike([flip(site.id, 3, 31, iterations=(5,))], x).strikes
     assert strike.times == 0
+    inside = [s for s in fi.sites if s.loops == 1 and ":cond" not in s.layer]
+    for number in range(500):
+        struck = inside[number * 7919 % len(inside)]
+        where = number * 31 % struck.size
+        fault = flip(struck.id, where, number % 32, iterations=(number % 5,))
+        (strike,) = fi.strike([fault], x).strikes
+        assert strike.times == 1 and strike.elements.tolist() == [where]
+        assert (strike.golden ^ strike.faulty).tolist() == [1 << number % 32]
+    assert fi.traces == 1
 
 
 EXPORT = """

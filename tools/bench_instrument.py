@@ -6,9 +6,9 @@ Keras models with random weights, one image. All ways are interleaved in one run
 are paired, medians with quartiles.
 """
 
-import importlib.util
 import json
 import os
+import pathlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,11 +18,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 import tensorflow as tf
 from measure.paired import Spread, interleaved, ratios
 from peers.host_twin import HostTwin
+from peers.pytorch_peer import PyTorchFI
 from peers.split_model import SetWeights, SplitModel, UnstackedWeights
 
 import tpufi
 from tpufi.cli import Parser, positive, run
-from tpufi.instrument import Instrumented, WeightFault, flip
+from tpufi.instrument import Instrumented, SiteFault, WeightFault, flip
+from tpufi.instrument.prefix import CleanPrefix, CutProgram
 
 keras = tf.keras
 BITS = 32
@@ -59,6 +61,12 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--quick", action="store_true", help="smaller, about 3 minutes")
     parser.add_argument("--rounds", type=positive, help="rounds of each way, >= 2")
     parser.add_argument("--injections", type=positive, help="of a campaign")
+    parser.add_argument(
+        "--peer-python",
+        type=pathlib.Path,
+        metavar="PYTHON",
+        help="of an environment with torch and pytorchfi, to measure PyTorchFI too",
+    )
     options = parser.parse_args(argv)
     sys.stdout.reconfigure(line_buffering=True)
     tf.get_logger().setLevel("ERROR")  # TensorFI2 retraces: that is the point.
@@ -70,20 +78,31 @@ def main(argv: Sequence[str] | None) -> int:
     result |= {"cores": len(os.sched_getaffinity(0)), "tensorflow": tf.__version__}
     keras.utils.set_random_seed(1)
     for name, model in (("lenet", lenet()), ("resnet50", resnet50(size))):
-        result[name] = measure(name, model, rounds, injections)
+        peer = None
+        if options.peer_python is not None:
+            peer = PyTorchFI(
+                options.peer_python, name, model.input_shape[1], result["cores"]
+            )
+        result[name] = measure(name, model, rounds, injections, peer)
         show(name, result[name])
-    if importlib.util.find_spec("torch") is None:
-        result["pytorchfi"] = "not measured: torch is not installed"
+        if peer is not None:
+            peer.close()
+    if options.peer_python is None:
+        result["pytorchfi"] = "not measured: no --peer-python was given"
         print(f"PyTorchFI {result['pytorchfi']}")
-    else:
-        result["pytorchfi"] = "not measured: no comparison is written"
     result["seconds"] = round(time.monotonic() - begun)
     if options.json:
         print(json.dumps(result))
     return 0
 
 
-def measure(name: str, model: keras.Model, rounds: int, injections: int) -> dict:
+def measure(
+    name: str,
+    model: keras.Model,
+    rounds: int,
+    injections: int,
+    peer: PyTorchFI | None,
+) -> dict:
     """Time all ways on one model."""
     x = tf.random.stateless_normal((1, *model.input_shape[1:]), (1, 2))
     struck, weights = PLACES[name]
@@ -123,6 +142,8 @@ def measure(name: str, model: keras.Model, rounds: int, injections: int) -> dict
         "callback twin": lambda: twin.infer(x, struck, number() % 100, number() % BITS),
         "tensorfi2 weights": lambda: unstacked.infer(x, number() % 100, 3),
     }
+    if peer is not None:
+        ways["pytorchfi"] = lambda: peer.infer(number())
     for way, function in ways.items():
         begun = time.perf_counter()
         function()  # Traces or compiles.
@@ -131,14 +152,10 @@ def measure(name: str, model: keras.Model, rounds: int, injections: int) -> dict
     # TensorFI2 makes both halves anew for each injection: too slow for every round.
     remade = {"tensorfi2 outputs": lambda: SplitModel(model, struck).infer(x, 5, 3)}
     few = interleaved({"graph": ways["graph"], **remade}, REMADE_ROUNDS)
-    begun = time.perf_counter()
-    for _ in range(injections):
-        _strike(ours, x, number())
-    campaign = time.perf_counter() - begun + seconds["graph"]
     return {
         "sites": {"graph": len(ours.sites), "xla": len(compiled.sites)},
         "traces": ours.traces,
-        "campaign_seconds": campaign,
+        "campaign": campaign(ours, x, injections) | {"first": seconds["graph"]},
         "ways": {
             way: {
                 "first_seconds": seconds[way],
@@ -155,6 +172,20 @@ def measure(name: str, model: keras.Model, rounds: int, injections: int) -> dict
     }
 
 
+def campaign(fi: Instrumented, x: tf.Tensor, injections: int) -> dict[str, float]:
+    """Time the same faults run whole, and from the cut in front of each on."""
+    faults = sorted((_fault(fi, n) for n in range(injections)), key=lambda f: f.site)
+    begun = time.perf_counter()
+    whole = [fi.strike([fault], x).outputs.numpy() for fault in faults]
+    middle = time.perf_counter()
+    prefix = CleanPrefix(fi, CutProgram(fi.armed(x)), (x,))
+    part = [prefix.strike([fault]).outputs.numpy() for fault in faults]
+    ended = time.perf_counter()
+    pairs = zip(whole, part, strict=True)
+    assert all(a.tobytes() == b.tobytes() for a, b in pairs)
+    return {"whole": middle - begun, "clean_prefix": ended - middle}
+
+
 def _armed(model: keras.Model, x: tf.Tensor, compiled: bool | None) -> Instrumented:
     sites = ["Conv2D", "MatMul"] if compiled else None
     fi = tpufi.instrument(model, sites=sites, jit_compile=compiled)
@@ -162,10 +193,13 @@ def _armed(model: keras.Model, x: tf.Tensor, compiled: bool | None) -> Instrumen
     return fi
 
 
-def _strike(fi: Instrumented, x: tf.Tensor, number: int) -> object:
+def _fault(fi: Instrumented, number: int) -> SiteFault:
     site = fi.sites[number * 7919 % len(fi.sites)]
-    fault = flip(site.id, number * 31 % site.size, number % BITS)
-    outcome = fi.strike([fault], x)
+    return flip(site.id, number * 31 % site.size, number % BITS)
+
+
+def _strike(fi: Instrumented, x: tf.Tensor, number: int) -> object:
+    outcome = fi.strike([_fault(fi, number)], x)
     assert outcome.strikes[0].times == 1
     return outcome.outputs.numpy()
 
@@ -173,7 +207,11 @@ def _strike(fi: Instrumented, x: tf.Tensor, number: int) -> object:
 def show(name: str, result: dict) -> None:
     """Print the table of one model."""
     print(f"{name}: sites {result['sites']}, one trace: {result['traces'] == 1}")
-    print(f"  campaign with its trace: {result['campaign_seconds']:.1f} s")
+    took = result["campaign"]
+    print(
+        f"  campaign: {took['whole']:.1f} s, {took['first']:.1f} s before it; the same "
+        f"with a clean prefix, cuts included: {took['clean_prefix']:.1f} s"
+    )
     for way, row in result["ways"].items():
         milliseconds = {k: 1e3 * v for k, v in row["seconds"].items()}
         print(

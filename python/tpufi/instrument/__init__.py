@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.instrumented import Instrumented, Run
+from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
-from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike
 from tpufi.instrument.tensorfi.any_plan import plan_of
 from tpufi.instrument.tensorfi.fields import tree_of
@@ -44,6 +44,7 @@ def instrument(
     gradient: str = "straight_through",
     replicas: int = 1,
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    nan_guard: bool = False,
     feeds: Sequence[str] = (),
     fetches: Sequence[str] = (),
     signature: str | None = None,
@@ -72,6 +73,8 @@ def instrument(
       replicas: how many replicas call it under a distribution strategy.
       bounds: a mitigation: smallest and largest value of sites, by name
         (`tpufi.instrument.inference.activation_bounds`).
+      nan_guard: a mitigation: whether NaN and Inf become 0 behind each floating-point
+        site.
       feeds: of a GraphDef: tensors that the arguments replace, in order.
       fetches: of a GraphDef: tensors that it returns.
       signature: of a SavedModel: the signature to call.
@@ -105,6 +108,6 @@ def instrument(
         choose,
         planned,
         jit_compile,
-        Options(lowering, gradient, bounds),
+        Options(lowering, gradient, bounds, nan_guard),
         replicas,
     )

@@ -9,7 +9,8 @@ from tensorflow.core.framework import function_pb2
 from tpufi.errors import InputError
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.splice import Options, Splicer
+from tpufi.instrument.options import Options
+from tpufi.instrument.splice import Splicer
 from tpufi.instrument.traced_program import LoadedFunction, TracedProgram, load
 
 _COMPILED = "_XlaMustCompile"

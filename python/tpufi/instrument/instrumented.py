@@ -15,10 +15,10 @@ from tpufi.instrument.export import save
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_site import GraphSite, describe
 from tpufi.instrument.in_graph import GraphCell
+from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
 from tpufi.instrument.site_fault import Row, SiteFault, check, operands, rows_of
-from tpufi.instrument.splice import Options
 from tpufi.instrument.strike import Strike, strikes_of, told_of_sizes
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
 from tpufi.instrument.weights import WeightFault, corrupted

@@ -21,7 +21,7 @@ def add_node(
     return node
 
 
-def type_attr(dtype: str) -> attr_value_pb2.AttrValue:
+def type_attr(dtype: str | int) -> attr_value_pb2.AttrValue:
     """Return the attribute that names an element type."""
     return attr_value_pb2.AttrValue(type=tf.as_dtype(dtype).as_datatype_enum)
 

@@ -7,7 +7,6 @@ fault op compares with a row's replica: the replica, plus the loop iterations th
 program is in (`tpufi.instrument.context`).
 """
 
-import dataclasses
 from collections.abc import Mapping, Set
 
 from tensorflow.core.framework import function_pb2, node_def_pb2
@@ -22,28 +21,14 @@ from tpufi.instrument.added_values import (
     WORDS,
 )
 from tpufi.instrument.function_body import LOOPS, Body, Call, Place
-from tpufi.instrument.nodes import add_node, constant, tensor_attr, type_attr
+from tpufi.instrument.guards import guarded
+from tpufi.instrument.nodes import add_node, tensor_attr, type_attr
+from tpufi.instrument.options import Options
 
 NO_SITE = (1 << 31) - 1  # An id that no row names; its record is all zeros.
 SIZE_OF = 1 << 30  # Added to a site's id: the site of its number of elements.
 SUM_OF_RECORDS = "tpufi_sum_of_records"
 _BOOL, _FAULT = "bool", "Tpufi>InjectFault"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How sites are made.
-
-    Args:
-      lowering: lowering of the fault op (decision 0011).
-      gradient: gradient of the fault op (decision 0003).
-      bounds: smallest and largest value that leaves a floating-point site, by its name;
-        NaN becomes the smallest. None: any value does.
-    """
-
-    lowering: str
-    gradient: str
-    bounds: Mapping[str, tuple[float, float]] | None = None
 
 
 class Splicer:
@@ -83,7 +68,7 @@ class Splicer:
         for place in body.places:
             if place.site.id in self._chosen:
                 struck, record = self._add_site(definition, place)
-                struck = self._bounded(definition, place, struck)
+                struck = guarded(definition, place, struck, self._options)
                 renamed[place.tensor] = struck
                 records.append(record)
                 if place.site.size is None:
@@ -157,27 +142,6 @@ class Splicer:
         types = {"SrcT": type_attr("uint8"), "DstT": type_attr("bool")}
         add_node(definition, f"{name}/narrow", "Cast", (f"{name}:y:0",), **types)
         return f"{name}/narrow:y:0", record
-
-    def _bounded(self, definition, place: Place, struck: str) -> str:
-        """Bring a value outside the site's bounds back, if it has bounds."""
-        site, bounds = place.site, self._options.bounds or {}
-        if site.name not in bounds or "float" not in site.dtype:
-            return struck
-        name, kind = f"{place.node}/tpufi_bound_{site.output}", {}
-        kind["T"] = type_attr(site.dtype)
-        low, high = (
-            constant(definition, f"{name}/{end}", value, site.dtype)
-            for end, value in zip(("low", "high"), bounds[site.name], strict=True)
-        )
-        number, is_number = f"{name}/number", f"{name}/is_number"
-        same = add_node(definition, is_number, "Equal", (struck, struck), **kind)
-        same.attr["incompatible_shape_error"].b = True
-        chosen = f"{is_number}:z:0", struck, low
-        add_node(definition, number, "SelectV2", chosen, **kind)
-        least, most = f"{name}/least", f"{name}/most"
-        add_node(definition, least, "Maximum", (f"{number}:output:0", low), **kind)
-        add_node(definition, most, "Minimum", (f"{least}:z:0", high), **kind)
-        return f"{most}:z:0"
 
     def _add_size(self, definition, place: Place) -> str:
         """Make the number of elements a site too, so that a record can tell it."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from tpufi.campaign.inference.answers import measures_of
 from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import unpack_losses
@@ -18,7 +19,10 @@ from tpufi.extras import optional
 from tpufi.messages import one_line, quote, show_path
 
 _ROWS = 50_000
-_SELECT = f"SELECT {', '.join(schema.COLUMNS)} FROM experiment ORDER BY experiment"
+_MEASURE = (
+    "(SELECT value FROM answer WHERE answer.experiment = experiment.experiment AND "
+    "measure = {})"
+)
 _REPETITIVE = ("model", "layer", "direction", "operand", "rule", "outcome", "error")
 
 
@@ -26,7 +30,7 @@ def export(journal: Reader, path: pathlib.Path) -> int:
     """Write all rows to a file, by number.
 
     Parquet has `losses` as a list of float64, (loss, accuracy) of each step one after
-    the other; CSV has them as text.
+    the other; CSV has them as text. Measures of an inference campaign are columns.
 
     Args:
       journal: open for reading; rows that are added meanwhile are not written.
@@ -62,8 +66,15 @@ def export(journal: Reader, path: pathlib.Path) -> int:
     return count
 
 
+def _names(journal: Reader) -> list[str]:
+    """Return the columns, those of an inference campaign's measures last."""
+    return [*schema.COLUMNS, *(name for _, name, _ in measures_of(journal))]
+
+
 def _batches(journal: Reader) -> Iterator[list[tuple]]:
-    rows = journal.query(_SELECT)
+    measures = [_MEASURE.format(number) for number, _, _ in measures_of(journal)]
+    columns = ", ".join([*schema.COLUMNS, *measures])
+    rows = journal.query(f"SELECT {columns} FROM experiment ORDER BY experiment")
     while batch := list(itertools.islice(rows, _ROWS)):
         yield batch
 
@@ -73,13 +84,18 @@ def _write_parquet(journal: Reader, path: pathlib.Path) -> int:
     import pyarrow.parquet as pq
 
     kinds = {"TEXT": pa.string(), "REAL": pa.float64(), "INTEGER": pa.int64()}
-    fields = [pa.field(n, kinds.get(k, pa.list_(pa.float64()))) for n, k in _kinds()]
+    names = _names(journal)
+    own = [(name, "REAL") for name in names[len(schema.COLUMNS) :]]
+    fields = [
+        pa.field(name, kinds.get(kind, pa.list_(pa.float64())))
+        for name, kind in [*_kinds(), *own]
+    ]
     count = 0
     with pq.ParquetWriter(
         path, pa.schema(fields), use_dictionary=list(_REPETITIVE), compression="zstd"
     ) as writer:
         for batch in _batches(journal):
-            columns = dict(zip(schema.COLUMNS, zip(*batch, strict=True), strict=True))
+            columns = dict(zip(names, zip(*batch, strict=True), strict=True))
             blobs = [blob or b"" for blob in columns["losses"]]
             ends = np.cumsum([0, *(len(blob) // 8 for blob in blobs)], dtype=np.int32)
             values = np.frombuffer(b"".join(blobs), "<f8")
@@ -94,7 +110,7 @@ def _write_csv(journal: Reader, path: pathlib.Path) -> int:
     place = schema.COLUMNS.index("losses")
     with open(path, "x", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(schema.COLUMNS)
+        writer.writerow(_names(journal))
         for batch in _batches(journal):
             for row in batch:
                 losses = " ".join(map(repr, _flat(row[place])))

@@ -11,6 +11,7 @@ DAMAGED = (
     "file: sqlite3 journal.sqlite .recover | sqlite3 recovered.sqlite"
 )
 _ROWS = 10_000
+_COLUMNS = schema.TABLES | schema.OPTIONAL_TABLES
 
 
 def check_journal(connection: sqlite3.Connection, shown: str) -> None:
@@ -30,8 +31,7 @@ def check_journal(connection: sqlite3.Connection, shown: str) -> None:
             f"{schema.VERSION}; use the tpufi that wrote it, or begin a new folder"
         )
     _check_pages(connection, shown)
-    _check_tables(connection, shown)
-    for table in schema.TABLES:
+    for table in _check_tables(connection, shown):
         _check_rows(connection, shown, table)
 
 
@@ -51,33 +51,39 @@ def _check_pages(connection: sqlite3.Connection, shown: str) -> None:
         raise InputError(f"{shown}: {DAMAGED} ({' '.join(verdict.split())})")
 
 
-def _check_tables(connection: sqlite3.Connection, shown: str) -> None:
+def _check_tables(connection: sqlite3.Connection, shown: str) -> list[str]:
     """Compare the definitions of the tables with those that `schema` makes."""
     wanted = {s for s in schema.statements() if s.startswith("CREATE")}
-    found = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
-    if {sql for (sql,) in found} != wanted:
+    select = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+    found = {sql: name for name, sql in connection.execute(select)}
+    if not wanted <= found.keys() <= wanted.union(schema.optional_statements()):
         raise InputError(f"{shown}: {DAMAGED} (its tables are not those of a journal)")
+    return sorted(found.values())
 
 
 def _check_rows(connection: sqlite3.Connection, shown: str, table: str) -> None:
-    names = ", ".join(schema.TABLES[table])
-    cursor = connection.execute(f"SELECT {names}, checksum FROM {table}")
+    columns = _COLUMNS[table]
+    cursor = connection.execute(f"SELECT {', '.join(columns)}, checksum FROM {table}")
     while batch := cursor.fetchmany(_ROWS):
         for row in batch:
             if schema.checksum(row[:-1]) != row[-1]:
-                key = f"{schema.TABLES[table][0]} {row[0]!r}"
+                key = f"{columns[0]} {row[0]!r}"
                 raise InputError(
                     f"{shown}: damaged row, {key} of table {table}: its checksum is "
                     f"another; {_remedy(table, row[0])}"
                 )
 
 
+def _tables_of_experiments(table: str) -> tuple[str, ...]:
+    return ("experiment", "propagation", *(["answer"] if table == "answer" else []))
+
+
 def _remedy(table: str, key: object) -> str:
-    if "experiment" not in schema.TABLES[table] or not isinstance(key, int):
+    if "experiment" not in _COLUMNS[table] or not isinstance(key, int):
         return "restore the file from a copy, or begin a new folder"
     rows = " ".join(
         f"DELETE FROM {name} WHERE experiment = {key};"
-        for name in ("experiment", "propagation")
+        for name in _tables_of_experiments(table)
     )
     return (
         f'take it out with sqlite3 journal.sqlite "{rows}" and run the campaign again, '

@@ -31,6 +31,12 @@ TABLES = {
     "session": ("id", "entries", "seconds"),
 }
 
+# Those that a campaign of inferences has besides.
+OPTIONAL_TABLES = {
+    "measure": ("id", "name", "is_truth"),
+    "answer": ("experiment", "measure", "value"),
+}
+
 # What may differ between two runs of the same experiment.
 INCIDENTAL = ("wall_s", "attempt")
 
@@ -72,9 +78,24 @@ def statements() -> tuple[str, ...]:
     )
 
 
+def optional_statements() -> tuple[str, ...]:
+    """Return the SQL that makes the tables of a campaign of inferences.
+
+    An answer without a value is NaN, which SQLite's numbers do not have.
+    """
+    last = "checksum INTEGER NOT NULL"
+    return (
+        "CREATE TABLE measure (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+        f" is_truth INTEGER NOT NULL, {last}) STRICT",
+        "CREATE TABLE answer (experiment INTEGER NOT NULL, measure INTEGER NOT NULL,"
+        f" value REAL, {last}, PRIMARY KEY (experiment, measure)) STRICT,"
+        " WITHOUT ROWID",
+    )
+
+
 def insert(table: str) -> str:
     """Return the SQL that inserts a row that `sealed` made."""
-    names = (*TABLES[table], "checksum")
+    names = (*(TABLES | OPTIONAL_TABLES)[table], "checksum")
     return (
         f"INSERT INTO {table} ({', '.join(names)}) VALUES "
         f"({', '.join('?' * len(names))})"

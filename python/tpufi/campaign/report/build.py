@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of a campaign as a document: its sections, in order."""
 
+from tpufi.campaign.inference import KIND
 from tpufi.campaign.report.cells import count_text
 from tpufi.campaign.report.document import Document
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.printable import printable
 from tpufi.campaign.report.sections import (
+    answers,
     comparisons,
     curves,
     fit,
     heat_map,
+    inference,
     latency,
     losses,
     notes,
@@ -34,6 +37,17 @@ _SECTIONS = (
     replays.sections,
     run.sections,
 )
+# An inference has no loss, no steps after the fault, and no state.
+_OF_INFERENCE = (
+    inference.sections,
+    outcomes.sections,
+    answers.sections,
+    strata.sections,
+    heat_map.sections,
+    curves.sections,
+    comparisons.sections,
+    run.sections,
+)
 
 
 def build(facts: Facts) -> Document:
@@ -42,7 +56,9 @@ def build(facts: Facts) -> Document:
     Raises:
       InputError: what the user asks for cannot be told from this campaign.
     """
-    workload = printable(facts.plan.get("workload", "unknown workload"))
+    is_inference = facts.plan.get("kind") == KIND
+    usual = KIND if is_inference else "unknown workload"
+    workload = printable(facts.plan.get("workload", usual))
     method = "Clopper-Pearson's" if facts.options.exact else "Wilson's"
     return Document(
         title=facts.options.title or f"Fault campaign on {workload}",
@@ -51,5 +67,9 @@ def build(facts: Facts) -> Document:
             f"intervals with confidence {facts.options.confidence:.4g}; written by "
             "tpufi campaign report."
         ),
-        sections=tuple(s for make in _SECTIONS for s in make(facts)),
+        sections=tuple(
+            section
+            for make in (_OF_INFERENCE if is_inference else _SECTIONS)
+            for section in make(facts)
+        ),
     )

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.instrument.inference.draw import BatchFaults
+from tpufi.instrument.inference.judge import measured
 from tpufi.instrument.inference.measures import CLASSIFICATION, Measure, top
 from tpufi.instrument.inference.packs import packs
 from tpufi.instrument.inference.results import InferenceResult, Trial
@@ -109,14 +110,6 @@ class InferenceCampaign:
                     golden.tobytes() == answer.tobytes(),
                     measured(self._measures, golden, answer),
                 )
-
-
-def measured(
-    measures: Mapping[str, Measure], golden: np.ndarray, faulty: np.ndarray
-) -> dict[str, bool | float]:
-    """Return what each measure makes of the answers to one item."""
-    before, after = (a.astype(np.float64).reshape(-1) for a in (golden, faulty))
-    return {name: measure(before, after) for name, measure in measures.items()}
 
 
 def _kept(golden: np.ndarray, labels, only_correct: bool) -> set[int]:

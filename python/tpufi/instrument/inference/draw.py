@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws the faults of a batch: one bit flip for each item, none touching another."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -33,38 +35,61 @@ class BatchFaults:
             )
         self._fi, self._seed, self._weight = fi, seed, weight
 
-    def sites(self, inputs: tf.Tensor) -> list[GraphSite]:
-        """Return the sites of such a batch.
-
-        Raises:
-          InputError: there is none.
-        """
-        items = int(inputs.shape[0])
-        sites = [
-            site
-            for site in self._fi.armed(inputs).sites
-            if site.size and site.shape and site.shape[0] == items and not site.loops
-        ]
-        if not sites:
-            raise InputError(
-                f"no armed site has the batch of {items} as its first axis; arm others"
-            )
-        return sites
-
     def faults(self, run: int, inputs: tf.Tensor) -> list[SiteFault]:
         """Return the faults of a run, one for each item of its batch."""
         items = int(inputs.shape[0])
-        sites = self.sites(inputs)
-        sums = np.cumsum([s.size // items for s in sites]).tolist()
-        result = []
+        sites = struck_sites(self._fi, inputs)
+        draw = ItemFaults(sites, items, self._seed, self._weight)
+        return [draw.fault(run, item, item) for item in range(items)]
+
+
+class ItemFaults:
+    """Faults of single items of a batch.
+
+    Args:
+      sites: those that can be struck.
+      items: of a batch, the first axis of each site.
+      seed: of all draws.
+      weight: among `WEIGHTS`.
+    """
+
+    def __init__(self, sites: Sequence[GraphSite], items: int, seed: int, weight: str):
+        self._sites, self._items = tuple(sites), items
+        self._seed, self._weight = seed, weight
+        self._sums = np.cumsum([s.size // items for s in sites]).tolist()
+
+    def fault(self, run: int, item: int, position: int) -> SiteFault:
+        """Return the fault of an item in a run.
+
+        Args:
+          run: number of the run.
+          item: number of the item, of all items.
+          position: where the item is in its batch.
+        """
         draws = Draws(self._seed, run)
-        for item in range(items):
-            if self._weight == "elements":
-                site = sites[draws.choose(sums, f"site {item}")]
-            else:
-                site = sites[draws.below(len(sites), f"site {item}")]
-            each = site.size // items
-            element = item * each + draws.below(each, f"element {item}")
-            bit = draws.below(bits_of(site.dtype), f"bit {item}")
-            result.append(flip(site.id, element, bit))
-        return result
+        if self._weight == "elements":
+            site = self._sites[draws.choose(self._sums, f"site {item}")]
+        else:
+            site = self._sites[draws.below(len(self._sites), f"site {item}")]
+        each = site.size // self._items
+        element = position * each + draws.below(each, f"element {item}")
+        return flip(site.id, element, draws.below(bits_of(site.dtype), f"bit {item}"))
+
+
+def struck_sites(fi: Instrumented, inputs: tf.Tensor) -> list[GraphSite]:
+    """Return the sites of a batch of which each item has a part of its own.
+
+    Raises:
+      InputError: there is none.
+    """
+    items = int(inputs.shape[0])
+    sites = [
+        site
+        for site in fi.armed(inputs).sites
+        if site.size and site.shape and site.shape[0] == items and not site.loops
+    ]
+    if not sites:
+        raise InputError(
+            f"no armed site has the batch of {items} as its first axis; arm others"
+        )
+    return sites

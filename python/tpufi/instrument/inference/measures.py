@@ -53,6 +53,15 @@ def _relative_delta(golden: np.ndarray, faulty: np.ndarray) -> float:
     return delta / norm if norm else delta
 
 
+def above(tolerance: float) -> tuple[str, Measure]:
+    """Return the name of a failure by tolerance, and what tells it."""
+
+    def is_above(golden: np.ndarray, faulty: np.ndarray) -> bool:
+        return not _largest_delta(golden, faulty) <= tolerance
+
+    return f"sdc: largest absolute change above {tolerance:g}, or NaN", is_above
+
+
 CLASSIFICATION: Mapping[str, Measure] = {
     "sdc_1: top-1 class changed or NaN": _class_changed,
     "sdc_5: golden top-1 class outside faulty top 5, or NaN": _left_top_5,

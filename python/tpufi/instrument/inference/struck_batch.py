@@ -31,7 +31,7 @@ class StruckBatch:
 
     def __init__(self, fi: Instrumented, inputs: tf.Tensor, cuts: CutProgram | None):
         self.inputs = inputs
-        self.golden = _answers(fi, inputs)
+        self.golden = answers(fi, inputs)
         if cuts is None:
             self._run = lambda faults: fi.strike(faults, inputs)
         else:
@@ -52,7 +52,12 @@ class StruckBatch:
         return run.outputs.numpy()
 
 
-def _answers(fi: Instrumented, inputs: tf.Tensor) -> np.ndarray:
+def answers(fi: Instrumented, inputs: tf.Tensor) -> np.ndarray:
+    """Return the golden answers to a batch, one for each item.
+
+    Raises:
+      InputError: the program has another output.
+    """
     outputs = fi.strike((), inputs).outputs
     items = int(inputs.shape[0])
     if not tf.is_tensor(outputs) or outputs.shape.rank in (None, 0):

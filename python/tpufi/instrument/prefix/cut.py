@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 
 from tensorflow.core.framework import function_pb2, node_def_pb2
 
@@ -46,7 +46,8 @@ def cut(definition: function_pb2.FunctionDef, starts: Set[str], name: str) -> Cu
     _forget_records(nodes, below)
     kept, crossing = _needs(definition, nodes, below)
     renamed = {tensor: f"{_CROSSING}_{i}" for i, tensor in enumerate(crossing)}
-    types = [_type_of(nodes[_producer(tensor)], tensor) for tensor in crossing]
+    before = producing(definition, crossing, f"_before_{name}")
+    types = [result.type for result in before.signature.output_arg]
     after = _empty(definition, f"_after_{name}")
     for tensor, kind in zip(crossing, types, strict=True):
         after.signature.input_arg.add(name=renamed[tensor], type=kind)
@@ -56,7 +57,31 @@ def cut(definition: function_pb2.FunctionDef, starts: Set[str], name: str) -> Cu
     after.signature.output_arg.extend(definition.signature.output_arg)
     for result, tensor in definition.ret.items():
         after.ret[result] = renamed.get(tensor, tensor)
-    return Cut(_before(definition, nodes, crossing, types, name), after)
+    return Cut(before, after)
+
+
+def producing(
+    definition: function_pb2.FunctionDef, tensors: Sequence[str], suffix: str
+) -> function_pb2.FunctionDef:
+    """Return the part of a function that computes some of its tensors.
+
+    Args:
+      definition: the function.
+      tensors: results of operations of it; those of the part, in this order.
+      suffix: ends the name of the part.
+    """
+    nodes = {node.name: node for node in definition.node_def}
+    part = _empty(definition, suffix)
+    above = _above(nodes, map(_producer, tensors))
+    for node in definition.node_def:
+        if node.name in above:
+            _copy(part, node, above, {})
+    for number, tensor in enumerate(tensors):
+        result = f"{_CROSSING}_{number}_out"
+        kind = _type_of(nodes[_producer(tensor)], tensor)
+        part.signature.output_arg.add(name=result, type=kind)
+        part.ret[result] = tensor
+    return part
 
 
 def _below(nodes: dict, starts: Set[str]) -> set[str]:
@@ -124,19 +149,6 @@ def _reached(names: Iterable[str], next_of) -> set[str]:
             found.add(name)
             pending += next_of(name)
     return found
-
-
-def _before(definition, nodes, crossing, types, name) -> function_pb2.FunctionDef:
-    before = _empty(definition, f"_before_{name}")
-    above = _above(nodes, map(_producer, crossing))
-    for node in definition.node_def:
-        if node.name in above:
-            _copy(before, node, above, {})
-    for number, (tensor, kind) in enumerate(zip(crossing, types, strict=True)):
-        result = f"{_CROSSING}_{number}_out"
-        before.signature.output_arg.add(name=result, type=kind)
-        before.ret[result] = tensor
-    return before
 
 
 def _empty(definition: function_pb2.FunctionDef, suffix: str):

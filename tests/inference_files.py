@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small inference campaign on files, and a pool that runs it in this process."""
+
+import pathlib
+import sys
+
+import numpy as np
+
+from tpufi.campaign.engine.events import Event, attempted
+from tpufi.campaign.engine.pool import Pool, PoolWorker
+from tpufi.campaign.engine.watcher import Watcher
+from tpufi.campaign.inference.inference_file import read_inference_plan
+from tpufi.campaign.inference.run import run_inference
+from tpufi.campaign.inference.runner import InferenceRunner, runner
+from tpufi.campaign.inference.session import session_text
+from tpufi.campaign.inference.subject import Subject
+from tpufi.campaign.inference.survey import Survey, surveyed
+from tpufi.campaign.journal import schema
+from tpufi.campaign.journal.reader import Reader
+
+MODEL = """
+import tensorflow as tf
+
+def make():
+    tf.keras.utils.set_random_seed(8)
+    layers = tf.keras.layers
+    return tf.keras.Sequential([
+        tf.keras.Input((6, 6, 1)),
+        layers.Conv2D(3, 3, activation="relu", name="conv"),
+        layers.GlobalAveragePooling2D(name="pool"),
+        layers.Dense(7, name="dense"),
+    ], name="net")
+
+OWN = {
+    "first: the first score changed": lambda g, f: bool(g[0] != f[0]),
+    "sum: of the scores": lambda g, f: float(f.sum()),
+}
+"""
+PLAN = {
+    "program": "model.py:make",
+    "inputs": "images.npz",
+    "seed": "3",
+    "experiments": "150",
+    "batch": "4",
+    "rounds": "8",
+}
+
+
+def write_files(folder: pathlib.Path, **changes: str) -> pathlib.Path:
+    """Write program, inputs and plan; return the path of the plan."""
+    folder.mkdir(exist_ok=True)
+    (folder / "model.py").write_text(MODEL)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(14, 6, 6, 1)).astype(np.float32)
+    np.savez(folder / "images.npz", x=x, labels=rng.integers(0, 7, 14))
+    return write_plan(folder, **changes)
+
+
+def write_plan(folder: pathlib.Path, **changes: str) -> pathlib.Path:
+    """Write the plan beside its files; return its path."""
+    entries = {**PLAN, **changes}
+    lines = [f"{key}: {value}" for key, value in entries.items()]
+    path = folder / "plan.yaml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+class HerePool(Pool):
+    """Runs blocks in this process; counts them.
+
+    Args:
+      own: the runner.
+    """
+
+    def __init__(self, own: InferenceRunner):
+        super().__init__(1, 1)
+        self._runner = own
+        self.blocks = 0
+        self._is_ready(0)
+
+    def hand(self, worker: int, block) -> None:
+        self._workers[worker].block = block
+        self.idle.discard(worker)
+
+    def events(self, seconds: float) -> list[Event]:
+        block = self._workers[0].block
+        if block is None:
+            return []
+        self._is_done(0)
+        self.blocks += 1
+        return [attempted(self._runner, n, block.attempt) for n in block.numbers]
+
+    def close(self) -> None:
+        pass
+
+    def _start(self) -> PoolWorker:
+        return PoolWorker()
+
+    def _end(self, worker: PoolWorker) -> None:
+        pass
+
+
+def survey_here(path: pathlib.Path) -> Survey:
+    """Return the survey of a plan, made in this process."""
+    plan = read_inference_plan(path)
+    return surveyed(plan, Subject(plan))
+
+
+def run_here(path: pathlib.Path, out: pathlib.Path, blocks: int = 1 << 30):
+    """Run a campaign in this process; stop after some blocks."""
+    found = survey_here(path)
+    pools = []
+
+    def make_pool() -> HerePool:
+        pools.append(HerePool(runner(found.plan, found.golden)))
+        return pools[0]
+
+    def stopping() -> bool:
+        return bool(pools) and pools[0].blocks >= blocks
+
+    session = session_text(sys.argv, "0", found)
+    return run_inference(found, out, session, make_pool, Watcher(), stopping)
+
+
+def kept_rows(folder: pathlib.Path) -> list[tuple]:
+    """Return all columns of all rows but the incidental ones, and all answers."""
+    names = [n for n in schema.COLUMNS if n not in schema.INCIDENTAL]
+    with Reader.open(folder) as journal:
+        rows = journal.query(f"SELECT {', '.join(names)} FROM experiment ORDER BY 1")
+        found = list(rows)
+        answers = "SELECT answer.* FROM answer JOIN experiment USING (experiment)"
+        return [*found, *journal.query(f"{answers} ORDER BY 1, 2")]
