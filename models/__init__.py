@@ -16,6 +16,8 @@ from tpufi.models import (
 from tpufi.site_table import SiteTable
 from tpufi.workload import Workload
 
+__all__ = ["WORKLOADS", "sites", "workload"]
+
 WORKLOADS = {
     module.WORKLOAD.name: module.WORKLOAD
     for module in (

@@ -111,6 +111,16 @@ BROKEN = {
         "",
         ":18: stop.strata: a list; expected a w",
     ),
+    "pilot_beyond_the_end": (
+        "width: 0.1",
+        "width: 0.1\n  pilot: 2000",
+        ":16: stop: stop rule: pilot: 2000; expected 1 up to 1999, below experiments",
+    ),
+    "validation_is_a_switch": (
+        "seed: 7",
+        "validation: 10\nseed: 7",
+        "validation: '10'; expected one of yes, no",
+    ),
     "confidence": (
         "confidence: 0.99",
         "confidence: 99",

@@ -2,7 +2,6 @@
 """Real campaigns on a small network: the same rows whoever runs them."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from tests.campaign_runs import (
     small_plan,
     train_small,
 )
+from tests.golden_lines import with_other_state
 from tpufi.campaign.engine.gate import check_deterministic
 from tpufi.campaign.engine.replayed import replay_experiments
 from tpufi.campaign.engine.runner import RunnerOf
@@ -24,6 +24,7 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.present_manifest import present_manifest
 from tpufi.campaign.recorded_plan import recorded_plan
 from tpufi.errors import InputError
+from tpufi.golden import GoldenFolder
 
 EXPERIMENTS = 40
 
@@ -80,10 +81,7 @@ def test_any_row_comes_out_again_alone(golden, campaign):
 
 def test_a_set_up_that_does_not_repeat_the_golden_run_is_refused(tmp_path):
     train_small(tmp_path)
-    lines = (tmp_path / "steps.jsonl").read_text().splitlines()
-    entry = {**json.loads(lines[1]), "state": "0" * 64}
-    lines[1] = json.dumps(entry)
-    (tmp_path / "steps.jsonl").write_text("".join(line + "\n" for line in lines))
+    with_other_state(GoldenFolder(tmp_path), 1)
     experimenter = RunnerOf(small_plan(tmp_path), verify=False)()
     with pytest.raises(InputError, match="step 1: the golden step gives another"):
         check_deterministic(experimenter)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A campaign file and a golden run as far as a plan looks at it."""
 
-import json
 import pathlib
 
 from tpufi.golden import GoldenConfig, GoldenFolder
@@ -39,8 +38,9 @@ def write_golden(folder: pathlib.Path, steps: int = 12, **changes) -> None:
         {"data_digest": "d"},
         5,
     )
-    lines = (json.dumps({"number": n, "state": f"{n:04x}"}) for n in range(steps))
-    (folder / "steps.jsonl").write_text("".join(line + "\n" for line in lines))
+    golden.keep_lines("steps.jsonl", "number", 0)
+    for number in range(steps):
+        golden.append("steps.jsonl", {"number": number, "state": f"{number:04x}"})
     (folder / "epochs.jsonl").write_text("")
 
 

@@ -60,7 +60,7 @@ def test_rows_come_back_as_they_were(tmp_path):
 def test_the_columns_are_the_fields_of_a_row_and_its_fault(tmp_path):
     path = written(tmp_path, [0])
     info = sqlite3.connect(path).execute("PRAGMA table_info(experiment)").fetchall()
-    assert tuple(entry[1] for entry in info) == schema.COLUMNS
+    assert tuple(entry[1] for entry in info) == (*schema.COLUMNS, "checksum")
 
 
 def test_an_experiment_that_comes_again_is_counted_once(tmp_path):
@@ -203,7 +203,7 @@ def other_program(path):
 
 def other_version(path):
     with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 2")
 
 
 def truncated(path):
@@ -224,7 +224,7 @@ def folder_instead(path):
 BROKEN = [
     (foreign, "is no journal of a campaign; name another folder"),
     (other_program, "is a database of another program; name another folder"),
-    (other_version, "journal of version 3, this tpufi reads 2; use the tpufi that"),
+    (other_version, "journal of version 2, this tpufi reads 3; use the tpufi that"),
     (truncated, "is damaged; keep a copy of the folder, then recover"),
     (overwritten, "is damaged; keep a copy of the folder, then recover"),
     (folder_instead, "cannot open it; make the file and its folder readable"),

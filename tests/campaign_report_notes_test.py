@@ -48,7 +48,7 @@ def test_typical_experiments_are_the_median_and_the_ends(report):
         chosen = found[found.outcome == outcome].set_index("which").experiment
         assert chosen["best"] == numbers[0] and chosen["worst"] == numbers[-1]
         assert chosen["median"] == numbers[(len(numbers) - 1) // 2]
-    command = "tools/replay.py --campaign 'my campaign' --experiment "
+    command = "tpufi replay --campaign 'my campaign' --experiment "
     assert found.command.tolist() == [f"{command}{n}" for n in found.experiment]
 
 

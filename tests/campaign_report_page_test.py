@@ -13,7 +13,6 @@ import re
 import pyarrow.parquet as pq
 import pytest
 from matplotlib import image
-from tools import campaign
 
 from tests.campaign_journal_test import truncated, written
 from tests.campaign_report_files import make_row, write_campaign
@@ -21,6 +20,7 @@ from tests.cli_test import one_line, run_tool
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report import write
 from tpufi.campaign.report.palette import FIRST, INK, MUTED, PAPER, SECOND, Colour
+from tpufi.commands import campaign
 
 HOSTILE = "</td></script><script>alert(1)</script> $\\frac{x$ |**x**| `y` &amp; \"'"
 ROWS = [make_row(number) for number in range(120)]

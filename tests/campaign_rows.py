@@ -14,7 +14,7 @@ def fake_row(experiment: int, **changes) -> Row:
     """The row of an experiment, always the same but for the wall time."""
     rng = random.Random(experiment)
     masked = rng.random() < 0.6
-    fault = FaultColumns(
+    drawn = FaultColumns(
         model=rng.choice(("FLIP", "INPUT_16", "ZERO")),
         layer=rng.choice(("conv1", "fc")),
         direction=rng.choice(("forward", "grad_in")),
@@ -30,6 +30,7 @@ def fake_row(experiment: int, **changes) -> Row:
         fault_digest=f"{rng.getrandbits(64):016x}",
     )
     entries = {
+        "fault": drawn,
         "outcome": "masked" if masked else "short-term INF/NaN",
         "steps_run": 2,
         "diverged_step": 0,
@@ -41,7 +42,7 @@ def fake_row(experiment: int, **changes) -> Row:
         "wall_s": random.SystemRandom().random(),
         "error": None if masked else "line 1\nline 2",
     }
-    return Row(experiment, fault, **{**entries, **changes})
+    return Row(experiment, **{**entries, **changes})
 
 
 def told_apart(row: Row) -> tuple:

@@ -59,10 +59,10 @@ def small_plan(golden: pathlib.Path, experiments: int = 40, **changes) -> Campai
     return CampaignPlan(**{**fields, **changes})
 
 
-def train_small(folder: pathlib.Path, **changes) -> pathlib.Path:
+def train_small(folder: pathlib.Path, steps: int = STEPS, **changes) -> pathlib.Path:
     """Train the golden run of the small network."""
     known_workload()
-    train_golden(dataclasses.replace(CONFIG, **changes), folder, STEPS, 5)
+    train_golden(dataclasses.replace(CONFIG, **changes), folder, steps, 5)
     return folder
 
 

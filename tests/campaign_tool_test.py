@@ -7,7 +7,6 @@ import pathlib
 
 import pyarrow.parquet as pq
 import pytest
-from tools import campaign
 
 from tests.campaign_files import PLAN, write_plan
 from tests.campaign_journal_test import truncated, written
@@ -19,6 +18,7 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import strata
 from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
 from tpufi.campaign.statistics.sample_size import wilson_size
+from tpufi.commands import campaign
 from tpufi.faults.fault_catalogue import any_fault_model
 from tpufi.faults.fault_line import parse_fault
 from tpufi.models import workload

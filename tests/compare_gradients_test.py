@@ -6,9 +6,9 @@ import json
 import pathlib
 
 import pytest
-from tools import compare_gradients
 
 from tpufi import cli
+from tpufi.commands import compare_gradients
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

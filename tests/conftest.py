@@ -6,6 +6,10 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
+from hypothesis import settings
+
+# For `./dev fuzz`.
+settings.register_profile("long", max_examples=1000, print_blob=True)
 
 
 @pytest.fixture(autouse=True, scope="module")

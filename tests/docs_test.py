@@ -1,38 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples in the documentation run."""
 
+import contextlib
 import doctest
 import importlib
-import pathlib
+import io
 import pkgutil
-import re
 
 import pytest
 
 import tpufi
+from tests.docs_blocks import PAGES, ROOT, RUNNERS, blocks, run_page
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
+NOT_RUN = ROOT / "tests" / "data" / "docs_not_run.txt"
+TUTORIAL = ROOT / "docs" / "tutorial"
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
-def test_python_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
-    (tmp_path / "injections").symlink_to(ROOT / "injections")
+def _pages() -> list:
+    """All pages with something to run; those that start programs are slow tests."""
+    found = []
+    for page in PAGES:
+        run = [b.language for b in blocks(page) if b.not_run is None]
+        if page.parent == TUTORIAL or not {"python", "pycon", "sh", "yaml"} & {*run}:
+            continue  # The tutorial is one story: newcomer_test.py.
+        slow = "sh" in run or "<!-- slow: " in page.read_text()
+        marks = [pytest.mark.slow] if slow else []
+        name = str(page.relative_to(ROOT))
+        found.append(pytest.param(page, id=name, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize("page", _pages())
+def test_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names: dict = {"__name__": "__main__"}
-    for block in BLOCK.findall(page.read_text()):
-        exec(compile(block, str(page), "exec"), names)
+    run_page(page, tmp_path)
 
 
-def test_the_readme_example_prints_what_a_flip_does(capsys, tmp_path):
-    (block,) = BLOCK.findall((ROOT / "README.md").read_text())
-    exec(compile(block, "README.md", "exec"), {})
-    # 31 ones and the struck element: 1 -> 1 + 2**-23, Inf, -1.
-    assert re.findall(r"^\d+ (\S+)$", capsys.readouterr().out, re.MULTILINE) == [
-        "32.0", "inf", "30.0",
-    ]  # fmt: skip
+def test_every_block_says_its_language():
+    strange = [str(b) for p in PAGES for b in blocks(p) if b.language not in RUNNERS]
+    assert not strange, f"fence them as one of {', '.join(RUNNERS)}"
+
+
+def test_blocks_that_are_not_run_are_the_known_ones():
+    found = "".join(
+        f"{b.page}: {b.not_run}: {b.text.splitlines()[0]}\n"
+        for page in PAGES
+        for b in blocks(page)
+        if b.not_run is not None
+    )
+    assert found == NOT_RUN.read_text(), f"if all is meant, put this in {NOT_RUN.name}"
+
+
+def test_the_readme_example_flips_the_bits_it_names():
+    (block,) = (b for b in blocks(ROOT / "README.md") if b.language == "python")
+    assert block.text.count("\n") <= 12
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(block.text, "README.md", "exec"), {})
+    lines = [line.split() for line in out.getvalue().splitlines()]
+    flipped = {int(bit): int(g, 16) ^ int(f, 16) for bit, g, f in lines}
+    assert flipped == {bit: 1 << bit for bit in (0, 30, 31)}
 
 
 def test_examples_in_docstrings_give_what_they_say():

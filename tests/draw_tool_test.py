@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from tools import draw
 
 from tests.cli_test import one_line, run_tool
+from tpufi.commands import draw
 from tpufi.faults.fault_catalogue import NAMES
 from tpufi.faults.fault_line import parse_fault
 from tpufi.models import workload

@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 import pytest
-from tools import import_checkpoint
 
 from tests.artefact_models import Adam, Weights, resnet18
 from tests.artefact_small import write
@@ -19,6 +18,7 @@ from tpufi.artefact_checkpoint import (
     imported_state,
     read_checkpoint,
 )
+from tpufi.commands import import_checkpoint
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.injection.csv_file import read_injection

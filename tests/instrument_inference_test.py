@@ -84,6 +84,16 @@ def test_only_items_that_are_right_without_a_fault_are_tried(model, batch, tmp_p
     assert "sdc_1" in result.summary()
 
 
+def test_a_clean_prefix_changes_no_trial(model, batch):
+    fi = tpufi.instrument(model)
+    whole, part = (
+        InferenceCampaign(fi, seed=4, clean_prefix=wanted).run([batch, batch], runs=24)
+        for wanted in (False, True)
+    )
+    assert repr(part) == repr(whole)
+    assert fi.traces == 1
+
+
 def test_a_trial_is_what_its_columns_say(model, batch):
     fi = tpufi.instrument(model)
     result = InferenceCampaign(fi, seed=7, weight="sites").run([batch], runs=6)

@@ -6,10 +6,10 @@ import json
 import pathlib
 
 import pytest
-from tools import replay as replay_tool
 
 from tests.tiny_workload import TINY
 from tpufi import models
+from tpufi.commands import replay as replay_tool
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, find_start, train_golden
 from tpufi.injection import Injection

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from tests.golden_lines import with_other_state
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
 from tpufi.injection import Injection
@@ -183,8 +184,7 @@ def test_damaged_golden_files_are_named(session, golden, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
     with pytest.raises(InputError, match="state_00000003.npz: damaged checkpoint"):
         replay(OUTPUT, copy, name="x", out=tmp_path, step=3, session=session)
-    lines = (copy / "steps.jsonl").read_text().replace(states(copy)[1], "0" * 64)
-    (copy / "steps.jsonl").write_text(lines)
+    with_other_state(GoldenFolder(copy), 1)
     with pytest.raises(InputError, match="not bit-identical to the golden run's"):
         replay(OUTPUT, copy, name="x", out=tmp_path, step=2, session=session)
     (copy / "manifest.json").write_text("{")

@@ -5,8 +5,8 @@ import csv
 import io
 
 import pytest
-from tools import sites
 
+from tpufi.commands import sites
 from tpufi.errors import InputError
 from tpufi.injection import STAGES
 from tpufi.models import WORKLOADS

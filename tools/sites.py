@@ -1,75 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Lists every site of a workload as CSV: where, shape, type, elements, MACs, list."""
+"""`tpufi sites` without an installation; see docs/sites.md."""
 
-import csv
-import os
-import sys
-from collections.abc import Sequence
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
-
-from tpufi.cli import Parser, positive, run
-from tpufi.injection import STAGES
-from tpufi.models import workload
-from tpufi.sampling.sampling_lists import has_sampling_lists, sampling_list
-from tpufi.site_table import Site
-
-_COLUMNS = (
-    "id", "site", "layer", "operation", "direction", "operand", "shape", "dtype",
-    "elements", "macs", "artefact_list",
-)  # fmt: skip
-_UPDATE = "update"
-
-
-def main(argv: Sequence[str] | None) -> int:
-    """Print the table as CSV."""
-    parser = Parser(description=__doc__)
-    parser.add_argument("--workload", required=True, help="name of the workload")
-    parser.add_argument(
-        "--per-replica",
-        type=positive,
-        default=128,
-        help="examples of a replica in a step",
-    )
-    parser.add_argument(
-        "--layer", help="only the sites of layers whose name contains this"
-    )
-    options = parser.parse_args(argv)
-    work = workload(options.workload)
-    listed = {
-        name: stage[:4]
-        for stage in STAGES
-        if has_sampling_lists(options.workload)
-        for name in sampling_list(options.workload, stage)
-    }
-    macs = {
-        layer.name: layer.macs(shape, options.per_replica)
-        for layer, shape in work.layers
-    }
-    kinds = {layer.name: type(layer).__name__ for layer, _ in work.layers}
-    kinds[work.loss.name] = type(work.loss).__name__
-    rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    for site_id, site in enumerate(work.sites(options.per_replica)):
-        if options.layer is None or options.layer in site.layer:
-            shape = "x".join(map(str, site.shape))
-            member = listed.get(target_layer(site), "")
-            work_done = macs.get(site.layer, 0)
-            place = site.layer, kinds.get(site.layer, _UPDATE), site.direction
-            size = shape, site.dtype, site.size
-            rows.writerow(
-                (site_id, site.name, *place, site.operand, *size, work_done, member)
-            )
-    return 0
-
-
-def target_layer(site: Site) -> str:
-    """Return the site's layer as injection files name it."""
-    if site.direction == "forward":
-        return site.layer
-    return f"{site.layer}_{site.direction}"
-
+from tpufi_command.main import launch
 
 if __name__ == "__main__":
-    run(main)
+    launch("sites")

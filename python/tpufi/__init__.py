@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hardware faults in TensorFlow programs."""
 
+from tpufi import _library as _library  # First: says which TensorFlow is missing.
 from tpufi import gradients as _gradients  # Registers the gradients of the ops.
 from tpufi.errors import InputError
 from tpufi.injection import Injection

@@ -12,9 +12,20 @@ import pathlib
 import sys
 import types
 
-import tensorflow as tf
-
 SUPPORTED = ("2.19", "2.20")
+_INSTALL = "pip install 'tpufi[cpu]' (or tpufi[tensorflow], tpufi[tpu])"
+
+try:
+    import tensorflow as tf
+except ModuleNotFoundError as _error:
+    if _error.name != "tensorflow":
+        raise
+    raise ImportError(
+        f"tpufi needs TensorFlow {' or '.join(SUPPORTED)}, and none is installed; run: "
+        f"{_INSTALL}",
+        name="tensorflow",
+    ) from None
+
 _FILES = ("_tpufi.so", "_tpufi_ops.so")
 _PACKAGE = pathlib.Path(os.path.abspath(__file__)).parent
 _CHECKOUT = _PACKAGE.parents[1]
@@ -27,7 +38,8 @@ def _installed() -> str:
     if minor not in SUPPORTED:
         raise ImportError(
             f"tpufi needs TensorFlow {' or '.join(SUPPORTED)}, but {tf.__version__} is "
-            f"installed; run: {sys.executable} -m pip install tensorflow-cpu==2.19.1"
+            f"installed; run: {_INSTALL}",
+            name="tensorflow",
         )
     return minor
 
@@ -41,7 +53,8 @@ def _folder() -> pathlib.Path:
             return place
     raise ImportError(
         f"no {' and '.join(_FILES)} in {' or '.join(map(str, places))}; "
-        f"in the checkout of tpufi run: {_REBUILD}"
+        f"in the checkout of tpufi run: {_REBUILD}",
+        name="_tpufi",
     )
 
 
@@ -53,7 +66,8 @@ def _load_host(path: pathlib.Path) -> types.ModuleType:
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:3]))
         raise ImportError(
-            f"{path} does not load in Python {version} ({error}); run: {_REBUILD}"
+            f"{path} does not load in Python {version} ({error}); run: {_REBUILD}",
+            name="_tpufi",
         ) from error
     return module
 
@@ -64,7 +78,8 @@ def _load_ops(path: pathlib.Path) -> types.ModuleType:
     except tf.errors.NotFoundError as error:  # An undefined symbol, as a rule.
         raise ImportError(
             f"{path} does not load in TensorFlow {tf.__version__} ({error.message}); "
-            f"it was built against another one; run: {_REBUILD}"
+            f"it was built against another one; run: {_REBUILD}",
+            name="_tpufi",
         ) from error
 
 
@@ -76,7 +91,9 @@ def _load() -> tuple[types.ModuleType, types.ModuleType]:
         raise ImportError(
             f"the libraries in {folder} were built for TensorFlow "
             f"{host_module.built_for_tensorflow}, but {tf.__version__} is installed; "
-            f"run: {_REBUILD}"
+            f"run: pip install 'tensorflow-cpu=={host_module.built_for_tensorflow}.*', "
+            f"or in the checkout of tpufi: {_REBUILD}",
+            name="tensorflow",
         )
     return host_module, _load_ops(folder / _FILES[1])
 

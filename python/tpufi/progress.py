@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress of long loops: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long loops: a bar on a terminal, a line now and then elsewhere.
+
+Both are messages of level info (`tpufi.log_level`).
+"""
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
 
 import tqdm
+from absl import logging
 
 _SECONDS_BETWEEN_LINES = 10
 
@@ -27,7 +31,7 @@ class Progress:
         self._first = done
         self._note = ""
         self._bar: tqdm.tqdm | None = None
-        if sys.stderr.isatty() and total > done:
+        if logging.level_info() and sys.stderr.isatty() and total > done:
             self._bar = tqdm.tqdm(
                 desc=what, total=total, initial=done, unit="step", dynamic_ncols=True
             )
@@ -60,9 +64,12 @@ class Progress:
         self._shown = now
         per_step = (now - self._begun) / (self._done - self._first)
         remaining = per_step * (self._total - self._done)
-        print(
-            f"{self._what}: {self._done}/{self._total}, {per_step:.2f} s a step, "
-            f"{remaining:.0f} s remaining; {self._note}",
-            file=sys.stderr,
-            flush=True,
+        logging.info(
+            "%s: %d/%d, %.2f s a step, %.0f s remaining; %s",
+            self._what,
+            self._done,
+            self._total,
+            per_step,
+            remaining,
+            self._note,
         )

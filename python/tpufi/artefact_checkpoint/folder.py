@@ -2,7 +2,6 @@
 """An imported state as a golden run that starts from it, on disk."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import shutil
@@ -70,10 +69,10 @@ def import_into(
     shutil.rmtree(partial, ignore_errors=True)  # What a kill left of an earlier one.
     try:
         folder = GoldenFolder(partial)
-        folder.write_manifest(config, environment(session), session.steps_per_epoch)
-        manifest = json.loads((partial / "manifest.json").read_text())
-        manifest[_KEY] = dataclasses.asdict(origin)
-        (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        notes = {_KEY: dataclasses.asdict(origin)}
+        folder.write_manifest(
+            config, environment(session), session.steps_per_epoch, **notes
+        )
         folder.save(state)
         os.rename(partial, path)
     finally:

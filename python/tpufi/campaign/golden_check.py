@@ -46,7 +46,7 @@ def check_golden(plan: CampaignPlan) -> GoldenConfig:
         raise InputError(
             f"{place} has {trained} steps, the last experiment needs {end} (struck at "
             f"{last}, followed for {plan.horizon}); train it longer with "
-            f"tools/golden.py --steps {end}, or choose earlier epochs or a shorter "
+            f"tpufi golden --steps {end}, or choose earlier epochs or a shorter "
             "horizon"
         )
     stale = [m.name for m, _ in plan.sampling.models if m.rule.stale]

@@ -3,9 +3,9 @@
 
 from collections.abc import Iterator
 
+from tpufi.campaign.allocation import visible_effects
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.campaign.report.effect import is_judged, is_visible
 from tpufi.campaign.statistics.allocation import neyman
 from tpufi.errors import InputError
 from tpufi.sampling.sampler import Sampler
@@ -16,10 +16,8 @@ def neyman_lines(
 ) -> Iterator[str]:
     """Yield how many experiments each stratum should get, best for the overall rate.
 
-    The rate is that of any effect that is not masked. A plan draws strata by its own
-    weights; to follow the allocation, give each stratum a campaign of its own, or the
-    fault models the weights named, and weight the rates with the shares afterwards
-    (`statistics.weighted_rates`).
+    The rate is that of any effect that is not masked. `stop.pilot` in the campaign file
+    has a campaign follow the allocation of its own first experiments.
 
     Args:
       plan: the plan.
@@ -31,15 +29,9 @@ def neyman_lines(
       InputError: a stratum has no experiment in the pilot.
     """
     shares = strata(sampler, by)
-    tally = pilot.tally(by)
-    hits: dict[tuple, int] = dict.fromkeys(shares, 0)
-    trials = dict(hits)
-    for (*stratum, outcome), count in tally.items():
-        if tuple(stratum) in trials and is_judged(outcome):
-            trials[tuple(stratum)] += count
-            hits[tuple(stratum)] += count if is_visible(outcome) else 0
-    for stratum, count in trials.items():
-        if not count:
+    effects = visible_effects(pilot.tally(by), shares)
+    for stratum, (_, trials) in effects.items():
+        if not trials:
             raise InputError(
                 f"the pilot has no experiment in stratum {' '.join(stratum) or 'all'}; "
                 "name a larger one, or fewer keys with --by"
@@ -52,14 +44,15 @@ def neyman_lines(
     counts = neyman(
         total,
         [float(share) for share in shares.values()],
-        [(hits[stratum], trials[stratum]) for stratum in shares],
+        list(effects.values()),
     )
-    yield f"Neyman's allocation of {total} experiments, from {sum(trials.values())}"
+    size = sum(trials for _, trials in effects.values())
+    yield f"Neyman's allocation of {total} experiments, from {size}"
     for (stratum, share), count in sorted(
         zip(shares.items(), counts, strict=True), key=lambda item: -item[1]
     ):
         name = " ".join(stratum) or "all"
         yield (
             f"  {name}: {count}, weight {count / total / float(share):.3g} against the "
-            f"plan's (pilot: {hits[stratum]}/{trials[stratum]})"
+            f"plan's (pilot: {'/'.join(map(str, effects[stratum]))})"
         )

@@ -29,6 +29,8 @@ class CampaignPlan:
       band: folders of golden runs with other seeds, for the band of the outcome
         classes.
       propagation: record how far faults have spread after 1, 2, 4 and 8 steps.
+      validation: compare the accuracy on the test examples at the end of the horizon,
+        without which no outcome is "low test accuracy".
 
     Raises:
       InputError: unknown workload, or a number is out of range.
@@ -43,6 +45,7 @@ class CampaignPlan:
     stop: StopRule
     band: tuple[pathlib.Path, ...] = ()
     propagation: bool = False
+    validation: bool = False
 
     def __post_init__(self) -> None:
         workload(self.workload)
@@ -67,8 +70,8 @@ class CampaignPlan:
     def identity(self) -> dict[str, object]:
         """Return what determines the rows of the journal, as plain JSON values.
 
-        The stop rule is not part of it: a campaign can be made longer later. The golden
-        run is known by its content, not by its folder.
+        The stop rule is not part of it, but for its allocation: a campaign can be made
+        longer later. The golden run is known by its content, not by its folder.
         """
         sampling = {
             field.name: getattr(self.sampling, field.name)
@@ -80,7 +83,10 @@ class CampaignPlan:
             "seed": self.seed,
             "horizon": self.horizon,
             "propagation": self.propagation,
+            "validation": self.validation,
             "sampling": sampling,
+            "pilot": self.stop.pilot,
+            "strata": self.stop.strata if self.stop.pilot else (),
             "thresholds": dataclasses.asdict(self.thresholds),
         }
 

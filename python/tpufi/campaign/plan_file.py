@@ -23,11 +23,11 @@ _REQUIRED = (
 )
 _OPTIONAL = (
     *("faults", "sites", "durations", "stop", "thresholds"),
-    *("band", "propagation"),
+    *("band", "propagation", "validation"),
 )
 _KEYS = (*_REQUIRED, *_OPTIONAL)
 _SITES = ("patterns", "lists", "directions", "weights")
-_STOP = ("hours", "width", "strata", "confidence")
+_STOP = ("hours", "width", "strata", "confidence", "pilot")
 _SWITCH = {"yes": True, "no": False}
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
 _GROUPS = {"published": tuple(FAULT_MODELS), "all": NAMES}
@@ -61,15 +61,22 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
     golden = path.parent / fields["golden"].text("folder of a golden run")
     folders = _texts(fields.get("band"), Node.text)
     band = tuple(path.parent / folder for folder in folders)
-    switch = fields.get("propagation")
-    propagation = switch is not None and _SWITCH[_one_of(switch, _SWITCH)]
     limits = _placed(
         fields.get("thresholds", root), lambda: read_thresholds(thresholds)
     )
     return _placed(
         root,
         lambda: CampaignPlan(
-            name, golden, seed, sampling, horizon, limits, stop, band, propagation
+            name,
+            golden,
+            seed,
+            sampling,
+            horizon,
+            limits,
+            stop,
+            band,
+            _switch(fields.get("propagation")),
+            _switch(fields.get("validation")),
         ),
     )
 
@@ -117,7 +124,7 @@ def _models(node: Node | None, by_flip_flops: bool) -> _Weighted:
         ]
     else:
         names = [item.text() for item in node.items("names or names with weights")]
-        # A group weighs as much as one model, as in tools/draw.py.
+        # A group weighs as much as one model, as in tpufi draw.
         groups = [_GROUPS.get(name, (name,)) for name in names]
         pairs = [(name, Fraction(1, len(g))) for g in groups for name in g]
     return _placed(node, lambda: _weighted(pairs, by_flip_flops))
@@ -141,11 +148,13 @@ def _stop(fields: dict[str, Node]) -> StopRule:
         for key in ("hours", "width", "confidence")
         if key in given
     }
-    if "strata" in given and "width" not in given:
-        raise given["strata"].wrong("a width beside it; add stop.width")
+    if "strata" in given and not given.keys() & {"width", "pilot"}:
+        raise given["strata"].wrong("a width or a pilot beside it; add stop.width")
     strata = _texts(given.get("strata"), Node.text)
+    pilot = _integer(given["pilot"]) if "pilot" in given else None
     return _placed(
-        fields["stop"], lambda: StopRule(experiments, strata=strata, **numbers)
+        fields["stop"],
+        lambda: StopRule(experiments, strata=strata, pilot=pilot, **numbers),
     )
 
 
@@ -168,6 +177,10 @@ def _one_of(node: Node, known: Collection[str]) -> str:
     if node.value not in tuple(known):
         raise node.wrong(f"one of {', '.join(known)}")
     return node.text()
+
+
+def _switch(node: Node | None) -> bool:
+    return node is not None and _SWITCH[_one_of(node, _SWITCH)]
 
 
 def _integer(node: Node) -> int:

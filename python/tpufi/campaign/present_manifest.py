@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi._library import host
+from tpufi.campaign.allocation import Allocation
 from tpufi.campaign.journal.manifest import (
     Manifest,
     files_digest,
@@ -31,13 +32,14 @@ def present_manifest(plan: CampaignPlan, deterministic: bool = True) -> Manifest
       InputError: a file of the golden run is missing or damaged.
     """
     folder = GoldenFolder(plan.golden)
-    _, golden = folder.read_manifest()
+    config, golden = folder.read_manifest()
     data = golden.get("environment", {}).get("data_digest")
     if data is None:
         raise InputError(
             f"{plan.golden}: the golden run has no digest of its data; train it again "
-            "with tools/golden.py"
+            "with tpufi golden"
         )
+    allocation = Allocation.of(plan, plan.sampler(config.per_replica))
     libraries = pathlib.Path(host.__file__).parent
     return Manifest(
         plan=plan_text(plan),
@@ -47,4 +49,5 @@ def present_manifest(plan: CampaignPlan, deterministic: bool = True) -> Manifest
         tensorflow=tf.__version__,
         numpy=np.__version__,
         deterministic="yes" if deterministic else "no",
+        allocation=allocation.text() if allocation else "",
     )

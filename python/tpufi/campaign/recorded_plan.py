@@ -53,6 +53,7 @@ def recorded_plan(
             StopRule(max(1, journal.count())),
             tuple(map(pathlib.Path, session["band"])),
             plan["propagation"],
+            plan["validation"],
         ), manifest["deterministic"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subcommand `run` of tools/campaign.py: its options and what they do."""
+"""The subcommand `run` of tpufi campaign: its options and what they do."""
 
 import argparse
 import pathlib
 import sys
 
 import tpufi
-from tpufi.campaign.engine.events import Pool
 from tpufi.campaign.engine.interrupt import interruptible
 from tpufi.campaign.engine.local_pool import LocalPool
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.ray_pool import RayPool
 from tpufi.campaign.engine.run import Scale, run_campaign
 from tpufi.campaign.engine.runner import RunnerOf

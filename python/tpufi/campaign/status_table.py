@@ -4,6 +4,7 @@
 import json
 from collections.abc import Iterator
 
+from tpufi.campaign.allocation import Allocation
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.statistics.clusters import clustered_rate
 from tpufi.campaign.statistics.intervals import Interval, clopper_pearson, wilson
@@ -21,11 +22,21 @@ def status_lines(
 
     Args:
       journal: open for reading.
-      by: columns that make a stratum; empty: all experiments are one.
+      by: columns that make a stratum; empty: all experiments are one, or the strata of
+        the campaign's allocation if it has one.
       confidence: of the intervals, above 0, below 1.
       exact: Clopper-Pearson's intervals instead of Wilson's.
     """
+    allocation = Allocation.of_text(journal.manifest().get("allocation", ""))
     yield from _sessions(journal)
+    if allocation:
+        yield (
+            f"experiments from {allocation.pilot} on were allotted to strata; rates of "
+            "the whole need their shares: tools/campaign.py report has them"
+        )
+        by = by or allocation.keys
+    else:
+        yield from _unfinished(journal)
     tally = journal.tally(by)
     if not tally:
         return
@@ -59,7 +70,6 @@ def _sessions(journal: Reader) -> Iterator[str]:
     seconds = sum(took for _, took in sessions)
     rate = f", {count / seconds * 3600:.0f} an hour" if seconds else ""
     yield f"{count} experiments in {len(sessions)} sessions, {seconds:.0f} s{rate}"
-    yield from _unfinished(journal, count)
     for entries, took in sessions:
         noted = json.loads(entries)
         command = " ".join(noted.get("command", []))
@@ -68,10 +78,10 @@ def _sessions(journal: Reader) -> Iterator[str]:
         yield f"  {key}: {value}"
 
 
-def _unfinished(journal: Reader, count: int) -> Iterator[str]:
+def _unfinished(journal: Reader) -> Iterator[str]:
     """Tell if the experiments are no random sample yet."""
     highest = journal.highest()
-    missing = 0 if highest is None else highest + 1 - count
+    missing = 0 if highest is None else highest + 1 - journal.count()
     if missing:
         yield (
             f"the last window is not complete: {missing} experiments below {highest} "

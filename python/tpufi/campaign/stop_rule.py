@@ -25,6 +25,8 @@ class StopRule:
         None: no bound.
       strata: what makes a stratum, among `STRATUM_KEYS`; empty: all is one stratum.
       confidence: of the intervals, above 0, below 1.
+      pilot: experiments after which Neyman's allocation over the strata decides which
+        ones are run, >= 1 and below `experiments`; None: all are run.
 
     Raises:
       InputError: a field is out of range.
@@ -35,6 +37,7 @@ class StopRule:
     width: float | None = None
     strata: tuple[str, ...] = ()
     confidence: float = 0.95
+    pilot: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.experiments < 1 << 63:
@@ -49,6 +52,12 @@ class StopRule:
             if key not in STRATUM_KEYS or self.strata.count(key) > 1:
                 known = f"different names among {', '.join(STRATUM_KEYS)}"
                 raise _wrong("strata", quote(key), known)
+        if self.pilot is not None:
+            if not 1 <= self.pilot < self.experiments:
+                expected = f"1 up to {self.experiments - 1}, below experiments"
+                raise _wrong("pilot", self.pilot, expected)
+            if not self.strata:
+                raise _wrong("pilot", self.pilot, "strata beside it to allot to")
 
     def reached(self, done: int, seconds: float, widest: float) -> str | None:
         """Return why the campaign ends now, or None if it goes on.

@@ -8,22 +8,28 @@
 
 Checkpoints and the manifest appear by renaming, so they are whole or absent. Lines that
 a kill cut off, or that are newer than the last checkpoint, are dropped on resuming.
+Manifest and lines carry checksums (runs of format 1 have none); a checkpoint is held
+against the digest that its line has of the state.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import re
-import zipfile
 
 import numpy as np
 
+from tpufi.archive_errors import ARCHIVE_ERRORS
 from tpufi.errors import InputError
 from tpufi.golden.config import GoldenConfig, read_config
-from tpufi.training.state import State, from_arrays, to_arrays
+from tpufi.golden.sealed_text import seal, unseal
+from tpufi.messages import one_line, show_path
+from tpufi.training.state import State, from_arrays, state_digest, to_arrays
 from tpufi.workload import Workload
 
+_FORMAT = 2
+_UNSEALED = 1  # The format before, without checksums.
+_INDENT = 2
 _CHECKPOINT = re.compile(r"state_(\d{8})\.npz")
 
 
@@ -38,17 +44,22 @@ class GoldenFolder:
     path: pathlib.Path
 
     def write_manifest(
-        self, config: GoldenConfig, environment: dict, steps_per_epoch: int
+        self,
+        config: GoldenConfig,
+        environment: dict,
+        steps_per_epoch: int,
+        **notes: object,
     ) -> None:
-        """Write the manifest of a new run."""
+        """Write the manifest of a new run; `notes` are further entries."""
         self.path.mkdir(parents=True, exist_ok=True)
         manifest = {
-            "format": 1,
+            "format": _FORMAT,
             "config": dataclasses.asdict(config),
             "environment": environment,
             "steps_per_epoch": steps_per_epoch,
+            **notes,
         }
-        text = json.dumps(manifest, indent=2) + "\n"
+        text = seal(manifest, _INDENT) + "\n"
         self._replace("manifest.json", lambda f: f.write(text.encode()))
 
     def read_manifest(self) -> tuple[GoldenConfig, dict]:
@@ -59,17 +70,22 @@ class GoldenFolder:
         """
         file = self.path / "manifest.json"
         try:
-            manifest = json.loads(file.read_text())
+            text = file.read_text().removesuffix("\n")
+            manifest = unseal(text, _INDENT, needed=False)
+            if manifest["format"] not in (_FORMAT, _UNSEALED):
+                raise ValueError(f"format {manifest['format']}")
+            if manifest["format"] == _FORMAT:
+                unseal(text, _INDENT)
             return read_config(manifest["config"]), manifest
         except FileNotFoundError:
             raise InputError(
                 f"{self.path}: no golden run (manifest.json is missing); make one with "
-                f"tools/golden.py --out {self.path}"
+                f"tpufi golden --out {self.path}"
             ) from None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
             raise InputError(
-                f"{file}: damaged manifest ({error}); delete the folder and train the "
-                "golden run again"
+                f"{show_path(file)}: damaged manifest ({one_line(error)}); delete the "
+                "folder and train the golden run again"
             ) from None
 
     def checkpoints(self) -> list[int]:
@@ -90,26 +106,52 @@ class GoldenFolder:
           InputError: the file is damaged or of another workload.
         """
         file = self.path / f"state_{steps:08d}.npz"
+        expected = self._digest_after(steps)
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                return from_arrays(workload, dict(arrays))
-        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+                state = from_arrays(workload, dict(arrays))
+            if expected is not None and state_digest(state) != expected:
+                raise ValueError("it is not the state of the run's curve")
+        except ARCHIVE_ERRORS as error:
             raise InputError(
-                f"{file}: damaged checkpoint ({error}); delete the file: an earlier "
-                "checkpoint or a new run of tools/golden.py replaces it"
+                f"{show_path(file)}: damaged checkpoint ({one_line(error)}); delete "
+                "the file: an earlier checkpoint or a new run of tpufi golden "
+                "replaces it"
             ) from None
+        return state
+
+    def _digest_after(self, steps: int) -> str | None:
+        """Return the digest of the state after `steps` steps, if it was recorded."""
+        if not (self.path / "manifest.json").exists():
+            return None  # Checkpoints alone, as benchmarks keep them.
+        config, _ = self.read_manifest()
+        if config.start and steps == config.first_step:
+            return config.start.state
+        entry = self.curve().get(steps - 1)
+        return entry and entry["state"]
 
     def read_lines(self, name: str) -> list[dict]:
-        """Return the entries of `steps.jsonl` or `epochs.jsonl` that are whole."""
+        """Return the entries of `steps.jsonl` or `epochs.jsonl` that are whole.
+
+        Raises:
+          InputError: a line is damaged, other than by the end of the file.
+        """
         file = self.path / name
-        entries: list[dict] = []
         if not file.exists():
-            return entries
-        for line in file.read_bytes().splitlines():
+            return []
+        _, manifest = self.read_manifest()
+        *lines, _ = file.read_bytes().split(b"\n")  # The last was cut off, or is empty.
+        entries: list[dict] = []
+        for number, line in enumerate(lines, start=1):
             try:
-                entries.append(json.loads(line))
-            except ValueError:
-                break  # Cut off by a kill or a loss of power.
+                entry = unseal(line.decode(), needed=manifest["format"] != _UNSEALED)
+            except (ValueError, RecursionError) as error:
+                raise InputError(
+                    f"{show_path(file)}:{number}: damaged line ({one_line(error)}); "
+                    "restore the file from a copy, or train the golden run again in a "
+                    "new folder"
+                ) from None
+            entries.append(entry)
         return entries
 
     def curve(self) -> dict[int, dict]:
@@ -119,13 +161,13 @@ class GoldenFolder:
     def keep_lines(self, name: str, key: str, bound: int) -> None:
         """Drop entries whose `key` is `bound` or more."""
         kept = [e for e in self.read_lines(name) if e[key] < bound]
-        text = "".join(json.dumps(e) + "\n" for e in kept)
+        text = "".join(seal(e) + "\n" for e in kept)
         self._replace(name, lambda f: f.write(text.encode()))
 
     def append(self, name: str, entry: dict) -> None:
         """Append one entry."""
         with open(self.path / name, "a") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(seal(entry) + "\n")
 
     def _replace(self, name: str, write) -> None:
         partial = self.path / f".{name}.partial"

@@ -4,6 +4,7 @@
 import math
 import pathlib
 
+from tpufi.extras import optional
 from tpufi.gradient_comparison.cases import Comparison
 from tpufi.gradient_comparison.difference import ALL
 
@@ -20,9 +21,7 @@ def plot_differences(comparison: Comparison, path: pathlib.Path) -> pathlib.Path
       path: file to write (.png); replaced as a whole.
     """
     # Loaded here: drawing is not needed by anything else.
-    import matplotlib
-
-    matplotlib.use("Agg")
+    optional("matplotlib", "a picture").use("Agg")
     from matplotlib import pyplot
 
     rows = [row for row in comparison.rows if row.name != ALL]

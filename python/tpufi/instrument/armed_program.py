@@ -10,7 +10,7 @@ from tpufi.errors import InputError
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.splice import Options, Splicer
-from tpufi.instrument.traced_program import TracedProgram, load
+from tpufi.instrument.traced_program import LoadedFunction, TracedProgram, load
 
 _COMPILED = "_XlaMustCompile"
 
@@ -24,6 +24,11 @@ class ArmedProgram:
       chosen: ids of the sites to arm.
       options: how sites are made.
       jit_compile: whether XLA compiles it; None leaves that to the program.
+
+    Attributes:
+      definition: the armed function.
+      library: all functions that it may call, by name.
+      body: the tree of functions that it was made from.
     """
 
     def __init__(
@@ -39,12 +44,14 @@ class ArmedProgram:
         self.skipped = tuple(survey.skipped)
         self._by_id = {site.id: site for site in self.sites}
         splicer = Splicer(chosen, options, program.library)
-        top = splicer.splice(survey.body)
+        splicer.splice(survey.body)
+        self.definition = splicer.functions[0]
         if jit_compile is not None:
-            splicer.functions[0].attr[_COMPILED].b = jit_compile
-        library = {f.signature.name: f for f in splicer.functions}
-        needed = _needed(top, program.library | library)
-        self._function = load(needed, top, program)
+            self.definition.attr[_COMPILED].b = jit_compile
+        changed = {f.signature.name: f for f in splicer.functions}
+        self.library = program.library | changed
+        self.body = survey.body
+        self._function = self.load(self.definition)
 
     @property
     def by_id(self) -> dict[int, GraphSite]:
@@ -70,6 +77,17 @@ class ArmedProgram:
         """The graph with its fault ops."""
         return self._function.graph
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether XLA compiles it."""
+        return is_compiled(self.definition)
+
+    def load(self, definition: function_pb2.FunctionDef) -> LoadedFunction:
+        """Return `definition`, or one made from it, as a function of flat tensors."""
+        name = definition.signature.name
+        needed = _needed(name, self.library | {name: definition})
+        return load(needed, name, self.program)
+
     def __call__(
         self,
         args: tuple,
@@ -83,9 +101,18 @@ class ArmedProgram:
         Returns:
           What the program returns, and the record float32 [rows, 1 + capacity, 4].
         """
-        inputs = [*self.program.flat(args, kwargs), context, faults, words]
-        *outputs, record = self._function(inputs)
+        given = context, faults, words
+        *outputs, record = self.run(self.program.flat(args, kwargs), given)
         return self.program.pack(outputs), record
+
+    def run(self, flat: Sequence[tf.Tensor], given: tuple) -> list[tf.Tensor]:
+        """Run it on the inputs of the graph; return its results and the record."""
+        return self._function([*flat, *given])
+
+
+def is_compiled(definition: function_pb2.FunctionDef) -> bool:
+    """Whether XLA compiles a function as a whole."""
+    return _COMPILED in definition.attr and definition.attr[_COMPILED].b
 
 
 def _needed(top: str, library: dict) -> Sequence[function_pb2.FunctionDef]:

@@ -153,11 +153,6 @@ class Survey:
                 path = (
                     prefix if "Call" in node.op else f"{prefix}{node.name}:{attribute}/"
                 )
-                if attribute == "cond":
-                    self.skipped.append(
-                        (path[:-1], "condition of a loop: its result is not recorded")
-                    )
-                    continue
                 callees.append(
                     (
                         attribute,
@@ -185,8 +180,11 @@ class Survey:
         return None
 
     def _unique(self, prefix: str, name: str) -> str:
-        scope = prefix.rsplit(":", 1)[0]
-        path = name if prefix and name.startswith(f"{scope}/") else prefix + name
+        scope, _, kind = prefix.rpartition(":")
+        path = prefix + name
+        if scope and name.startswith(f"{scope}/"):
+            # Only a condition needs to be told from the loop's body.
+            path = prefix + name[len(scope) + 1 :] if kind == "cond/" else name
         number = 1
         unique = path
         while unique in self._names:

@@ -17,9 +17,9 @@ from tpufi.instrument.graph_site import GraphSite, describe
 from tpufi.instrument.in_graph import GraphCell
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
-from tpufi.instrument.site_fault import SiteFault, check, descriptor_of, rows_of
+from tpufi.instrument.site_fault import Row, SiteFault, check, operands, rows_of
 from tpufi.instrument.splice import Options
-from tpufi.instrument.strike import Strike, strikes_of
+from tpufi.instrument.strike import Strike, strikes_of, told_of_sizes
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
 from tpufi.instrument.weights import WeightFault, corrupted
 
@@ -137,22 +137,9 @@ class Instrumented:
         """
         args, kwargs = as_tensors(args), as_tensors(kwargs)
         armed = self.armed(*args, **kwargs)
-        rows = self._rows(armed, faults)
-        descriptor = descriptor_of(rows)
-        try:
-            outputs, record = armed(
-                args,
-                kwargs,
-                tf.constant(0, tf.int64),
-                tf.constant(descriptor.faults),
-                tf.constant(descriptor.words),
-            )
-        except tf.errors.InvalidArgumentError as error:
-            _, found, why = error.message.partition("Tpufi>InjectFault at ")
-            if not found:
-                raise
-            why = " ".join(why.split(";")[0].split())
-            raise InputError(f"{why}; executions(...) tells the sizes") from None
+        rows = self.rows(armed, faults)
+        with told_of_sizes():
+            outputs, record = armed(args, kwargs, *operands(rows))
         return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
 
     def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
@@ -243,7 +230,8 @@ class Instrumented:
         self._armed.clear()
         return self.program
 
-    def _rows(self, armed: ArmedProgram, faults: Sequence[SiteFault]) -> list:
+    def rows(self, armed: ArmedProgram, faults: Sequence[SiteFault]) -> list[Row]:
+        """Return the rows of a descriptor with these faults, once they fit."""
         rows = []
         for fault in faults:
             site = armed.site(fault.site)
@@ -256,7 +244,7 @@ class Instrumented:
 
         def rows() -> tuple:
             armed = self._known()
-            return self._rows(armed, faults), armed.by_id
+            return self.rows(armed, faults), armed.by_id
 
         return rows
 

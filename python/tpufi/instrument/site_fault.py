@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from tpufi.descriptor import (
     CAPACITY,
@@ -162,3 +163,10 @@ def descriptor_of(rows: Sequence[Row]) -> Descriptor:
         result.words[number, : len(row.words)] = row.words
     assert FIELDS[:6] == ("site", "replica", "start", "count", "keep", "rule")
     return result
+
+
+def operands(rows: Sequence[Row]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the context of replica 0, the faults and the words of rows, as tensors."""
+    descriptor = descriptor_of(rows)
+    values = tf.constant(descriptor.faults), tf.constant(descriptor.words)
+    return tf.constant(context(0), tf.int64), *values

@@ -10,9 +10,9 @@ program is in (`tpufi.instrument.context`).
 import dataclasses
 from collections.abc import Mapping, Set
 
-from tensorflow.core.framework import function_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2
 
-from tpufi.instrument import extended_calls
+from tpufi.instrument import extended_calls, extended_loops
 from tpufi.instrument.added_values import (
     ARGUMENTS,
     CONTEXT,
@@ -21,12 +21,13 @@ from tpufi.instrument.added_values import (
     RECORD_TYPE,
     WORDS,
 )
-from tpufi.instrument.function_body import Body, Place
+from tpufi.instrument.function_body import LOOPS, Body, Call, Place
 from tpufi.instrument.nodes import add_node, constant, tensor_attr, type_attr
 
 NO_SITE = (1 << 31) - 1  # An id that no row names; its record is all zeros.
 SIZE_OF = 1 << 30  # Added to a site's id: the site of its number of elements.
-_BOOL = "bool"
+SUM_OF_RECORDS = "tpufi_sum_of_records"
+_BOOL, _FAULT = "bool", "Tpufi>InjectFault"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,21 +88,16 @@ class Splicer:
                 records.append(record)
                 if place.site.size is None:
                     records.append(self._add_size(definition, place))
-        for call in body.calls:
-            if not self.arms(call.callees):
-                continue
-            functions = [
-                (kind, self._callee(kind, callee, call.op))
-                for kind, callee in call.callees
-            ]
-            records.append(
-                extended_calls.extend(definition, nodes[call.node], functions, self)
-            )
         for node in originals:
             for i, name in enumerate(node.input):
                 node.input[i] = renamed.get(name, name)
         for result, name in list(definition.ret.items()):
             definition.ret[result] = renamed.get(name, name)
+        for call in body.calls:
+            if self.arms(call.callees):
+                node = nodes[call.node]
+                extend = self._extend_loop if call.op in LOOPS else self._extend_call
+                records.append(extend(definition, node, call))
         self._add_record(definition, records)
         return definition.signature.name
 
@@ -113,16 +109,6 @@ class Splicer:
             for place in callee.all_places()
         )
 
-    def keep_going(self, name: str) -> str:
-        """Return the name of a loop's condition that takes what the loop carries."""
-        definition = function_pb2.FunctionDef()
-        definition.CopyFrom(self._library[name])
-        definition.signature.name += f"_tpufi_{len(self.functions)}"
-        self.functions.append(definition)
-        _add_arguments(definition)
-        definition.signature.input_arg.add(name=RECORD, type=RECORD_TYPE)
-        return definition.signature.name
-
     def no_record(self, definition: function_pb2.FunctionDef, name: str) -> str:
         """Add an op whose record is zeros; return the name of the record."""
         zero = add_node(
@@ -131,15 +117,34 @@ class Splicer:
         zero.attr["value"].CopyFrom(tensor_attr(0, "int32"))
         return self._fault(definition, name, f"{zero.name}:output:0", "int32", NO_SITE)
 
-    def _callee(self, kind: str, callee: Body, op: str) -> str:
-        name = self.splice(callee)
-        if "While" in op:
-            (body,) = (f for f in self.functions if f.signature.name == name)
-            extended_calls.make_loop_body(body)
-        return name
+    def _extend_call(self, definition, node, call: Call) -> str:
+        """Make a call or a branch run changed functions; return its record's name."""
+        names = [(kind, self.splice(callee)) for kind, callee in call.callees]
+        return extended_calls.extend(node, names)
+
+    def _extend_loop(self, definition, node, call: Call) -> str:
+        """Make a loop run a changed body; return its record's name.
+
+        Without a site in the condition, it only has to take what the loop carries.
+        """
+        callees = dict(call.callees)
+        name = self.splice(callees["body"])
+        (body,) = (f for f in self.functions if f.signature.name == name)
+        condition = None
+        if self.arms((("cond", callees["cond"]),)):
+            condition = self.splice(callees["cond"])
+        record = extended_loops.extend(definition, node, body, condition, self)
+        self.functions.append(
+            extended_loops.own_condition(self._library[node.attr["cond"].func.name])
+            if condition is None
+            else extended_loops.carried_condition(body)
+        )
+        self.functions[-1].signature.name += f"_tpufi_{len(self.functions)}"
+        node.attr["cond"].func.name = self.functions[-1].signature.name
+        return record
 
     def _add_site(self, definition, place: Place) -> tuple[str, str]:
-        name = f"{place.node}/tpufi_fault_{place.site.output}"
+        name = fault_node(place)
         if place.site.dtype != _BOOL:
             record = self._fault(
                 definition, name, place.tensor, place.site.dtype, place.site.id
@@ -188,7 +193,7 @@ class Splicer:
         node = add_node(
             definition,
             name,
-            "Tpufi>InjectFault",
+            _FAULT,
             (x, CONTEXT, FAULTS, WORDS),
             T=type_attr(dtype),
         )
@@ -203,11 +208,21 @@ class Splicer:
         """Return the sum of all records: at most one of them strikes for a row."""
         if not records:
             records = [self.no_record(definition, "tpufi_no_record")]
-        name = "tpufi_sum_of_records"
+        name = SUM_OF_RECORDS
         total = add_node(definition, name, "AddN", records, T=type_attr("float32"))
         total.attr["N"].i = len(records)
         definition.signature.output_arg.add(name=RECORD, type=RECORD_TYPE)
         definition.ret[RECORD] = f"{name}:sum:0"
+
+
+def fault_node(place: Place) -> str:
+    """Return the name of the fault op behind a site."""
+    return f"{place.node}/tpufi_fault_{place.site.output}"
+
+
+def is_no_record(node: node_def_pb2.NodeDef) -> bool:
+    """Whether an operation makes a record of zeros; it has as many rows as faults."""
+    return node.op == _FAULT and node.attr["site"].i == NO_SITE
 
 
 def _add_arguments(definition: function_pb2.FunctionDef) -> None:

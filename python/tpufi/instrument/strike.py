@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fault did in a run: the struck elements, their bits before and after."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from tpufi.descriptor import read_record
+from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.site_fault import Row, SiteFault, bits_of
 
@@ -81,3 +84,16 @@ def strikes_of(
         where = (row.context, row.elements, row.words, times)
         result.append(Strike(site, row.fault, *where, golden, faulty))
     return tuple(result)
+
+
+@contextlib.contextmanager
+def told_of_sizes() -> Iterator[None]:
+    """Turn the error of an element outside a tensor of unknown size into one line."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        _, found, why = error.message.partition("Tpufi>InjectFault at ")
+        if not found:
+            raise
+        why = " ".join(why.split(";")[0].split())
+        raise InputError(f"{why}; executions(...) tells the sizes") from None

@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import function_pb2, op_def_pb2
+from tensorflow.core.framework import function_pb2, op_def_pb2, types_pb2
 from tensorflow.core.protobuf import saved_object_graph_pb2
-from tensorflow.python.framework import function_def_to_graph
+from tensorflow.python.framework import function_def_to_graph, op_def_registry
+from tensorflow.python.ops import handle_data_util
 from tensorflow.python.saved_model import (
     function_deserialization,
     nested_structure_coder,
 )
 
+_RESOURCE = types_pb2.DT_RESOURCE
 _SAME_RESOURCES = (
     ""  # Suffix of shared names: the functions share the program's tables.
 )
@@ -34,10 +36,15 @@ class TracedProgram:
     def __init__(self, concrete: tf.types.experimental.ConcreteFunction):
         self._concrete = concrete
         self.graph = self._concrete.graph
-        self.definition: function_pb2.FunctionDef = self._concrete.function_def
+        self.definition = function_pb2.FunctionDef()
+        self.definition.CopyFrom(self._concrete.function_def)
         library = self.graph.as_graph_def().library
         self.library = {f.signature.name: f for f in library.function}
         self._gradients = library.registered_gradients
+        _note_variables(self.definition, self.graph)
+        for name, definition in self.library.items():
+            if any(a.type == _RESOURCE for a in definition.signature.input_arg):
+                _note_variables(definition, self.body(name))
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
@@ -74,6 +81,23 @@ class TracedProgram:
         with self.graph.as_default():  # Where the functions that it calls are known.
             _, names = function_def_to_graph.function_def_to_graph_def(definition)
         return {flat: nested for nested, flat in names.items()}
+
+
+def _note_variables(definition: function_pb2.FunctionDef, graph: tf.Graph) -> None:
+    """Note what the variables are that a function takes.
+
+    A function that is loaded without these notes has no gradient for a variable that a
+    loop in it reads, and nobody is told.
+    """
+    # A tape lets the graph of a loop take more, behind what it took.
+    for argument, tensor in zip(
+        definition.signature.input_arg, graph.inputs, strict=False
+    ):
+        if argument.type == _RESOURCE and not argument.handle_data:
+            known = handle_data_util.get_resource_handle_data(tensor)
+            if known.is_set and len(known.shape_and_type) == 1:
+                (what,) = known.shape_and_type
+                argument.handle_data.add(dtype=what.dtype, shape=what.shape)
 
 
 def load(
@@ -121,6 +145,11 @@ class LoadedFunction:
         """Run it."""
         outputs = self._concrete._call_flat(list(inputs), [])  # noqa: SLF001
         return list(tf.nest.flatten(outputs))
+
+
+def op_definition(op: str) -> op_def_pb2.OpDef | None:
+    """Return what TensorFlow knows of an operation type; None: it is no operation."""
+    return op_def_registry.get(op)
 
 
 def _flat_signature(

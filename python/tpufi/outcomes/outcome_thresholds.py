@@ -4,8 +4,8 @@
 import dataclasses
 import math
 import pathlib
-import tomllib
 
+from tpufi._toml import tomllib
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 

@@ -22,7 +22,7 @@ def check_fits(injection: Injection, config: GoldenConfig) -> None:
     if injection.learning_rate != config.learning_rate:
         raise InputError(
             f"the injection has learning_rate {injection.learning_rate}, the golden "
-            f"run {config.learning_rate}; train a golden run with tools/golden.py "
+            f"run {config.learning_rate}; train a golden run with tpufi golden "
             f"--learning-rate {injection.learning_rate}"
         )
 
@@ -64,7 +64,7 @@ def step_number(
         raise InputError(
             f"{folder.path}: the golden run has {len(curve)} steps{begins} and does "
             f"not reach epoch {epoch} step {step} (step {number} of training); "
-            f"continue it with tools/golden.py --steps {number + 1}, or choose --epoch "
+            f"continue it with tpufi golden --steps {number + 1}, or choose --epoch "
             "and --step"
         )
     return number

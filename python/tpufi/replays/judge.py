@@ -42,7 +42,7 @@ def points(
     if not found:
         raise InputError(
             f"{folder.path}: the golden run has no step from {steps.start} to "
-            f"{steps.stop - 1}; train it on with tools/golden.py --steps {steps.stop}"
+            f"{steps.stop - 1}; train it on with tpufi golden --steps {steps.stop}"
         )
     return tuple(Point(e["loss"], e["accuracy"], e["state"]) for e in found)
 
@@ -68,7 +68,7 @@ def other_points(
         if len(found) < len(steps):
             raise InputError(
                 f"{path}: the golden run has {len(found)} of the steps {steps.start} "
-                f"to {steps.stop - 1}; train it on with tools/golden.py --steps "
+                f"to {steps.stop - 1}; train it on with tpufi golden --steps "
                 f"{steps.stop}"
             )
         result.append(found)

@@ -4,6 +4,7 @@
 import math
 import pathlib
 
+from tpufi.extras import optional
 from tpufi.replays.replay import ReplayResult
 
 
@@ -15,9 +16,7 @@ def plot_losses(results: dict[str, ReplayResult], path: pathlib.Path) -> pathlib
       path: file to write (.png).
     """
     # Loaded here: drawing is not needed by anything else.
-    import matplotlib
-
-    matplotlib.use("Agg")
+    optional("matplotlib", "a picture").use("Agg")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")

@@ -14,6 +14,7 @@ import pathlib
 import numpy as np
 
 from tpufi.element import from_words
+from tpufi.file_name import check_file_name
 from tpufi.injection import Injection
 from tpufi.outcomes.outcome import Validation
 from tpufi.outcomes.outcome_thresholds import Thresholds
@@ -28,9 +29,13 @@ class ReplayRecord:
       stem: file name without ending.
       epochs: epochs of the golden run, for the text.
       steps: steps of an epoch, for the text.
+
+    Raises:
+      InputError: the stem would lead out of the folder.
     """
 
     def __init__(self, folder: pathlib.Path, stem: str, epochs: int, steps: int):
+        check_file_name(stem, "injection")
         folder.mkdir(parents=True, exist_ok=True)
         self.paths = tuple(folder / f"{stem}.{ending}" for ending in ("txt", "jsonl"))
         self._files = [open(_partial(path), "w") for path in self.paths]

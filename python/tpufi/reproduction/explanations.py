@@ -2,8 +2,8 @@
 """What people wrote about single results; kept beside the report, not in it."""
 
 import pathlib
-import tomllib
 
+from tpufi._toml import tomllib
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 

@@ -4,6 +4,7 @@
 import math
 import pathlib
 
+from tpufi.extras import optional
 from tpufi.reproduction.results import Measured
 
 
@@ -15,9 +16,7 @@ def draw(results: dict[str, tuple[Measured, str]], path: pathlib.Path) -> None:
       path: file to write (.png).
     """
     # Loaded here: drawing is not needed by anything else.
-    import matplotlib
-
-    matplotlib.use("Agg")
+    optional("matplotlib", "a picture").use("Agg")
     from matplotlib import pyplot
 
     count = len(results)

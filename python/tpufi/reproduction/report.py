@@ -37,7 +37,7 @@ class Report:
         agree = [c for c in done if c.agrees(self._outcome(c))]
         parts = [
             "# The published injections, replayed",
-            "Written by `tools/reproduce.py`; texts under *Single results* come from "
+            "Written by `tpufi reproduce`; texts under *Single results* come from "
             "the TOML file of the same name. How outcomes are decided: "
             "[outcomes](../outcomes.md).",
             f"{len(agree)} of {len(done)} outcomes agree with the names of the files."

@@ -2,7 +2,7 @@
 """The artefact's lists of layers from which its campaigns drew, in its order.
 
 A name is a `target_layer` of an injection file. The lists leave sites out that exist
-(`tools/sites.py` shows all): they are kept so that its campaigns can be repeated.
+(`tpufi sites` shows all): they are kept so that its campaigns can be repeated.
 
 Source: `choose_random_layer` of the ISCA'23 artefact; names and order are facts.
 """

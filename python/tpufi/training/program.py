@@ -97,7 +97,7 @@ class Program:
         self._placement = None
         if self.lowering in (LEAN, GROUPED):
             self._placement = placement(self.table, self.lowering, groups)
-        self._compiled = jit_compile
+        self.compiled = jit_compile
         options = {"jit_compile": jit_compile, "autograph": False}
         self._step = tf.function(self.traced_step, **options)
         self._evaluate = tf.function(self._traced_evaluation, **options)
@@ -124,9 +124,7 @@ class Program:
         """
         fault = fault if fault is not None else disarmed()
         check_fault(fault, self.lowering, self.workload, self.table, self.per_replica)
-        operands: tuple = fault.faults, fault.words
-        if self._placement is not None:
-            operands = (self._placement.place(fault),)
+        operands = self.operands(fault)
         with exact_arithmetic():
             state, loss, correct, record = self._step(
                 state,
@@ -138,6 +136,12 @@ class Program:
             )
         accuracy = int(correct) / batch.labels.size
         return StepResult(state, float(loss), accuracy, record.numpy())
+
+    def operands(self, fault: Descriptor) -> tuple:
+        """Return a fault as the last arguments of `traced_step`."""
+        if self._placement is None:
+            return fault.faults, fault.words
+        return (self._placement.place(fault),)
 
     def evaluate(self, state: State, batch: Batch) -> tuple[float, int]:
         """Return the summed loss and the number of correct classifications."""
@@ -205,7 +209,7 @@ class Program:
                 seeds[replica],
                 hooks_of(replica),
                 global_batch,
-                self._compiled,
+                self.compiled,
             )
 
         def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:

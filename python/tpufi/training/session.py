@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from tpufi.data import Batches
+from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor
 from tpufi.errors import InputError
 from tpufi.random import derive
@@ -61,6 +62,14 @@ class Session:
           number: steps since the start of training, from 0.
           fault: what to inject; None for no fault.
         """
+        return self.program.step(state, *self.inputs(number), fault)
+
+    def inputs(self, number: int) -> tuple[Batch, np.ndarray, float]:
+        """Return the batch, the keys for dropout and the learning rate of a step.
+
+        Args:
+          number: steps since the start of training, from 0.
+        """
         epoch, step = divmod(number, self.steps_per_epoch)
         keys = np.array(
             [
@@ -70,9 +79,7 @@ class Session:
             np.uint32,
         )
         rate = self.program.workload.schedule.rate(self.learning_rate, number)
-        return self.program.step(
-            state, self.batches.train(epoch, step), keys, rate, fault
-        )
+        return self.batches.train(epoch, step), keys, rate
 
     def evaluate(self, state: State) -> tuple[float, float]:
         """Return mean loss and accuracy over the test examples."""

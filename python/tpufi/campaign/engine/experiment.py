@@ -11,6 +11,7 @@ import numpy as np
 from tpufi.campaign.engine.golden_walk import GoldenWalk
 from tpufi.campaign.engine.propagation import AFTER, Propagation
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
+from tpufi.campaign.engine.validating import Validator
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.plan import CampaignPlan
@@ -19,9 +20,10 @@ from tpufi.faults.fault import Fault
 from tpufi.faults.stale import holding, recording
 from tpufi.golden import GoldenFolder
 from tpufi.outcomes.detection import detection_step
-from tpufi.outcomes.outcome import Point, classify
+from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.replays.judge import points
 from tpufi.training import Session, State, state_digest
+from tpufi.training.blocks import BlockResult, Blocks
 from tpufi.training.program import StepResult
 from tpufi.training.state import same_state
 
@@ -43,10 +45,30 @@ class _Course:
     nonfinite: int | None = None
     spread: tuple[Spread, ...] = ()
     state: str | None = None
+    validation: Validation | None = None
+    is_finite: bool = True
+    ended: bool = False
 
     def add(self, result: StepResult, digest: str) -> None:
         """Note a step; the digest is golden's, or empty for a state that differs."""
+        step = len(self.faulty)
         self.faulty.append(Point(result.loss, result.accuracy, digest))
+        if not digest and self.diverged is None:
+            self.diverged = step
+        if digest and self.diverged is not None and self.reconverged is None:
+            self.reconverged = step
+        self._end_if_not_finite()
+
+    def add_block(self, block: BlockResult) -> None:
+        """Note steps whose states differ from golden's."""
+        pairs = zip(block.losses, block.accuracies, strict=True)
+        self.faulty += [Point(loss, accuracy, "") for loss, accuracy in pairs]
+        self._end_if_not_finite()
+
+    def _end_if_not_finite(self) -> None:
+        if not math.isfinite(self.faulty[-1].loss):
+            self.nonfinite = len(self.faulty) - 1
+            self.is_finite, self.ended = False, True
 
 
 class Experimenter:
@@ -68,9 +90,14 @@ class Experimenter:
     ):
         self.plan = plan
         self.session = session
-        self.walk = GoldenWalk(GoldenFolder(plan.golden), session, verify, alive)
+        self._blocks = Blocks(session) if Blocks.serve(session) else None
+        folder = GoldenFolder(plan.golden)
+        self.walk = GoldenWalk(folder, session, verify, alive, self._blocks)
         self._alive = alive
         self._propagation = Propagation()
+        self._validator = (
+            Validator(plan, session, verify, alive) if plan.validation else None
+        )
         self._band = [(f, f.curve()) for f in map(GoldenFolder, plan.band)]
         self._sampler = plan.sampler(session.program.per_replica)
 
@@ -92,7 +119,7 @@ class Experimenter:
         error = None
         try:
             if fault.stale:
-                fault = self._filled(fault, first)
+                fault = self.filled(fault, first)
             self._follow(fault, first, course)
         except NotActive as problem:
             error = str(problem)
@@ -110,6 +137,7 @@ class Experimenter:
             visible,
             course.state,
             tuple((point.loss, point.accuracy) for point in faulty),
+            course.validation.faulty if course.validation else None,
             time.monotonic() - begun,
             attempt,
             error,
@@ -130,32 +158,57 @@ class Experimenter:
         """Train from the fault on until golden again, not finite, or the horizon."""
         state = self.walk.state(first)
         descriptor = fault.descriptor(self.session.program.table)
-        for step in range(self.plan.horizon):
-            armed = step < fault.duration
-            strikes = descriptor if armed else None
-            result = self.session.step(state, first + step, strikes)
-            self._alive()
-            if armed:
-                check_struck(fault, descriptor, result.record)
-            state = result.state
-            golden = self._is_golden(state, first, step + 1)
-            course.add(result, self.walk.curve[first + step]["state"] if golden else "")
-            if not golden and course.diverged is None:
-                course.diverged = step
-            if golden and course.diverged is not None and course.reconverged is None:
-                course.reconverged = step
-            after = step + 1
-            if self.plan.propagation and after in AFTER and not golden:
-                right = self.walk.ahead(first + after)
-                course.spread += self._propagation.spread(after, right, state)
-            if not math.isfinite(result.loss):
-                course.nonfinite = step
-                break
-            # From an equal state on, every later step is golden's.
-            if golden and step >= fault.duration - 1:
-                break
+        in_blocks = self._blocks is not None
+        while not course.ended and (step := len(course.faulty)) < self.plan.horizon:
+            if in_blocks and step >= max(_NEAR, fault.duration):
+                count = min(self._blocks.size, self.plan.horizon - step)
+                block = self._block(state, first + step, count)
+                if block is not None:
+                    course.add_block(block)
+                    state = block.state
+                    continue
+                in_blocks = False  # Golden again within it: find out where.
+            state = self._single(state, fault, descriptor, first, course)
         # Empty for a state that is not golden's.
         course.state = course.faulty[-1].state or state_digest(state)
+        if self._validator and not course.ended:
+            steps = first + self.plan.horizon
+            course.validation = self._validator.validation(state, steps)
+            course.is_finite = course.validation is not None
+
+    def _single(
+        self,
+        state: State,
+        fault: Fault,
+        descriptor: Descriptor,
+        first: int,
+        course: _Course,
+    ) -> State:
+        """Run the next step and return the state after it."""
+        step = len(course.faulty)
+        armed = step < fault.duration
+        strikes = descriptor if armed else None
+        result = self.session.step(state, first + step, strikes)
+        self._alive()
+        if armed:
+            check_struck(fault, descriptor, result.record)
+        state, after = result.state, step + 1
+        golden = self._is_golden(state, first, after)
+        course.add(result, self.walk.curve[first + step]["state"] if golden else "")
+        # From an equal state on, every later step is golden's.
+        course.ended |= golden and step >= fault.duration - 1
+        if self.plan.propagation and after in AFTER and not golden:
+            right = self.walk.ahead(first + after)
+            course.spread += self._propagation.spread(after, right, state)
+        return state
+
+    def _block(self, state: State, number: int, count: int) -> BlockResult | None:
+        """Run the next steps in one call; None if their last state is golden's."""
+        found = self._blocks.run(state, number, count)
+        self._alive()
+        last = number + len(found.losses) - 1
+        is_golden = state_digest(found.state) == self.walk.curve[last]["state"]
+        return None if is_golden else found
 
     def _is_golden(self, state: State, first: int, after: int) -> bool:
         """Tell whether the state some steps after the fault is golden's by bits."""
@@ -163,8 +216,16 @@ class Experimenter:
             return same_state(self.walk.ahead(first + after), state)
         return state_digest(state) == self.walk.curve[first + after - 1]["state"]
 
-    def _filled(self, fault: Fault, first: int) -> Fault:
-        """Return a stale fault with the bits its elements had one step before."""
+    def filled(self, fault: Fault, first: int) -> Fault:
+        """Return a stale fault with the bits its elements had one step before.
+
+        Args:
+          fault: a stale fault.
+          first: number of its step.
+
+        Raises:
+          NotActive: not all of its elements could be read.
+        """
         before = recording(fault, self.session.steps_per_epoch)
         result = self.session.step(
             self.walk.state(first - 1),
@@ -186,8 +247,14 @@ class Experimenter:
         steps = range(first, first + len(faulty))
         golden = points(GoldenFolder(self.plan.golden), self.walk.curve, steps)
         others = [points(folder, curve, steps) for folder, curve in self._band]
-        early = course.nonfinite is not None
-        outcome = classify(faulty, golden, limits, others=others, ended_early=early)
+        outcome = classify(
+            faulty,
+            golden,
+            limits,
+            others=others,
+            validation=course.validation,
+            ended_early=not course.is_finite,
+        )
         return outcome, detection_step(faulty, golden, limits, others)
 
 

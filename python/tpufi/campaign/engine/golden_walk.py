@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tpufi.golden import GoldenFolder
 from tpufi.replays.entry import check_is_golden
 from tpufi.training import Session, State
+from tpufi.training.blocks import Blocks
 
 
 class GoldenWalk:
@@ -18,7 +19,8 @@ class GoldenWalk:
       folder: of the golden run.
       session: its session.
       verify: compare the digest of every state that is asked for with the golden run's.
-      alive: called after every step.
+      alive: called after every step or block of steps.
+      blocks: of the session, for steps on the way to a state; None: single steps.
 
     Attributes:
       curve: steps of the golden run by number: loss, accuracy, digest of the new state.
@@ -31,6 +33,7 @@ class GoldenWalk:
         session: Session,
         verify: bool = True,
         alive: Callable[[], None] = lambda: None,
+        blocks: Blocks | None = None,
     ):
         self.curve = folder.curve()
         self.steps = 0
@@ -38,6 +41,7 @@ class GoldenWalk:
         self._session = session
         self._verify = verify
         self._alive = alive
+        self._blocks = blocks
         self._checkpoints = folder.checkpoints()
         self._reached: dict[int, State] = {}
         self._verified = -1
@@ -81,6 +85,13 @@ class GoldenWalk:
             state = self._folder.load(self._session.program.workload, begin)
         else:
             state = self._session.initial_state()
+        # The last step by itself: the state before it is kept too.
+        while self._blocks and begin + 1 < number:
+            count = min(self._blocks.size, number - 1 - begin)
+            state = self._blocks.run(state, begin, count).state
+            begin += count
+            self.steps += count
+            self._alive()
         last = {begin: state}
         for step in range(begin, number):
             last = {step: last[step], step + 1: self._step(last[step], step)}

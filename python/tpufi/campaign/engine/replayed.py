@@ -6,6 +6,7 @@ import math
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
@@ -13,6 +14,7 @@ from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.journal.schema import INCIDENTAL
 from tpufi.campaign.recorded_plan import recorded_plan
 from tpufi.errors import InputError
+from tpufi.faults.fault import Fault
 from tpufi.faults.fault_line import fault_line
 
 
@@ -73,20 +75,46 @@ def replay_experiments(
     Raises:
       InputError: no such experiment, another golden run, or it cannot be repeated here.
     """
+    runner, rows = open_recorded(folder, numbers, golden)
+    for row in rows:
+        fault = same_fault(runner, row)
+        yield Replayed(fault_line(fault), runner.run(row.experiment), row)
+
+
+def open_recorded(
+    folder: pathlib.Path, numbers: Sequence[int], golden: pathlib.Path | None = None
+) -> tuple[Experimenter, list[Row]]:
+    """Return what repeats experiments of a campaign, and their rows.
+
+    Args:
+      folder: of the campaign.
+      numbers: of the experiments.
+      golden: folder of the golden run, if it is not any more where it was.
+
+    Raises:
+      InputError: no such experiment, another golden run, or it cannot be repeated here.
+    """
     with Reader.open(folder) as journal:
-        recorded = [journal.row(number) for number in numbers]
+        rows = [journal.row(number) for number in numbers]
         plan, deterministic = recorded_plan(journal, golden)
         digest = journal.manifest()["golden"]
     if golden_digest((plan.golden, *plan.band)) != digest:
         raise InputError(
             f"{plan.golden}: is not the golden run of {folder}; name that with --golden"
         )
-    runner = RunnerOf(plan, deterministic == "yes")()
-    for row in recorded:
-        fault = runner.fault(row.experiment)
-        if FaultColumns.of(fault) != row.fault:
-            raise InputError(
-                f"experiment {row.experiment} has another fault now; use the tpufi "
-                "that made the campaign"
-            )
-        yield Replayed(fault_line(fault), runner.run(row.experiment), row)
+    return RunnerOf(plan, deterministic == "yes")(), rows
+
+
+def same_fault(runner: Experimenter, row: Row) -> Fault:
+    """Return the fault of a row.
+
+    Raises:
+      InputError: it would be drawn in another way now.
+    """
+    fault = runner.fault(row.experiment)
+    if FaultColumns.of(fault) != row.fault:
+        raise InputError(
+            f"experiment {row.experiment} has another fault now; use the tpufi "
+            "that made the campaign"
+        )
+    return fault

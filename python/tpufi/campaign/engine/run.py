@@ -7,12 +7,12 @@ at between windows only.
 """
 
 import dataclasses
-import itertools
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from tpufi.campaign.engine.block_queue import ATTEMPTS, BlockQueue
-from tpufi.campaign.engine.events import Pool
+from tpufi.campaign.engine.numbers import windows
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.engine.window import run_window
@@ -89,7 +89,7 @@ def run_campaign(
         watcher.begin(journal.tally(()), total)
         pool = make_pool()
         try:
-            for window in _windows(journal, total, scale.window):
+            for window in windows(plan, sampler, journal, scale.window):
                 found = _run(plan, sampler, journal, pool, watcher, scale, window,
                              stopping)  # fmt: skip
                 widest = _widest(plan, journal, shares)
@@ -125,7 +125,8 @@ def _run(
     queue = BlockQueue(_by_step(plan, sampler, window), pool.size, scale.block)
     not_active = []
     for rows in run_window(pool, queue, given_up, stopping):
-        journal.add(rows)
+        if rows:
+            journal.add(rows)
         not_active += [row.experiment for row in rows if row.outcome == NOT_ACTIVE]
         watcher.rows(rows)
     return sorted(not_active)
@@ -139,14 +140,6 @@ def _by_step(plan: CampaignPlan, sampler: Sampler, numbers: list[int]) -> list[i
         return fault.epoch, fault.step, number
 
     return sorted(numbers, key=moment)
-
-
-def _windows(journal: Writer, total: int, size: int) -> Iterator[list[int]]:
-    """Yield what is missing of every window, skipping those that are complete."""
-    missing = list(journal.missing(total))
-    numbers = itertools.chain.from_iterable(missing)
-    for _, window in itertools.groupby(numbers, key=lambda number: number // size):
-        yield list(window)
 
 
 def _widest(plan: CampaignPlan, journal: Writer, shares: dict) -> Widest:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import tqdm
+from absl import logging
 
 from tpufi.campaign.journal.row import Row
 from tpufi.campaign.widest import Widest
@@ -40,7 +41,7 @@ class Watcher:
         self._total = total
         self._first = self._counts.total()
         self._begun = self._shown = time.monotonic()
-        if sys.stderr.isatty():
+        if logging.level_info() and sys.stderr.isatty():
             self._bar = tqdm.tqdm(
                 total=total, initial=self._first, unit="exp", dynamic_ncols=True
             )
@@ -90,11 +91,13 @@ class Watcher:
         self._shown = time.monotonic()
         rate, done = self._rate(), self._counts.total()
         left = f"{(self._total - done) / rate:.2f} h left" if rate else "no rate yet"
-        print(
-            f"campaign: {done}/{self._total}, {rate:.0f} an hour, {left}; "
-            f"{self._note()}",
-            file=sys.stderr,
-            flush=True,
+        logging.info(
+            "campaign: %d/%d, %.0f an hour, %s; %s",
+            done,
+            self._total,
+            rate,
+            left,
+            self._note(),
         )
 
     def _write_scalars(self, width: float) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from tpufi.campaign.journal import schema
+from tpufi.campaign.journal.integrity import DAMAGED, check_journal
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 
@@ -30,10 +31,7 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: (
         "is no journal of a campaign; name another folder, or move the file away"
     ),
-    sqlite3.SQLITE_CORRUPT: (
-        "is damaged; keep a copy of the folder, then recover what is left into a new "
-        "file: sqlite3 journal.sqlite .recover | sqlite3 recovered.sqlite"
-    ),
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_IOERR: (
         "the disk failed; all committed experiments are kept; see to the disk and run "
         "the same command again"
@@ -50,8 +48,13 @@ def told(path: pathlib.Path) -> Iterator[None]:
     """Turn SQLite's errors about a file into one line; defects of ours stay."""
     try:
         yield
+    except UnicodeDecodeError as error:  # In a text of SQLite's own.
+        raise InputError(f"{show_path(path)}: {DAMAGED} ({one_line(error)})") from None
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
+        # Python's own, of text that is no UTF-8, and SQLite's of a damaged header.
+        if code is None and "decode" in str(error) or "file format" in str(error):
+            code = sqlite3.SQLITE_CORRUPT
         remedy = _REMEDIES.get(code & 0xFF if code is not None else -1)
         if remedy is None:
             raise
@@ -84,13 +87,13 @@ def connect(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
                     f"{show_path(path)}: is empty: the campaign was never begun; run it"
                 )
             if not is_new:
-                _check(path, connection)  # Before anything is written.
+                # Before anything is written.
+                check_journal(connection, show_path(path))
             if writable:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 if is_new:
                     _create(connection)
-                _check_pages(path, connection)
         except BaseException:
             connection.close()
             raise
@@ -101,14 +104,16 @@ def _open(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
     if writable:
         return _connection(path, "mode=rwc")
     log = path.with_name(path.name + "-wal")
+    # A reader that may not write would leave the files of the log behind.
+    connection = _connection(path, "mode=rw")
     try:
-        # A reader that may not write would leave the files of the log behind.
-        connection = _connection(path, "mode=rw")
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA schema_version")
         return connection
-    except sqlite3.OperationalError:
-        if log.exists() and log.stat().st_size:
+    except BaseException as error:
+        connection.close()
+        pending = log.exists() and log.stat().st_size
+        if pending or not isinstance(error, sqlite3.OperationalError):
             raise
     # Nothing is pending: a read-only folder, where no log can be made, will do.
     return _connection(path, "immutable=1")
@@ -131,25 +136,3 @@ def _create(connection: sqlite3.Connection) -> None:
     for statement in schema.statements():
         connection.execute(statement)
     connection.execute("COMMIT")
-
-
-def _check(path: pathlib.Path, connection: sqlite3.Connection) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != schema.APPLICATION:
-        raise InputError(
-            f"{show_path(path)}: is a database of another program; name another "
-            "folder, or move the file away"
-        )
-    if version != schema.VERSION:
-        raise InputError(
-            f"{show_path(path)}: journal of version {version}, this tpufi reads "
-            f"{schema.VERSION}; use the tpufi that wrote it, or begin a new folder"
-        )
-
-
-def _check_pages(path: pathlib.Path, connection: sqlite3.Connection) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        remedy = _REMEDIES[sqlite3.SQLITE_CORRUPT]
-        raise InputError(f"{show_path(path)}: {remedy} ({' '.join(verdict.split())})")

@@ -14,6 +14,7 @@ from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import unpack_losses
 from tpufi.errors import InputError
+from tpufi.extras import optional
 from tpufi.messages import one_line, quote, show_path
 
 _ROWS = 50_000
@@ -68,14 +69,9 @@ def _batches(journal: Reader) -> Iterator[list[tuple]]:
 
 
 def _write_parquet(journal: Reader, path: pathlib.Path) -> int:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError(
-            "Parquet needs pyarrow; run: pip install 'tpufi[parquet]', or export to "
-            "a .csv file"
-        ) from None
+    pa = optional("pyarrow", "Parquet", "export to a .csv file")
+    import pyarrow.parquet as pq
+
     kinds = {"TEXT": pa.string(), "REAL": pa.float64(), "INTEGER": pa.int64()}
     fields = [pa.field(n, kinds.get(k, pa.list_(pa.float64()))) for n, k in _kinds()]
     count = 0

@@ -9,6 +9,7 @@ import platform
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
 
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.errors import InputError
@@ -29,6 +30,7 @@ class Manifest:
       tensorflow: version.
       numpy: version.
       deterministic: `yes`, or `no` if the user allowed a set-up that is not.
+      allocation: `Allocation.text()`; empty without one.
     """
 
     plan: str
@@ -38,6 +40,7 @@ class Manifest:
     tensorflow: str
     numpy: str
     deterministic: str = "yes"
+    allocation: str = ""
 
     def check_same(self, recorded: Mapping[str, str], where: str) -> None:
         """Raise InputError if a journal was begun with another manifest.
@@ -85,13 +88,21 @@ def files_digest(paths: Iterable[pathlib.Path]) -> str:
     for path in paths:
         try:
             with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = _digest(file)
         except OSError as error:
             raise InputError(
                 f"{show_path(path)}: cannot read: {one_line(error)}; restore the file"
             ) from None
         whole.update(f"{path.name} {digest}\n".encode())
     return whole.hexdigest()
+
+
+def _digest(file: BinaryIO) -> str:
+    """Return SHA-256 of a file; `hashlib.file_digest` came with Python 3.11."""
+    found = hashlib.sha256()
+    while block := file.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()
 
 
 def session_entries(

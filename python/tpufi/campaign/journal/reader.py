@@ -14,6 +14,7 @@ from tpufi.messages import quote, show_path
 
 # A batch of a cursor: enough to be fast, little enough to be small.
 _ROWS = 10_000
+_BELOW = "WHERE experiment < ?"
 
 
 class Reader:
@@ -81,6 +82,11 @@ class Reader:
         if begin < limit:
             yield range(begin, limit)
 
+    def numbers(self, first: int, last: int) -> set[int]:
+        """Return the experiments from `first` to `last` that are there."""
+        statement = "SELECT experiment FROM experiment WHERE experiment BETWEEN ? AND ?"
+        return {number for (number,) in self.query(statement, (first, last))}
+
     def row(self, experiment: int) -> Row:
         """Return one row.
 
@@ -97,7 +103,8 @@ class Reader:
 
     def spread(self, experiment: int) -> tuple[Spread, ...]:
         """Return how far the fault of an experiment had spread, as far as recorded."""
-        statement = "SELECT * FROM propagation WHERE experiment = ?"
+        names = ", ".join(schema.TABLES["propagation"])
+        statement = f"SELECT {names} FROM propagation WHERE experiment = ?"
         return tuple(map(schema.from_spread, self.query(statement, (experiment,))))
 
     def rows(self) -> Iterator[Row]:
@@ -111,12 +118,15 @@ class Reader:
             while batch := cursor.fetchmany(_ROWS):
                 yield from batch
 
-    def tally(self, by: tuple[str, ...], outcome: bool = True) -> dict[tuple, int]:
+    def tally(
+        self, by: tuple[str, ...], outcome: bool = True, below: int | None = None
+    ) -> dict[tuple, int]:
         """Count experiments.
 
         Args:
           by: columns, any of `schema.COLUMNS`.
           outcome: whether to count outcomes apart, as the last value of the key.
+          below: only experiments with a smaller number; None: all.
 
         Returns:
           Values of the columns -> experiments.
@@ -132,8 +142,11 @@ class Reader:
         names = ", ".join((*by, "outcome") if outcome else by)
         if not names:
             return {(): self.count()}
-        statement = f"SELECT {names}, count(*) FROM experiment GROUP BY {names}"
-        return {tuple(key): count for *key, count in self.query(statement)}
+        chosen, values = ("", ()) if below is None else (_BELOW, (below,))
+        statement = (
+            f"SELECT {names}, count(*) FROM experiment {chosen} GROUP BY {names}"
+        )
+        return {tuple(key): count for *key, count in self.query(statement, values)}
 
     def _rows(self, clause: str, values: tuple) -> Iterator[Row]:
         statement = f"SELECT {', '.join(schema.COLUMNS)} FROM experiment {clause}"

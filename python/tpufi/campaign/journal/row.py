@@ -105,6 +105,8 @@ class Row:
       state_digest: of the last state.
       losses: what the outcome was decided on, (loss, accuracy) of each step from the
         fault on; empty: not kept.
+      test_accuracy: after the last step, 0 to 1; None: the run was not validated, or
+        its validation loss is not finite.
       wall_s: seconds the experiment took.
       attempt: 1, or more if it was tried again.
       error: text of the error that ended it; None: it ended by itself.
@@ -121,6 +123,7 @@ class Row:
     detection_latency: int | None = None
     state_digest: str | None = None
     losses: tuple[tuple[float, float], ...] = ()
+    test_accuracy: float | None = None
     wall_s: float = 0.0
     attempt: int = 1
     error: str | None = None

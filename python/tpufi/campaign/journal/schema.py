@@ -2,16 +2,18 @@
 """The tables of the journal, and how rows become columns and back.
 
 `application_id` tells our files from those of others, `user_version` the version of the
-tables. A change of the tables counts it up.
+tables. A change of the tables counts it up. Every row ends with a checksum of its other
+columns.
 """
 
 import dataclasses
+import zlib
 
 from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_losses
 from tpufi.campaign.journal.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
-VERSION = 2
+VERSION = 3
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
@@ -21,6 +23,14 @@ _RESULT = tuple(
 )
 COLUMNS = ("experiment", *_FAULT, *_RESULT)
 
+# Columns of each table but the last, `checksum`.
+TABLES = {
+    "experiment": COLUMNS,
+    "propagation": ("experiment", *Spread._fields),
+    "manifest": ("key", "value"),
+    "session": ("id", "entries", "seconds"),
+}
+
 # What may differ between two runs of the same experiment.
 INCIDENTAL = ("wall_s", "attempt")
 
@@ -28,10 +38,15 @@ _TEXT = (
     *("model", "layer", "direction", "operand", "rule", "fault_digest"),
     *("outcome", "state_digest", "error"),
 )
-_TYPES = {name: "TEXT" for name in _TEXT} | {"losses": "BLOB", "wall_s": "REAL"}
+_TYPES = {name: "TEXT" for name in _TEXT} | {
+    "losses": "BLOB",
+    "wall_s": "REAL",
+    "test_accuracy": "REAL",
+}
+_PLAIN = (str, int, float, bytes, type(None))
 _OPTIONAL = (
     *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
-    *("detection_latency", "state_digest", "losses", "error"),
+    *("detection_latency", "state_digest", "losses", "test_accuracy", "error"),
 )
 
 
@@ -41,18 +56,48 @@ def statements() -> tuple[str, ...]:
     for name in COLUMNS[1:]:
         need = "" if name in _OPTIONAL else " NOT NULL"
         columns.append(f"{name} {kind(name)}{need}")
+    last = "checksum INTEGER NOT NULL"
     return (
-        f"CREATE TABLE experiment ({', '.join(columns)}) STRICT",
+        f"CREATE TABLE experiment ({', '.join(columns)}, {last}) STRICT",
         "CREATE TABLE propagation (experiment INTEGER NOT NULL, after INTEGER NOT NULL,"
         " part TEXT NOT NULL, tensors INTEGER NOT NULL, elements INTEGER NOT NULL,"
         " not_finite INTEGER NOT NULL, relative REAL NOT NULL, tensor TEXT NOT NULL,"
-        " PRIMARY KEY (experiment, after, part)) STRICT, WITHOUT ROWID",
-        "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+        f" {last}, PRIMARY KEY (experiment, after, part)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL,"
+        f" {last}) STRICT",
         "CREATE TABLE session (id INTEGER PRIMARY KEY, entries TEXT NOT NULL,"
-        " seconds REAL NOT NULL) STRICT",
+        f" seconds REAL NOT NULL, {last}) STRICT",
         f"PRAGMA application_id = {APPLICATION}",
         f"PRAGMA user_version = {VERSION}",
     )
+
+
+def insert(table: str) -> str:
+    """Return the SQL that inserts a row that `sealed` made."""
+    names = (*TABLES[table], "checksum")
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES "
+        f"({', '.join('?' * len(names))})"
+    )
+
+
+def checksum(values: tuple) -> int:
+    """Return the checksum of the columns of a row: CRC-32 of their Python text."""
+    return zlib.crc32(repr(values).encode())
+
+
+def sealed(values: tuple) -> tuple:
+    """Return the columns of a row with their checksum behind them."""
+    # As SQLite gives them back: an enumeration is a str, a bool an int.
+    plain = tuple(v if type(v) in _PLAIN else _plain(v) for v in values)
+    return (*plain, checksum(plain))
+
+
+def _plain(value: object) -> object:
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
 
 
 def kind(column: str) -> str:
@@ -64,7 +109,7 @@ def to_columns(row: Row) -> tuple:
     """Return a row as values in the order of `COLUMNS`."""
     fault = (getattr(row.fault, name) for name in _FAULT)
     result = {name: getattr(row, name) for name in _RESULT}
-    result["losses"] = pack_losses(row.losses)
+    result |= {"losses": pack_losses(row.losses), "wall_s": float(row.wall_s)}
     return (row.experiment, *fault, *result.values())
 
 
@@ -78,7 +123,10 @@ def from_columns(values: tuple) -> Row:
 
 def to_spread(row: Row) -> list[tuple]:
     """Return the rows of `propagation` that belong to a row."""
-    return [(row.experiment, *spread) for spread in row.spread]
+    return [
+        (row.experiment, *spread._replace(relative=float(spread.relative)))
+        for spread in row.spread
+    ]
 
 
 def from_spread(values: tuple) -> Spread:

@@ -14,12 +14,8 @@ from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 
-_INSERT_SPREAD = "INSERT OR IGNORE INTO propagation VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT = (
-    f"INSERT INTO experiment ({', '.join(schema.COLUMNS)}) "
-    f"VALUES ({', '.join('?' * len(schema.COLUMNS))}) "
-    "ON CONFLICT (experiment) DO NOTHING"
-)
+_INSERT = schema.insert("experiment") + " ON CONFLICT (experiment) DO NOTHING"
+_INSERT_SPREAD = schema.insert("propagation") + " ON CONFLICT DO NOTHING"
 
 
 class Writer(Reader):
@@ -68,18 +64,17 @@ class Writer(Reader):
         """
         rows = list(rows)
         batch = [schema.to_columns(row) for row in rows]
-        spread = [values for row in rows for values in schema.to_spread(row)]
+        spread = [
+            schema.sealed(values) for row in rows for values in schema.to_spread(row)
+        ]
         with database.told(self._path), self._transaction():
             before = self._connection.total_changes
-            self._connection.executemany(_INSERT, batch)
+            self._connection.executemany(_INSERT, map(schema.sealed, batch))
             new = self._connection.total_changes - before
             if new < len(batch):
                 self._check_repeats(batch)
             self._connection.executemany(_INSERT_SPREAD, spread)
-            self._connection.execute(
-                "UPDATE session SET seconds = ? WHERE id = ?",
-                (time.monotonic() - self._begun, self._session),
-            )
+            self._note_seconds(time.monotonic() - self._begun)
         return new
 
     def close(self) -> None:
@@ -96,12 +91,21 @@ class Writer(Reader):
             if not recorded:
                 entries = dataclasses.asdict(manifest).items()
                 self._connection.executemany(
-                    "INSERT INTO manifest VALUES (?, ?)", entries
+                    schema.insert("manifest"), map(schema.sealed, entries)
                 )
-            cursor = self._connection.execute(
-                "INSERT INTO session (entries, seconds) VALUES (?, 0)", (session,)
+            statement = "SELECT ifnull(max(id), 0) + 1 FROM session"
+            ((number,),) = self._connection.execute(statement)
+            self._session = number, session
+            self._connection.execute(
+                schema.insert("session"), schema.sealed((number, session, 0.0))
             )
-            self._session = cursor.lastrowid
+
+    def _note_seconds(self, seconds: float) -> None:
+        number, _ = self._session
+        self._connection.execute(
+            "UPDATE session SET seconds = ?, checksum = ? WHERE id = ?",
+            (seconds, schema.checksum((*self._session, seconds)), number),
+        )
 
     def _check_repeats(self, batch: list[tuple]) -> None:
         names = [n for n in schema.COLUMNS if n not in schema.INCIDENTAL]

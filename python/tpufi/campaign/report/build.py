@@ -49,7 +49,7 @@ def build(facts: Facts) -> Document:
         summary=(
             f"{workload}, {count_text(len(facts.columns))} experiments; {method} "
             f"intervals with confidence {facts.options.confidence:.4g}; written by "
-            "tools/campaign.py report."
+            "tpufi campaign report."
         ),
         sections=tuple(s for make in _SECTIONS for s in make(facts)),
     )

@@ -83,11 +83,14 @@ def _rest(facts: Facts, family: Family) -> dict[str, Rate]:
 def _test(first: tuple[str, Rate], second: tuple[str, Rate], confidence: float) -> Test:
     (one, a), (other, b) = first, second
     counts = (a.hits, a.trials), (b.hits, b.trials)
-    plain = compare(*counts, confidence)
+    weighted = a.effective < a.trials or b.effective < b.trials
+    alone = [(r.share * r.effective, r.effective) for r in (a, b)]
+    plain = compare(*(alone if weighted else counts), confidence)
     hits = a.hits + b.hits
     misses = a.trials + b.trials - hits
     least = min(hits, misses) * min(a.trials, b.trials) / (a.trials + b.trials)
-    small = least < _LEAST_EXPECTED
+    # Fisher's test has no weights.
+    small = least < _LEAST_EXPECTED and not weighted
     p_value = fisher(*counts) if small else plain.p_value
     by_steps = None
     if min(a.clustered.trials, b.clustered.trials) > 1:

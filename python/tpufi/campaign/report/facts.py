@@ -5,6 +5,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+from tpufi.campaign.allocation import Allocation
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report import families
 from tpufi.campaign.report.columns import Columns, read_columns
@@ -17,6 +18,7 @@ from tpufi.campaign.report.golden_curves import (
 from tpufi.campaign.report.layer_order import LayerOrder
 from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.rates import Counter, Rate
+from tpufi.campaign.report.weights import weights_of
 from tpufi.errors import InputError
 
 
@@ -31,6 +33,7 @@ class Facts:
       manifest: entries of the journal.
       plan: what determines the experiments, as `CampaignPlan.identity` gives it; empty
         in a journal without.
+      allocation: of the experiments to strata; None: all were drawn by the plan.
       sessions: what was noted of each running, and its seconds.
       columns: all experiments.
       counter: counts them.
@@ -46,6 +49,7 @@ class Facts:
     options: Options
     manifest: Mapping[str, str]
     plan: Mapping[str, object]
+    allocation: Allocation | None
     sessions: tuple[tuple[str, float], ...]
     columns: Columns
     counter: Counter
@@ -60,18 +64,26 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
     """Read a campaign.
 
     Raises:
-      InputError: it has no experiment that says something about a fault, or the golden
-        run that the user names is not its own.
+      InputError: it has no experiment that says something about a fault, the golden
+        run that the user names is not its own, or its experiments are weighted and the
+        user asks for exact intervals.
     """
     manifest, sessions = journal.manifest(), tuple(journal.sessions())
     plan = json.loads(manifest.get("plan", "{}"))
+    allocation = Allocation.of_text(manifest.get("allocation", ""))
+    if allocation and options.exact:
+        raise InputError(
+            f"{folder}: its experiments were allotted to strata and are weighted, "
+            "which Clopper-Pearson's intervals cannot; leave out --exact"
+        )
     golden, without = _golden(options, manifest, sessions)
     columns = read_columns(journal)
-    counter = Counter.of(columns, options.confidence, options.exact)
+    weight = weights_of(columns, allocation) if allocation else None
+    counter = Counter.of(columns, options.confidence, options.exact, weight)
     if not counter.total:
         raise InputError(
             f"{folder}: of {len(columns)} experiments none says something about a "
-            "fault; run some, or look at tools/campaign.py status"
+            "fault; run some, or look at tpufi campaign status"
         )
     order = LayerOrder.of(plan.get("workload"))
     found = {f.key: f for f in _families(columns, order, options.by) if len(f)}
@@ -81,6 +93,7 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
         options=options,
         manifest=manifest,
         plan=plan,
+        allocation=allocation,
         sessions=sessions,
         columns=columns,
         counter=counter,

@@ -2,7 +2,6 @@
 """Rates of strata with their intervals, from counts over the columns."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,19 +23,19 @@ class Rate(NamedTuple):
     Args:
       hits: experiments with the outcome.
       trials: all experiments of the stratum that say something about the fault, >= 1.
+      share: the rate: hits by trials, or both weighted.
+      effective: independent experiments of equal weight that say as much; `trials`
+        without weights.
       interval: of independent experiments.
       clustered: the same with (epoch, step) as clusters.
     """
 
     hits: int
     trials: int
+    share: float
+    effective: float
     interval: Interval
     clustered: ClusteredRate
-
-    @property
-    def share(self) -> float:
-        """Hits by trials."""
-        return self.hits / self.trials
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,6 +50,7 @@ class Counter:
       visible: bool [rows], whether it is not masked.
       cluster: int [rows], number of the (epoch, step).
       clusters: how many there are.
+      weight: float64 [rows], by `weights.weights_of`; None: all weigh the same.
     """
 
     columns: Columns
@@ -60,9 +60,16 @@ class Counter:
     visible: np.ndarray
     cluster: np.ndarray
     clusters: int
+    weight: np.ndarray | None = None
 
     @classmethod
-    def of(cls, columns: Columns, confidence: float, exact: bool) -> "Counter":
+    def of(
+        cls,
+        columns: Columns,
+        confidence: float,
+        exact: bool,
+        weight: np.ndarray | None = None,
+    ) -> "Counter":
         """Return the counter of a journal."""
         outcomes, codes = columns.values["outcome"], columns.codes["outcome"]
         steps = len(columns.values["step"])
@@ -76,6 +83,7 @@ class Counter:
             np.array([is_visible(o) for o in outcomes], bool)[codes],
             cluster,
             len(found),
+            weight,
         )
 
     @property
@@ -83,13 +91,16 @@ class Counter:
         """Experiments that say something about the fault."""
         return int(np.count_nonzero(self.judged))
 
-    def interval(self, hits: int, trials: int) -> Interval:
+    def interval(self, hits: float, trials: float) -> Interval:
         """Return the interval of a rate of independent experiments."""
         method = clopper_pearson if self.exact else wilson
         return method(hits, trials, self.confidence)
 
     def counts(self, codes: np.ndarray, size: int, hit: np.ndarray) -> np.ndarray:
-        """Return (hits, trials) by stratum, int64 [size, 2].
+        """Return (hits, trials) by stratum, [size, 2].
+
+        With weights there are three more columns, which add up likewise: weight of the
+        hits, of the trials, and the sum of its squares.
 
         Args:
           codes: int [rows], stratum of each experiment; -1: none.
@@ -99,7 +110,12 @@ class Counter:
         within = self.judged & (codes >= 0)
         trials = np.bincount(codes[within], minlength=size)
         hits = np.bincount(codes[within & hit], minlength=size)
-        return np.stack([hits, trials], axis=1)
+        sums = [hits, trials]
+        if self.weight is not None:
+            for rows, power in ((within & hit, 1), (within, 1), (within, 2)):
+                weight = self.weight[rows] ** power
+                sums.append(np.bincount(codes[rows], weight, size))
+        return np.stack(sums, axis=1)
 
     def outcomes(self, family: Family) -> np.ndarray:
         """Return experiments by stratum and outcome, int64 [strata, outcomes]."""
@@ -111,19 +127,45 @@ class Counter:
         return np.bincount(pair, minlength=size).reshape(len(family), outcomes)
 
     def by_cluster(self, family: Family, hit: np.ndarray, strata: range) -> np.ndarray:
-        """Return (hits, trials) of some strata by step, int64 [strata, clusters, 2]."""
+        """Return `counts` of some strata by step, [strata, clusters, columns]."""
         size = len(strata) * self.clusters
         pair = (family.codes.astype(np.int64) - strata.start) * self.clusters
         within = (family.codes >= strata.start) & (family.codes < strata.stop)
         counts = self.counts(np.where(within, pair + self.cluster, -1), size, hit)
-        return counts.reshape(len(strata), self.clusters, 2)
+        return counts.reshape(len(strata), self.clusters, -1)
 
     def rate(self, clusters: np.ndarray) -> Rate:
-        """Return the rate of a stratum from its (hits, trials) by step."""
-        pairs: Sequence[tuple[int, int]] = clusters[clusters[:, 1] > 0].tolist()
-        hits, trials = map(int, clusters.sum(axis=0))
-        clustered = clustered_rate(pairs, self.confidence)
-        return Rate(hits, trials, self.interval(hits, trials), clustered)
+        """Return the rate of a stratum from its `counts` by step."""
+        clusters = clusters[clusters[:, 1] > 0]
+        whole = clusters.sum(axis=0)
+        hits, effective = self.evidence(whole)
+        pairs = clusters[:, :2]
+        if self.weight is not None:
+            # Differences of sums are rounded.
+            pairs = clusters[:, 2:4].clip(0)
+            pairs[:, 0] = pairs.min(axis=1)
+        return Rate(
+            int(whole[0]),
+            int(whole[1]),
+            hits / effective,
+            effective,
+            self.interval(hits, effective),
+            clustered_rate(pairs.tolist(), self.confidence, effective),
+        )
+
+    def evidence(self, counts: np.ndarray) -> tuple[float, float]:
+        """Return (hits, trials) of equal weight that say as much as a stratum's counts.
+
+        Source: L. Kish, Survey Sampling (1965), for the effective number.
+        """
+        hits, trials, *weighted = counts.tolist()
+        if not weighted:
+            return hits, trials
+        hit_weight, weight, squares = weighted
+        effective = min(trials, weight**2 / squares)
+        if hits in (0, trials):
+            return effective * (hits > 0), effective
+        return effective * min(1.0, hit_weight / weight), effective
 
     def rates(self, family: Family, hit: np.ndarray) -> list[Rate | None]:
         """Return the rate of each stratum; None: it has no experiment."""

@@ -14,8 +14,7 @@ def neyman(
     """Divide experiments among strata so that the overall rate is estimated best.
 
     A stratum gets experiments in proportion to its weight times the standard deviation
-    of its outcome, estimated from a pilot. One hit and one miss are added to the pilot,
-    so that a stratum without hits is not given up.
+    of its outcome, estimated from a pilot.
 
     Args:
       total: experiments to divide, >= `least` times the number of strata.
@@ -44,11 +43,7 @@ def neyman(
             f"{total} experiments for {len(counts)} strata; expected at least {least} "
             "for each"
         )
-    rates = [(hits + 1) / (trials + 2) for hits, trials in counts]
-    ideal = [
-        weight * math.sqrt(rate * (1 - rate))
-        for weight, rate in zip(weights, rates, strict=True)
-    ]
+    ideal = [w * deviation(*pair) for w, pair in zip(weights, counts, strict=True)]
     # Strata below the least get it; the others share what is left.
     fixed: set[int] = set()
     while True:
@@ -67,3 +62,16 @@ def neyman(
     for i in by_remainder[: total - sum(result)]:
         result[i] += 1
     return tuple(result)
+
+
+def deviation(hits: int, trials: int) -> float:
+    """Return the standard deviation of one outcome, estimated from a pilot.
+
+    One hit and one miss are added, so that a stratum without hits is not given up.
+
+    Args:
+      hits: trials with the outcome, 0 <= hits <= trials.
+      trials: >= 0.
+    """
+    rate = (hits + 1) / (trials + 2)
+    return math.sqrt(rate * (1 - rate))

@@ -39,7 +39,9 @@ class ClusteredRate(NamedTuple):
 
 
 def clustered_rate(
-    clusters: Sequence[tuple[int, int]], confidence: float = 0.95
+    clusters: Sequence[tuple[float, float]],
+    confidence: float = 0.95,
+    effective: float | None = None,
 ) -> ClusteredRate:
     """Estimate a rate from hits and trials of independent clusters.
 
@@ -50,8 +52,11 @@ def clustered_rate(
     says nothing about others, so the interval is 0 to 1.
 
     Args:
-      clusters: hits and trials of each cluster; at least one trial in all.
+      clusters: hits and trials of each cluster; at least one trial in all. Trials may
+        be weighted.
       confidence: above 0, below 1.
+      effective: number of independent, equally weighted trials that say as much as the
+        trials would without clusters; None: their number.
 
     Raises:
       ValueError: an argument is out of range, or there is no trial.
@@ -75,9 +80,10 @@ def clustered_rate(
     if rate in (0, 1):
         interval = wilson(rate * m, m, confidence)
         return ClusteredRate(rate, variance, math.nan, float(m), interval)
-    effect = max(1.0, variance / (rate * (1 - rate) / total))
+    alone = total if effective is None else effective
+    effect = max(1.0, variance / (rate * (1 - rate) / alone))
     fewer = two_sided_z(confidence) / student_t(confidence, m - 1)
-    trials = total / effect * fewer**2
+    trials = alone / effect * fewer**2
     interval = wilson(rate * trials, trials, confidence)
     return ClusteredRate(rate, variance, effect, trials, interval)
 

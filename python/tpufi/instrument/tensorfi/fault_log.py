@@ -15,6 +15,7 @@ import numpy as np
 
 from tpufi.element import from_words
 from tpufi.errors import InputError
+from tpufi.file_name import check_file_name
 from tpufi.instrument.context import ITERATIONS, REPLICAS
 from tpufi.instrument.site_fault import SiteFault
 from tpufi.instrument.strike import Strike
@@ -35,11 +36,12 @@ class FaultLog:
       path: the file of JSON lines.
 
     Raises:
-      InputError: a file cannot be written.
+      InputError: a file cannot be written, or the name would lead out of the folder.
     """
 
     def __init__(self, folder: str | os.PathLike[str], name: str, text: bool = False):
         path = pathlib.Path(folder)
+        check_file_name(name, "injector")
         self._start = datetime.datetime.now()
         try:
             path.mkdir(parents=True, exist_ok=True)

@@ -16,18 +16,22 @@ _LONGEST = 36
 
 
 def draw(
-    rows: Sequence[str], columns: Sequence[str], counts: np.ndarray, few: int
+    rows: Sequence[str],
+    columns: Sequence[str],
+    rates: np.ndarray,
+    trials: np.ndarray,
+    few: int,
 ) -> Figure:
     """Return the figure.
 
     Args:
       rows: labels from top to bottom.
       columns: labels from left to right.
-      counts: hits and trials, int [rows, columns, 2]; cells without trials stay empty.
+      rates: 0 to 1, [rows, columns].
+      trials: behind each rate, [rows, columns]; cells without any stay empty.
       few: cells with fewer trials have a bracket around their rate.
     """
-    hits, trials = counts[..., 0], counts[..., 1]
-    shares = np.ma.masked_where(trials == 0, hits / np.maximum(trials, 1))
+    shares = np.ma.masked_where(trials == 0, rates)
     beside = 0.09 * min(_LONGEST, max(map(len, rows)))
     below = 0.07 * min(_LONGEST, max(map(len, columns)))
     figure = new_figure(

@@ -3,11 +3,15 @@
 
 import math
 
+import numpy as np
+
 from tpufi.campaign.report.document import Column, Listing, Paragraph, Section, Table
 from tpufi.campaign.report.facts import Facts
+from tpufi.campaign.report.family import Family
+from tpufi.campaign.report.rates import Rate
 from tpufi.campaign.statistics.fit_rate import fit_rate, hours_to_failure
 from tpufi.errors import InputError
-from tpufi.sampling.flip_flop_shares import CLASSES
+from tpufi.sampling.flip_flop_shares import CLASSES, FlipFlopClass
 
 
 def sections(facts: Facts) -> tuple[Section, ...]:
@@ -19,8 +23,8 @@ def sections(facts: Facts) -> tuple[Section, ...]:
     raw = facts.options.raw_fit
     if raw is None:
         return ()
-    counts = _counts(facts)
-    classes = [group for group in CLASSES if group.name in counts]
+    rates = _rates(facts)
+    classes = [group for group in CLASSES if group.name in rates]
     if not classes:
         raise InputError(
             "raw FIT: no fault model of this campaign stands for a class of "
@@ -28,6 +32,7 @@ def sections(facts: Facts) -> tuple[Section, ...]:
             f"{', '.join(group.models[0] for group in CLASSES)}"
         )
     confidence = facts.options.confidence
+    counts = {name: (r.share * r.effective, r.effective) for name, r in rates.items()}
     fit = fit_rate(raw, counts, classes, confidence)
     hours = hours_to_failure(fit)
     table = Table(
@@ -44,9 +49,9 @@ def sections(facts: Facts) -> tuple[Section, ...]:
             Column("interval", "interval"),
             Column("FIT", "number"),
         ),
-        tuple(_row(facts, group, counts[group.name], raw) for group in classes),
+        tuple(_row(group, rates[group.name], raw) for group in classes),
     )
-    missing = [group for group in CLASSES if group.name not in counts]
+    missing = [group for group in CLASSES if group.name not in rates]
     text = (
         f"{fit.value:.4g} FIT ({fit.interval.low:.4g} to {fit.interval.high:.4g}) of a "
         f"raw rate of {raw:g} FIT for all flip-flops: mean time to a visible effect "
@@ -70,32 +75,32 @@ def sections(facts: Facts) -> tuple[Section, ...]:
     return (Section("fit", "FIT", blocks),)
 
 
-def _counts(facts: Facts) -> dict[str, tuple[int, int]]:
-    family, rates = facts.families["model"], facts.rates["model"]
-    by_model = dict(zip(family.labels, rates, strict=True))
-    counts = {}
+def _rates(facts: Facts) -> dict[str, Rate]:
+    """Return the rate of each class that has experiments; classes share models."""
+    models, counter = facts.families["model"], facts.counter
+    found = {}
     for group in CLASSES:
-        found = [rate for name in group.models if (rate := by_model.get(name))]
-        if found:
-            counts[group.name] = (
-                sum(r.hits for r in found),
-                sum(r.trials for r in found),
-            )
-    return counts
+        inside = np.isin(np.array(models.labels), group.models)
+        family = Family(
+            "class", "class", (group.name,), np.where(inside[models.codes], 0, -1)
+        )
+        (rate,) = counter.rates(family, counter.visible)
+        if rate is not None:
+            found[group.name] = rate
+    return found
 
 
-def _row(facts: Facts, group, counts: tuple[int, int], raw: float) -> tuple:
-    hits, trials = counts
+def _row(group: FlipFlopClass, rate: Rate, raw: float) -> tuple:
     return (
         group.name,
         float(group.share),
         float(group.activeness),
         ", ".join(group.models),
-        trials,
-        hits,
-        hits / trials,
-        tuple(facts.counter.interval(hits, trials)),
-        raw * float(group.share * group.activeness) * hits / trials,
+        rate.trials,
+        rate.hits,
+        rate.share,
+        tuple(rate.interval),
+        raw * float(group.share * group.activeness) * rate.share,
     )
 
 

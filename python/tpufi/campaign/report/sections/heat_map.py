@@ -28,16 +28,16 @@ def sections(facts: Facts) -> tuple[Section, ...]:
     counter = facts.counter
     size = len(rows) * len(columns)
     flat = counter.counts(joined(rows, columns), size, counter.visible)
-    counts = flat.reshape(len(rows), len(columns), 2)
+    counts = flat.reshape(len(rows), len(columns), -1)
     kept = np.flatnonzero(counts[..., 1].any(axis=1))
     counts, labels = counts[kept], [rows.labels[i] for i in kept]
-    cells = [
-        (labels[y], columns.labels[x], int(hits), int(trials))
-        for (y, x), (hits, trials) in zip(
-            np.ndindex(counts.shape[:2]), counts.reshape(-1, 2), strict=True
-        )
-        if trials
-    ]
+    cells, shares = [], np.zeros(counts.shape[:2])
+    for y, x in np.argwhere(counts[..., 1]).tolist():
+        evidence = counter.evidence(counts[y, x])
+        shares[y, x] = share = evidence[0] / evidence[1]
+        hits, trials = map(int, counts[y, x, :2])
+        interval = tuple(counter.interval(*evidence))
+        cells.append((labels[y], columns.labels[x], trials, hits, share, interval))
     table = Table(
         "layer_model",
         f"Visible effects by {rows.title} and fault model.",
@@ -49,20 +49,17 @@ def sections(facts: Facts) -> tuple[Section, ...]:
             Column("rate", "share"),
             Column("interval", "interval"),
         ),
-        tuple(
-            (y, x, trials, hits, hits / trials, tuple(counter.interval(hits, trials)))
-            for y, x, hits, trials in cells
-        ),
+        tuple(cells),
     )
-    y, x, hits, trials = max(cells, key=lambda cell: cell[2] / cell[3])
+    y, x, trials, _, share, _ = max(cells, key=lambda cell: cell[4])
     picture = Picture(
         "layer_model_map",
         "Per cent of experiments with a visible effect; in brackets where fewer than "
         f"{FEW} experiments stand behind it; empty where there is none.{note}",
         f"Map of {len(labels)} rows by {len(columns)} fault models, {len(cells)} cells "
-        f"with experiments; the highest rate is {share_text(hits / trials)} of "
+        f"with experiments; the highest rate is {share_text(share)} of "
         f"{trials} for {y} with {x}",
-        lambda: heat_map.draw(labels, columns.labels, counts, FEW),
+        lambda: heat_map.draw(labels, columns.labels, shares, counts[..., 1], FEW),
         table,
     )
     return (Section("layer_model", "Layer and fault model", (picture,)),)

@@ -3,6 +3,8 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from tpufi.campaign.report.cells import count_text, share_text
 from tpufi.campaign.report.document import Listing, Section
 from tpufi.campaign.report.effect import CLASSES
@@ -66,6 +68,9 @@ def _sampling(facts: Facts) -> Iterator[str]:
             "hardware fails so."
         )
         yield printable(text, _LONGEST + 200)
+    if facts.allocation:
+        yield from _allocation(facts)
+        return
     expected = int(facts.columns.experiment.max()) + 1
     if expected > len(facts.columns):
         yield (
@@ -73,6 +78,30 @@ def _sampling(facts: Facts) -> Iterator[str]:
             f"{count_text(expected)} experiments are not in the journal. A campaign "
             "that was stopped lacks those of the later steps of its last window, so "
             "rates lean towards earlier ones."
+        )
+
+
+def _allocation(facts: Facts) -> Iterator[str]:
+    keys, shares = facts.allocation.keys, facts.allocation.shares
+    yield (
+        f"The first {count_text(facts.allocation.pilot)} experiments are a pilot; "
+        f"later ones were allotted to strata ({', '.join(keys)}) by Neyman's rule, "
+        "more where outcomes vary more. Rates, intervals, tests and FIT weight a "
+        "stratum by its share in the plan, with the effective number of experiments; "
+        "counts, latency and propagation are of the experiments as they were run."
+    )
+    columns = facts.columns
+    codes = np.stack([columns.codes[key] for key in keys], axis=1)
+    places = np.unique(codes[facts.counter.judged], axis=0).tolist()
+    there = {
+        tuple(columns.values[key][i] for key, i in zip(keys, place, strict=True))
+        for place in places
+    }
+    missing = [share for stratum, share in shares.items() if stratum not in there]
+    if missing:
+        yield (
+            f"{len(missing)} of {len(shares)} strata, {share_text(sum(missing))} of "
+            "the plan's faults, have no experiment and are missing from all rates."
         )
 
 

@@ -60,9 +60,10 @@ def sections(facts: Facts) -> tuple[Section, ...]:
         lambda: bars.draw(list(rates), list(rates.values())),
     )
     low, high = visible.interval
+    weighted = ", weighted by the shares of their strata" if facts.allocation else ""
     text = (
         f"{count_text(visible.hits)} of {count_text(visible.trials)} "
-        f"experiments, {share_text(visible.share)}, had a visible effect "
+        f"experiments, {share_text(visible.share)}{weighted}, had a visible effect "
         f"({share_text(low)} to {share_text(high)}): any outcome that is not masked."
     )
     return (Section("outcomes", "Outcomes", (Paragraph(text), picture, table)),)

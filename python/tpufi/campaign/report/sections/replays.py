@@ -12,7 +12,7 @@ from tpufi.campaign.report.typical import typical
 def sections(facts: Facts) -> tuple[Section, ...]:
     """Return the section."""
     folder = printable(shlex.quote(facts.folder))
-    command = f"tools/replay.py --campaign {folder} --experiment"
+    command = f"tpufi replay --campaign {folder} --experiment"
     found = [(t, facts.journal.row(t.experiment)) for t in typical(facts.columns)]
     table = Table(
         "replays",
@@ -52,7 +52,7 @@ def sections(facts: Facts) -> tuple[Section, ...]:
         ),
         Command(f"{command} N"),
         Paragraph("The numbers of all experiments, with their faults and outcomes:"),
-        Command(f"tools/campaign.py export {folder} rows.csv"),
+        Command(f"tpufi campaign export {folder} rows.csv"),
         *((table,) if found else ()),
     )
     return (Section("replay", "Replay any experiment", blocks),)

@@ -48,6 +48,8 @@ def _section(facts: Facts, key: str) -> Section:
 
 def _alternative(family: Family, rates: list[Rate | None]) -> str:
     known = [(r.share, n) for n, r in zip(family.labels, rates, strict=True) if r]
+    if not known:
+        return f"No stratum by {family.title} has a rate"
     (low, least), (high, most) = min(known), max(known)
     return (
         f"Points with intervals for {len(known)} strata by {family.title}; the lowest "

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three published injections strike a ResNet-18 that trains on real images.
+
+Trains a short golden run at the real batch (8 replicas of 128 images) on Fashion-MNIST,
+replays each injection from it, and shows losses and outcomes as a table and a picture.
+"""
+
+import argparse
+import pathlib
+import sys
+import time
+
+from tpufi.cli import positive
+from tpufi.command import Command, CommandParser
+from tpufi.golden import GoldenConfig, train_golden
+from tpufi.injection.csv_file import read_injection
+from tpufi.injection.published import PUBLISHED
+from tpufi.models import workload
+from tpufi.outcomes.outcome_thresholds import read_thresholds
+from tpufi.replays.loss_plot import plot_losses
+from tpufi.replays.replay import ReplayResult, replay
+from tpufi.replays.table import table
+
+INJECTIONS = ("inj_immediate_infs_nans", "inj_slow_degrade", "inj_masked")
+FILES = PUBLISHED / "resnet18"
+
+
+def _add_options(parser: CommandParser) -> None:
+    parser.add_argument("--out", default="runs/demo", help="folder for all results")
+    parser.add_argument(
+        "--data", default="fashion-mnist", help="data set; docs/data.md"
+    )
+    parser.add_argument("--step", type=positive, default=24, help="injected step")
+    parser.add_argument("--horizon", type=positive, default=10, help="steps to follow")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    sys.stdout.reconfigure(line_buffering=True)  # In step with the progress.
+    begun = time.monotonic()
+    out = pathlib.Path(options.out)
+    config = GoldenConfig("resnet18", options.data)
+    print(f"golden run: resnet18, 8 x 128 images a step of {options.data}")
+    session = train_golden(
+        config, out / "golden", options.step + options.horizon, options.step
+    )
+    sites = workload(config.workload).sites(config.per_replica)
+    results: dict[str, ReplayResult] = {}
+    for name in INJECTIONS:
+        injection = read_injection(FILES / f"{name}.csv", lambda _: sites)
+        print(
+            f"{name}: {injection.fmodel} at {injection.site_name}, replica "
+            f"{injection.target_worker}, step {options.step}"
+        )
+        results[name] = replay(
+            injection,
+            out / "golden",
+            name=name,
+            out=out,
+            epoch=options.step // session.steps_per_epoch,
+            step=options.step % session.steps_per_epoch,
+            horizon=options.horizon,
+            session=session,
+        )
+    print(table(results))
+    print("thresholds:", read_thresholds())
+    print("picture:", plot_losses(results, out / "losses.png"))
+    print(f"compiled {session.program.traces} training program for all of them")
+    print(f"took {time.monotonic() - begun:.0f} s")
+    return 0
+
+
+COMMAND = Command(
+    __doc__,
+    ("tpufi demo --out runs/demo",),
+    _add_options,
+    _demo,
+    deterministic=True,
+)
+main = COMMAND.main

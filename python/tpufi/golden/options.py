@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of commands that determine a golden run."""
+
+import argparse
+
+from tpufi.cli import natural, positive
+from tpufi.golden.config import GoldenConfig, Start
+from tpufi.training.strategies import STRATEGIES
+from tpufi.workload import Workload
+
+
+def add_run_options(parser: argparse.ArgumentParser, data: str) -> None:
+    """Give a parser the options of a golden run.
+
+    Args:
+      parser: takes the options.
+      data: the data set without --data.
+    """
+    add = parser.add_argument
+    add("--data", default=data, help=f"data set; default {data}; docs/data.md")
+    add("--seed", type=natural, default=123, help="of the run, default 123")
+    add("--replicas", type=positive, default=8, help="default 8")
+    add(
+        "--per-replica",
+        type=positive,
+        default=128,
+        help="examples of a replica in a step, default 128",
+    )
+    add("--learning-rate", type=float, help="initial rate; default: the workload's")
+    add(
+        "--strategy",
+        choices=STRATEGIES,
+        default="virtual",
+        help="where replicas run: one device, several, or a TPU VM",
+    )
+    add("--checkpoint-every", type=positive, help="steps; default: one epoch")
+    add("--steps-per-epoch", type=positive, help="default: one pass over the data")
+
+
+def run_config(
+    options: argparse.Namespace, work: Workload, start: Start | None = None
+) -> GoldenConfig:
+    """Return the golden run that the options of `add_run_options` determine.
+
+    Args:
+      options: the parsed options.
+      work: its workload, which gives the learning rate unless an option does.
+      start: where it begins; None: at step 0.
+    """
+    rate = options.learning_rate
+    return GoldenConfig(
+        work.name,
+        options.data,
+        options.seed,
+        options.replicas,
+        options.per_replica,
+        work.learning_rate if rate is None else rate,
+        options.strategy,
+        options.steps_per_epoch,
+        start,
+    )

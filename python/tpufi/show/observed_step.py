@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A training step that also returns the tensors of chosen sites."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.data.batches import Batch
+from tpufi.descriptor import EVERY_REPLICA, FIELDS, Descriptor, Struck, read_record
+from tpufi.show.tapped_sites import TappedHooks
+from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.replica import ReplicaResult, apply_update, replica_gradients
+from tpufi.training.state import State, Tensors
+from tpufi.workload import Workload
+
+Inputs = tuple[Batch, np.ndarray, float]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Observed:
+    """What was seen of one step.
+
+    Args:
+      tensors: by name of the site, in the layout that positions refer to; those of the
+        passes are of the observed replica.
+      state: the state after the step.
+      loss: mean loss over the global batch.
+      struck: what the rows of the descriptor struck in the observed replica and in the
+        update.
+      parts: what each replica contributed.
+    """
+
+    tensors: Tensors
+    state: State
+    loss: float
+    struck: tuple[Struck, ...]
+    parts: tuple[ReplicaResult, ...]
+
+
+class ObservedStep:
+    """The step of `training.Program` in graph mode, its replicas one by one.
+
+    The program is the same with and without a fault, and traced once for all of them.
+
+    Args:
+      workload: what is trained.
+      replicas: data-parallel replicas.
+      per_replica: examples of one replica.
+      names: sites to see.
+      replica: whose passes are seen.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        replicas: int,
+        per_replica: int,
+        names: Iterable[str],
+        replica: int = 0,
+    ):
+        self._workload = workload
+        self._replicas = replicas
+        self._per_replica = per_replica
+        self._table = workload.sites(per_replica)
+        self._names = frozenset(names)
+        self._replica = replica
+        self._pass = tf.function(self._traced_pass, autograph=False)
+        self._update = tf.function(self._traced_update, autograph=False)
+
+    def __call__(
+        self,
+        state: State,
+        inputs: Inputs,
+        fault: Descriptor,
+        golden: Observed | None = None,
+    ) -> Observed:
+        """Run the step.
+
+        Args:
+          state: the state before it.
+          inputs: what `Session.inputs` gives.
+          fault: the fault, or `descriptor.disarmed` with as many rows for none.
+          golden: the same step without the fault, whose replicas are not run again
+            where the fault does not strike; None: all are run.
+        """
+        batch, keys, rate = inputs
+        faults, words = tf.constant(fault.faults), tf.constant(fault.words)
+        parts, tensors = [], {} if golden is None else golden.tensors
+        with exact_arithmetic():
+            for replica in range(self._replicas):
+                if golden is not None and not _strikes(fault, replica):
+                    parts.append(golden.parts[replica])
+                    continue
+                part, seen = self._pass(
+                    state,
+                    tf.constant(batch.images[replica]),
+                    tf.constant(batch.labels[replica]),
+                    tf.constant(keys[replica], tf.uint32),
+                    tf.constant(replica, tf.int64),
+                    faults,
+                    words,
+                )
+                parts.append(part)
+                if replica == self._replica:
+                    tensors = seen
+            total = functools.reduce(
+                functools.partial(tf.nest.map_structure, tf.add),
+                parts,
+                tf.nest.map_structure(tf.zeros_like, parts[0]),
+            )
+            rate = tf.constant(rate, tf.float32)
+            after, seen, record = self._update(state, total, rate, faults, words)
+        record = parts[self._replica].record + record
+        return Observed(
+            {**tensors, **seen},
+            after,
+            float(total.loss),
+            read_record(record.numpy()),
+            tuple(parts),
+        )
+
+    def _traced_pass(
+        self,
+        state: State,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        key: tf.Tensor,
+        replica: tf.Tensor,
+        faults: tf.Tensor,
+        words: tf.Tensor,
+    ) -> tuple[ReplicaResult, Tensors]:
+        hooks = self._hooks(replica, faults, words)
+        result = replica_gradients(
+            self._workload,
+            state,
+            images,
+            labels,
+            key,
+            hooks,
+            self._replicas * self._per_replica,
+        )
+        return result, hooks.tensors
+
+    def _traced_update(
+        self,
+        state: State,
+        total: ReplicaResult,
+        rate: tf.Tensor,
+        faults: tf.Tensor,
+        words: tf.Tensor,
+    ) -> tuple[State, Tensors, tf.Tensor]:
+        hooks = self._hooks(tf.constant(0, tf.int64), faults, words)
+        state, record = apply_update(
+            self._workload, state, total, self._replicas, rate, hooks
+        )
+        return state, hooks.tensors, record
+
+    def _hooks(
+        self, replica: tf.Tensor, faults: tf.Tensor, words: tf.Tensor
+    ) -> TappedHooks:
+        return TappedHooks(self._table, replica, faults, words, names=self._names)
+
+
+def _strikes(fault: Descriptor, replica: int) -> bool:
+    named = fault.faults[:, FIELDS.index("replica")]
+    return bool(np.isin(named, (replica, EVERY_REPLICA)).any())

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One step with and without a fault, compared layer by layer."""
+
+import dataclasses
+
+import numpy as np
+
+from tpufi.descriptor import disarmed
+from tpufi.element import to_words
+from tpufi.errors import InputError
+from tpufi.show.change import Change, changes
+from tpufi.show.observed_step import ObservedStep
+from tpufi.show.subject import Subject
+from tpufi.site_table import DIRECTIONS, Site, SiteTable
+from tpufi.training import state_digest
+
+# Operands that are results of a layer: `output`, `bias_output`, ...
+_RESULT = "output"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Spread:
+    """How far a fault got in the step it struck.
+
+    Args:
+      layers: by layer and direction, in the order of computation: forward from the
+        first layer to the last, gradients from the last to the first, updates.
+      golden: uint64, bits of the struck elements without the fault.
+      faulty: uint64, their bits with it.
+      losses: mean loss of the step, golden and faulty.
+    """
+
+    layers: dict[tuple[str, str], Change]
+    golden: np.ndarray
+    faulty: np.ndarray
+    losses: tuple[float, float]
+
+
+def spread(subject: Subject) -> Spread:
+    """Run the struck step with and without the fault and compare all results.
+
+    Both runs are one compiled program. It holds the results of all layers of one
+    replica twice: 3 GB for resnet18 with 128 images.
+
+    Args:
+      subject: the fault and the step it strikes.
+
+    Returns:
+      The comparison, by bits.
+
+    Raises:
+      InputError: the fault did not strike what it names, or the step without it does
+        not end in the golden run's state.
+    """
+    session = subject.session
+    program = session.program
+    kept = results(program.table)
+    names = {site.name for sites in kept.values() for site in sites}
+    step = ObservedStep(
+        program.workload,
+        program.replicas,
+        program.per_replica,
+        names | {subject.site.name},
+        subject.replica,
+    )
+    inputs = session.inputs(subject.number)
+    nothing = disarmed(*subject.descriptor.words.shape)
+    golden = step(subject.state, inputs, nothing)
+    if state_digest(golden.state) != subject.after:
+        raise InputError(
+            f"the step without the fault does not end in the golden run's state after "
+            f"step {subject.number}; use the set-up that trained it"
+        )
+    faulty = step(subject.state, inputs, subject.descriptor, golden)
+    struck = sum(row.count for row in faulty.struck)
+    if struck != len(subject.positions):
+        raise InputError(
+            f"{subject.site.name}: {struck} of {len(subject.positions)} elements were "
+            "struck: the fault did not become active; choose another one"
+        )
+    found = changes(golden.tensors, faulty.tensors)
+    layers = {
+        key: sum((found[site.name] for site in sites[1:]), found[sites[0].name])
+        for key, sites in kept.items()
+    }
+    before, after = (
+        to_words(o.tensors[subject.site.name].numpy().reshape(-1))[subject.positions]
+        for o in (golden, faulty)
+    )
+    return Spread(layers, before, after, (golden.loss, faulty.loss))
+
+
+def results(table: SiteTable) -> dict[tuple[str, str], list[Site]]:
+    """Return the result sites by layer and direction, in the order of computation."""
+    found: dict[tuple[str, str], list[Site]] = {}
+    for site in table:
+        if site.operand.endswith(_RESULT):
+            found.setdefault((site.layer, site.direction), []).append(site)
+    forward, *backward, update = DIRECTIONS
+    keys = [key for key in found if key[1] == forward]
+    keys += [key for key in reversed(found) if key[1] in backward]
+    keys += [key for key in found if key[1] == update]
+    return {key: found[key] for key in keys}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is shown: a fault of a file or of a campaign, and the golden step it strikes."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from tpufi.campaign.engine.experiment import NotActive
+from tpufi.campaign.engine.replayed import open_recorded, same_fault
+from tpufi.descriptor import EVERY_REPLICA, Descriptor
+from tpufi.errors import InputError
+from tpufi.golden import GoldenFolder, open_golden
+from tpufi.injection.csv_file import read_injection
+from tpufi.models import workload
+from tpufi.replays.entry import check_fits, describe, enter, step_number
+from tpufi.site_table import Site
+from tpufi.training import Session, State
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subject:
+    """A fault and the golden step it strikes.
+
+    Args:
+      title: one line that tells the fault.
+      session: session of the golden run.
+      number: steps since the start of training.
+      state: the golden state before that step.
+      after: digest of the golden state after it.
+      site: the struck site.
+      descriptor: the fault.
+      positions: int64, flat indices of the struck elements.
+      replica: the struck replica; the first if all are.
+    """
+
+    title: str
+    session: Session
+    number: int
+    state: State
+    after: str
+    site: Site
+    descriptor: Descriptor
+    positions: np.ndarray
+    replica: int
+
+
+def from_file(
+    path: str | pathlib.Path,
+    golden: str | pathlib.Path,
+    epoch: int | None = None,
+    step: int | None = None,
+) -> Subject:
+    """Return the fault of an injection file at a step of a golden run.
+
+    Args:
+      path: the injection file.
+      golden: folder of the golden run.
+      epoch: instead of the file's epoch.
+      step: instead of the file's step.
+
+    Raises:
+      InputError: the file or the golden run cannot be used, or does not fit the other.
+    """
+    config, _ = GoldenFolder(pathlib.Path(golden)).read_manifest()
+    injection = read_injection(
+        path, lambda name: workload(name).sites(config.per_replica)
+    )
+    check_fits(injection, config)
+    _check_virtual(golden)
+    folder, session = open_golden(golden)
+    site, descriptor = describe(injection, session)
+    epoch = injection.target_epoch if epoch is None else epoch
+    step = injection.target_step if step is None else step
+    curve = folder.curve()
+    number = step_number(folder, session, epoch, step, curve)
+    return Subject(
+        f"{pathlib.Path(path).name}: {injection.fmodel} in {site.name}, epoch {epoch} "
+        f"step {step}, replica {injection.target_worker}",
+        session,
+        number,
+        enter(folder, session, number, curve),
+        curve[number]["state"],
+        site,
+        descriptor,
+        injection.flat_positions(site.shape),
+        injection.target_worker,
+    )
+
+
+def from_campaign(
+    folder: pathlib.Path, experiment: int, golden: pathlib.Path | None = None
+) -> Subject:
+    """Return the fault of an experiment of a campaign at its first step.
+
+    Args:
+      folder: of the campaign.
+      experiment: its number.
+      golden: folder of the golden run, if it is not any more where it was.
+
+    Raises:
+      InputError: no such experiment, or it cannot be repeated here.
+    """
+    runner, (row,) = open_recorded(folder, [experiment], golden)
+    _check_virtual(runner.plan.golden)
+    fault = same_fault(runner, row)
+    session = runner.session
+    number = fault.epoch * session.steps_per_epoch + fault.step
+    if fault.stale:
+        try:
+            fault = runner.filled(fault, number)
+        except NotActive as problem:
+            raise InputError(f"{problem}; choose another experiment") from None
+    table = session.program.table
+    descriptor = fault.descriptor(table)
+    replica = fault.replica
+    return Subject(
+        f"experiment {experiment}: {fault.model} in {fault.site}, epoch {fault.epoch} "
+        f"step {fault.step}, replica {'all' if replica == EVERY_REPLICA else replica}",
+        session,
+        number,
+        runner.walk.state(number),
+        runner.walk.curve[number]["state"],
+        table[table.id_of(fault.site)],
+        descriptor,
+        descriptor.positions(),
+        max(replica, 0),
+    )
+
+
+def _check_virtual(golden: str | pathlib.Path) -> None:
+    config, _ = GoldenFolder(pathlib.Path(golden)).read_manifest()
+    if config.strategy != "virtual":
+        raise InputError(
+            f"{golden}: a golden run with strategy {config.strategy}, whose sums are "
+            "rounded in another order; show one with strategy virtual"
+        )

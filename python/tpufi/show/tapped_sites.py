@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sites that hand out their tensors while a program is traced."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tpufi.layers.hooks import Hooks, LayerSites
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TappedHooks(Hooks):
+    """Fault operands of a program whose chosen sites can be seen.
+
+    Args:
+      names: the chosen sites.
+      tensors: filled while the program is traced, by name of the site: the tensor that
+        leaves the site, in the layout that positions refer to.
+    """
+
+    names: frozenset[str] = frozenset()
+    tensors: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+
+    def layer(self, name: str) -> LayerSites:
+        return _TappedSites(self, name)
+
+
+class _TappedSites(LayerSites):
+    """The sites of one layer; what is chosen of them is kept."""
+
+    def strike(
+        self,
+        x: tf.Tensor,
+        direction: str,
+        operand: str,
+        perm: Sequence[int] = (),
+        **how: bool,
+    ) -> tf.Tensor:
+        y = super().strike(x, direction, operand, perm, **how)
+        name = f"{self._layer}/{direction}/{operand}"
+        if name in self._hooks.names:
+            self._hooks.tensors[name] = tf.transpose(y, perm) if perm else y
+        return y
+
+    def redo_if_struck(
+        self,
+        result: tf.Tensor,
+        direction: str,
+        operands: Sequence[str],
+        redo: Callable[..., tf.Tensor],
+        perm: Sequence[int] = (),
+    ) -> tf.Tensor:
+        y = super().redo_if_struck(result, direction, operands, redo, perm)
+        names = {f"{self._layer}/{direction}/{operand}" for operand in operands}
+        if names & self._hooks.names:
+            # What is built inside the conditional cannot leave it: build it once more.
+            again = _TappedSites(self._hooks, self._layer)
+            redo(functools.partial(again.strike, confines=True))
+        return y

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is fuzzed: every parser of a file, with good files to begin from."""
+
+import dataclasses
+import io
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.campaign_files import PLAN
+from tests.campaign_rows import MANIFEST, SESSION, fake_row
+from tests.fault_line_test import LINE
+from tests.injection_errors_test import replaced, sites_of
+from tpufi.artefact_checkpoint.mapping import read_mapping
+from tpufi.campaign.journal import database
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.journal.spread import Spread
+from tpufi.campaign.journal.writer import Writer
+from tpufi.campaign.plan_file import read_plan
+from tpufi.data.npz_file import read_npz
+from tpufi.errors import InputError
+from tpufi.faults.fault_line import parse_fault
+from tpufi.golden import GoldenConfig, GoldenFolder
+from tpufi.injection.csv_file import read_injection
+from tpufi.instrument.tensorfi.any_plan import plan_of
+from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
+
+_PARTS = ("train", "test")
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TENSORFI = b"""
+ScalarFaultType: bitFlip-element
+TensorFaultType: bitFlip-element
+Ops:
+- ADD = 1.0
+- MATMUL = 0.5
+Seed: 1000
+SkipCount: 1
+InjectMode: errorRate
+"""
+MAPPING = b"checkpoint,weight\na/(\\d)/b,conv\\1/kernel\nc/d,fc/kernel\n"
+LAYER = b"Target: layer_outputs\nMode: single\nType: bitflips\nAmount: 1\nBit: N\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """One parser.
+
+    Args:
+      name: its name.
+      file: name of the file in its folder.
+      good: contents that parse.
+      parse: reads the file in a folder.
+      beside: other files in the folder.
+    """
+
+    name: str
+    file: str
+    good: tuple[bytes, ...] = dataclasses.field(repr=False)
+    parse: Callable[[pathlib.Path], object]
+    beside: tuple[tuple[str, bytes], ...] = dataclasses.field(default=(), repr=False)
+
+    def outcome(self, content: bytes) -> object:
+        """Return what the parser makes of a content; None if it is refused.
+
+        Raises:
+          AssertionError: the refusal is no single line, or a file has changed.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = pathlib.Path(scratch)
+            (folder / self.file).write_bytes(content)
+            for name, other in self.beside:
+                (folder / name).write_bytes(other)
+            before = _files(folder)
+            try:
+                return self.parse(folder)
+            except InputError as error:
+                message = str(error)
+                assert len(message.splitlines()) == 1, message
+                assert message.isprintable() and len(message) < 2000, message
+                return None
+            finally:
+                assert _files(folder) == before
+
+
+def _files(folder: pathlib.Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def _journal(folder: pathlib.Path) -> object:
+    with Reader.open(folder) as journal:
+        rows = list(journal.rows())
+        spread = [journal.spread(row.experiment) for row in rows]
+        tally = journal.tally(("model", "layer"))
+        return repr((journal.manifest(), journal.sessions(), rows, spread, tally))
+
+
+def journal_bytes() -> bytes:
+    """Return the file of a small journal, its log written back into it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch)
+        spread = Spread(1, "weights", 2, 30, 0, 0.125, "conv/kernel")
+        with Writer(folder, MANIFEST, SESSION) as journal:
+            journal.add(fake_row(n, wall_s=0.5, spread=(spread,)) for n in range(40))
+        return (folder / database.NAME).read_bytes()
+
+
+def images() -> bytes:
+    """Return an archive of images."""
+    file = io.BytesIO()
+    arrays = {f"x_{part}": np.ones((2, 32, 32, 3), np.uint8) for part in _PARTS}
+    arrays |= {f"y_{part}": np.array([3, 9]) for part in _PARTS}
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def golden_files() -> dict[str, bytes]:
+    """Return the text files of a golden run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = GoldenFolder(pathlib.Path(scratch))
+        folder.write_manifest(GoldenConfig("resnet18", "synthetic"), {"cores": "2"}, 5)
+        for number in range(6):
+            entry = {"number": number, "loss": 2.5 / (number + 1), "state": "a" * 64}
+            folder.append("steps.jsonl", entry)
+            folder.append("epochs.jsonl", {"epoch": number, "train_loss": 1.5})
+        return _files(folder.path)
+
+
+def _golden(name: str) -> Target:
+    files = golden_files()
+
+    def parse(folder: pathlib.Path) -> object:
+        run = GoldenFolder(folder)
+        lines = [run.read_lines(f"{what}.jsonl") for what in ("steps", "epochs")]
+        return repr((run.read_manifest(), *lines))
+
+    beside = tuple((n, content) for n, content in files.items() if n != name)
+    return Target(name, name, (files[name],), parse, beside)
+
+
+def targets() -> dict[str, Target]:
+    """Return all targets by name."""
+    published = sorted((ROOT / "injections").glob("*/*.csv"))
+    plain = (
+        Target(
+            "injection", "x.csv", (replaced(),),
+            lambda folder: read_injection(folder / "x.csv", sites_of),
+        ),
+        Target(
+            "published", "x.csv", tuple(file.read_bytes() for file in published),
+            lambda folder: read_injection(folder / "x.csv"),
+        ),
+        Target(
+            "campaign", "x.yaml", (PLAN.encode(),),
+            lambda folder: read_plan(folder / "x.yaml"),
+        ),
+        Target(
+            "tensorfi", "x.yaml", (TENSORFI, LAYER),
+            lambda folder: plan_of(tree_of(folder / "x.yaml")),
+        ),
+        Target(
+            "fault_line", "x", (LINE.encode(),),
+            lambda folder: parse_fault((folder / "x").read_text(errors="replace")),
+        ),
+        Target(
+            "thresholds", "x.toml", (pathlib.Path(DEFAULT_FILE).read_bytes(),),
+            lambda folder: read_thresholds(folder / "x.toml"),
+        ),
+        Target(
+            "mapping", "x.csv", (MAPPING,),
+            lambda folder: read_mapping(folder / "x.csv"),
+        ),
+        Target(
+            "images", "x.npz", (images(),),
+            lambda folder: read_npz(folder / "x.npz", "x"),
+        ),
+        Target("journal", database.NAME, (journal_bytes(),), _journal),
+        *map(_golden, golden_files()),
+    )  # fmt: skip
+    return {target.name: target for target in plain}

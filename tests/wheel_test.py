@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wheel as a user gets it: installed alone, in an empty folder."""
+
+import email
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TAG = "cp{}{}".format(*sys.version_info)
+# Of the fast suite: what needs no other file of the repository.
+FAST = (
+    "descriptor_test.py",
+    "fault_rules_test.py",
+    "gradients_test.py",
+    "inject_random_test.py",
+    "ops_bits_test.py",
+    "ops_parameters_test.py",
+    "random_streams_test.py",
+    "selftest_test.py",
+)
+NEEDED = ("__init__.py", "conftest.py", "modes.py", "inject_fault_test.py")
+pytestmark = pytest.mark.slow
+
+
+def run(*command, cwd=None, **environment) -> str:
+    process = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment},
+    )
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+    return process.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel() -> pathlib.Path:
+    """Build all wheels and return that of this Python."""
+    run("bazel", "build", "//:wheel", cwd=ROOT, PYTHON_BIN_PATH=sys.executable)
+    (found,) = (ROOT / "bazel-bin/wheel").glob(f"tpufi-*-{TAG}-{TAG}-*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> pathlib.Path:
+    """Install the wheel with its TensorFlow into a fresh environment."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", folder)
+    interpreter = folder / "bin" / "python"
+    pip = (interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check")
+    lock = ROOT / "requirements.lock"
+    run(*pip, "-c", lock, f"{wheel}[cpu]", "pytest", "hypothesis")
+    yield interpreter
+    shutil.rmtree(folder)  # More than a gigabyte.
+
+
+def test_its_name_and_metadata_say_what_it_needs(wheel):
+    platform = wheel.stem.rpartition("-")[2]
+    assert platform.startswith("manylinux_2_") and platform.endswith("_x86_64")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith("/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    assert metadata["Requires-Python"] == "<3.13,>=3.10"
+    extras = {"cpu", "gpu", "tensorflow", "tpu", "ray", "plot", "report", "completion"}
+    assert extras <= set(metadata.get_all("Provides-Extra"))
+    needs = metadata.get_all("Requires-Dist")
+    assert not [n for n in needs if "tensorflow" in n and "extra ==" not in n]
+    assert [n for n in needs if n.startswith("tensorflow-cpu==2.19.*; extra ==")]
+
+
+def test_it_holds_all_that_the_commands_read_and_nothing_of_this_machine(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        text = b"".join(archive.read(name) for name in names)
+    tracked = run("git", "ls-files", "python", "models", "injections", cwd=ROOT).split()
+    package = {
+        name.removeprefix("python/")
+        for name in tracked
+        if name.startswith(("python/tpufi/", "python/tpufi_command/"))
+    }
+    package |= {f"tpufi/{n}" for n in tracked if n.startswith("models/")}
+    package |= {f"tpufi/{n}" for n in tracked if n.endswith(".csv")}
+    links = {"tpufi/models", "tpufi/injections"}
+    assert package - links <= names
+    assert {"tpufi/_tpufi.so", "tpufi/_tpufi_ops.so"} <= names
+    assert str(ROOT).encode() not in text
+
+
+def test_the_selftest_passes_in_an_empty_folder(python, tmp_path):
+    begun = time.monotonic()
+    shown = run(python, "-m", "tpufi.selftest", cwd=tmp_path, PYTHONPATH="")
+    print(shown, f"{time.monotonic() - begun:.0f} s with the start of Python")
+    assert [line.split()[0] for line in shown.splitlines()] == [
+        "ok", "ok", "ok", "works,",
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_and_its_published_injections_are_installed(python, tmp_path):
+    program = python.with_name("tpufi")
+    assert run(program, "--version", cwd=tmp_path).startswith("tpufi 0.")
+    where = "import tpufi.injection.published as p; print(len(list(p.PUBLISHED.glob("
+    assert run(python, "-c", where + "'*/*.csv'))))", cwd=tmp_path).strip() == "11"
+
+
+def test_fast_tests_pass_on_the_installed_package(python, tmp_path):
+    (tmp_path / "tests").mkdir()
+    for name in FAST + NEEDED:
+        shutil.copy(ROOT / "tests" / name, tmp_path / "tests")
+    shown = run(
+        python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow",
+        "tests", "-W", "ignore::pytest.PytestUnknownMarkWarning",
+        *(f"tests/{name}" for name in FAST), cwd=tmp_path, PYTHONPATH="",
+    )  # fmt: skip
+    assert " passed" in shown and "failed" not in shown
+    inside = run(python, "-c", "import tpufi; print(tpufi.__file__)", cwd=tmp_path)
+    assert "site-packages" in inside
