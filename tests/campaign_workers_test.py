@@ -16,6 +16,7 @@ from tpufi.campaign.engine.run import Scale
 from tpufi.campaign.engine.unplanned import CRASHED, FAILED, HUNG
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.schema import to_columns
+from tpufi.errors import InputError
 
 EXPERIMENTS, TOTAL = 60, 12_000
 # Nothing here runs TensorFlow, so a fork is safe, and it starts at once.
@@ -90,6 +91,23 @@ def killed_or_not(folder) -> None:
     run_small(plan, folder, make, 2, method="fork", scale=Scale(100, 5))
 
 
+def count_rows(folder) -> int:
+    if not (folder / "journal.sqlite").exists():
+        return 0
+    try:
+        with Reader.open(folder) as journal:
+            return journal.count()
+    except InputError:  # Not begun yet.
+        return 0
+
+
+def wait_for_rows(folder, before: int) -> None:
+    """Wait until there are more rows, however slow the machine is now."""
+    until = time.monotonic() + 60
+    while count_rows(folder) <= before and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 @pytest.mark.slow
 def test_a_campaign_killed_at_30_random_moments_equals_the_uninterrupted_one(tmp_path):
     rng = random.Random(4)
@@ -97,13 +115,15 @@ def test_a_campaign_killed_at_30_random_moments_equals_the_uninterrupted_one(tmp
     while kills < 30:
         child = CONTEXT.Process(target=killed_or_not, args=(tmp_path / "killed",))
         child.start()
-        time.sleep(rng.uniform(0.05, 0.6))
+        # Every other one while it starts, the rest once it has done something.
+        if kills % 2:
+            wait_for_rows(tmp_path / "killed", max(partial, default=0))
+        time.sleep(rng.uniform(0.05, 0.3))
         os.kill(child.pid, signal.SIGKILL)
         child.join()
         assert child.exitcode == -signal.SIGKILL, "it ended before; make it longer"
         kills += 1
-        if (tmp_path / "killed" / "journal.sqlite").exists():
-            partial.add(len(kept_rows(tmp_path / "killed")))
+        partial.add(count_rows(tmp_path / "killed"))
     assert len(partial) > 10 and max(partial) < TOTAL
     print(f"{kills} kills, {len(partial)} different numbers of rows on the way")
     for name in ("killed", "whole"):

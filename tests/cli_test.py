@@ -122,3 +122,13 @@ def test_a_process_prints_nothing_but_the_one_line(folder, tmp_path):
     assert process.stdout == ""
     assert process.stderr.startswith(f"{file}:2: ")
     assert process.stderr.count("\n") == 1, json.dumps(process.stderr)
+
+
+def test_a_list_that_nobody_reads_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "tools" / "sites.py", "--workload", "resnet18"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 # For `./dev fuzz`.
-settings.register_profile("long", max_examples=2000, print_blob=True)
+settings.register_profile("long", max_examples=1000, print_blob=True)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -2,9 +2,12 @@
 """What is fuzzed: every parser of a file, with good files to begin from."""
 
 import dataclasses
+import io
 import pathlib
 import tempfile
 from collections.abc import Callable
+
+import numpy as np
 
 from tests.campaign_files import PLAN
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
@@ -16,6 +19,7 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan_file import read_plan
+from tpufi.data.npz_file import read_npz
 from tpufi.errors import InputError
 from tpufi.faults.fault_line import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder
@@ -24,6 +28,7 @@ from tpufi.instrument.tensorfi.any_plan import plan_of
 from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 
+_PARTS = ("train", "test")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TENSORFI = b"""
 ScalarFaultType: bitFlip-element
@@ -102,6 +107,15 @@ def journal_bytes() -> bytes:
         return (folder / database.NAME).read_bytes()
 
 
+def images() -> bytes:
+    """Return an archive of images."""
+    file = io.BytesIO()
+    arrays = {f"x_{part}": np.ones((2, 32, 32, 3), np.uint8) for part in _PARTS}
+    arrays |= {f"y_{part}": np.array([3, 9]) for part in _PARTS}
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
 def golden_files() -> dict[str, bytes]:
     """Return the text files of a golden run."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -157,6 +171,10 @@ def targets() -> dict[str, Target]:
         Target(
             "mapping", "x.csv", (MAPPING,),
             lambda folder: read_mapping(folder / "x.csv"),
+        ),
+        Target(
+            "images", "x.npz", (images(),),
+            lambda folder: read_npz(folder / "x.npz", "x"),
         ),
         Target("journal", database.NAME, (journal_bytes(),), _journal),
         *map(_golden, golden_files()),

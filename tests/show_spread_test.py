@@ -5,17 +5,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.drawn_examples import drawn_examples
 from tests.small_decoder import SMALL_DECODER
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.data.batches import Batch
 from tpufi.descriptor import disarmed, replacing
 from tpufi.element import to_words
 from tpufi.layers import Dense, ReLU, Sequence
+from tpufi.models import WORKLOADS
 from tpufi.optimizers import SGD, LinearDecay
 from tpufi.show.change import Change, changes
 from tpufi.show.observed_step import ObservedStep
 from tpufi.show.spread import results
+from tpufi.show.tapped_sites import TappedHooks
 from tpufi.training import Program, initial_state, same_state
+from tpufi.training.replica import apply_update, replica_gradients
 from tpufi.workload import Workload
 
 TWO_LAYERS = Workload(
@@ -129,13 +133,14 @@ def test_changes_of_several_tensors_add_up():
     assert (Change(4, 1, 1, 0.5) + Change(6, 4, 0, 2.0)).share == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workload", "struck"),
     [
         (TINY, "block_conv1/grad_in/input"),
-        pytest.param(TINY, "conv1/forward/weight", marks=pytest.mark.slow),
-        pytest.param(TINY, "fc/kernel/update/gradient", marks=pytest.mark.slow),
-        pytest.param(SMALL_DECODER, "loss/forward/input", marks=pytest.mark.slow),
+        (TINY, "conv1/forward/weight"),
+        (TINY, "fc/kernel/update/gradient"),
+        (SMALL_DECODER, "loss/forward/input"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -192,3 +197,30 @@ def _inputs(workload, replicas, per_replica):
         tokens = rng.integers(0, 256, (replicas, per_replica, 6)).astype(np.int32)
         batch = batch._replace(images=tokens, labels=tokens[..., ::-1].copy())
     return batch, keys, 0.001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_result_of_every_workload_can_be_seen(name):
+    workload = WORKLOADS[name]
+    table = workload.sites(1)
+    names = {s.name for sites in results(table).values() for s in sites}
+    hooks, state = [], initial_state(workload, 0)
+
+    def traced(images, labels, key, faults, words):
+        first = tf.zeros([], tf.int64)
+        hooks.append(TappedHooks(table, first, faults, words, names=frozenset(names)))
+        part = replica_gradients(workload, state, images, labels, key, hooks[0], 1)
+        apply_update(workload, state, part, 1, tf.constant(0.1), hooks[0])
+        return part.loss
+
+    fault = disarmed()
+    examples, labels = drawn_examples(workload, np.random.default_rng(1), (1,))
+    tf.function(traced, autograph=False).get_concrete_function(
+        tf.TensorSpec(examples.shape, workload.input_dtype),
+        tf.TensorSpec(labels.shape, tf.int32),
+        tf.TensorSpec([2], tf.uint32),
+        tf.TensorSpec(fault.faults.shape, tf.int64),
+        tf.TensorSpec(fault.words.shape, tf.uint64),
+    )
+    assert set(hooks[0].tensors) == names

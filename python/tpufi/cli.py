@@ -6,8 +6,9 @@ interrupted; 1, with a traceback, is a defect of ours.
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from tpufi.errors import InputError
@@ -35,6 +36,17 @@ def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
         print("interrupted; the same command takes it up again", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to stdout as long as somebody reads them."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, e.g. `head`, has all it wants; what is buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def positive(text: str) -> int:

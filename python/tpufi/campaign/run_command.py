@@ -6,9 +6,9 @@ import pathlib
 import sys
 
 import tpufi
-from tpufi.campaign.engine.events import Pool
 from tpufi.campaign.engine.interrupt import interruptible
 from tpufi.campaign.engine.local_pool import LocalPool
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.ray_pool import RayPool
 from tpufi.campaign.engine.run import Scale, run_campaign
 from tpufi.campaign.engine.runner import RunnerOf

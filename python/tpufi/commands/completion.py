@@ -20,7 +20,7 @@ def _add_options(parser: CommandParser) -> None:
 
 def _print_script(options: argparse.Namespace) -> int:
     shtab = optional("shtab", "the completion of a shell")
-    print(shtab.complete(_whole_parser(), shell=options.shell))
+    print(shtab.complete(_whole_parser(), options.shell))
     return 0
 
 

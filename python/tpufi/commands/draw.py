@@ -9,11 +9,10 @@ import argparse
 import contextlib
 import os
 import pathlib
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 
-from tpufi.cli import natural, positive
+from tpufi.cli import natural, positive, print_lines
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
@@ -45,7 +44,7 @@ def _draw(options: argparse.Namespace) -> int:
         options.workers,
     )
     if options.out is None:
-        _print(lines)
+        print_lines(lines)
     else:
         _write(pathlib.Path(options.out), lines)
     return 0
@@ -132,15 +131,6 @@ def _range(text: str) -> tuple[int, int]:
     if ends[0] > ends[1] or ends[1] - ends[0] > 1 << 31:
         raise argparse.ArgumentTypeError(f"{text!r} is no range; write FIRST-LAST")
     return ends
-
-
-def _print(lines: Iterator[str]) -> None:
-    try:
-        for line in lines:
-            print(line)
-    except BrokenPipeError:
-        # The reader, e.g. `head`, has all it wants; what is buffered goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(path: pathlib.Path, lines: Iterator[str]) -> None:

@@ -3,9 +3,9 @@
 
 import argparse
 import csv
-import sys
+import io
 
-from tpufi.cli import positive
+from tpufi.cli import positive, print_lines
 from tpufi.command import Command, CommandParser
 from tpufi.injection import STAGES
 from tpufi.models import workload
@@ -46,7 +46,8 @@ def _list(options: argparse.Namespace) -> int:
     }
     kinds = {layer.name: type(layer).__name__ for layer, _ in work.layers}
     kinds[work.loss.name] = type(work.loss).__name__
-    rows = csv.writer(sys.stdout, lineterminator="\n")
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for site_id, site in enumerate(work.sites(options.per_replica)):
         if options.layer is None or options.layer in site.layer:
@@ -58,6 +59,7 @@ def _list(options: argparse.Namespace) -> int:
             rows.writerow(
                 (site_id, site.name, *place, site.operand, *size, work_done, member)
             )
+    print_lines(table.getvalue().splitlines())
     return 0
 
 

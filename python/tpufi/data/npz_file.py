@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """An `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from tpufi.archive_errors import ARCHIVE_ERRORS
 from tpufi.data.dataset import CLASSES, IMAGE_SHAPE, Dataset
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
@@ -31,16 +30,7 @@ def read_npz(path: Path, name: str) -> Dataset:
     shown = show_path(path)
     try:
         arrays = _read_arrays(path, shown)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        MemoryError,
-        NotImplementedError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except ARCHIVE_ERRORS as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

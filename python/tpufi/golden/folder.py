@@ -16,10 +16,10 @@ import dataclasses
 import os
 import pathlib
 import re
-import zipfile
 
 import numpy as np
 
+from tpufi.archive_errors import ARCHIVE_ERRORS
 from tpufi.errors import InputError
 from tpufi.golden.config import GoldenConfig, read_config
 from tpufi.golden.sealed_text import seal, unseal
@@ -30,18 +30,6 @@ from tpufi.workload import Workload
 _FORMAT = 2
 _UNSEALED = 1  # The format before, without checksums.
 _INDENT = 2
-# What reading a damaged archive raises.
-_DAMAGES = (
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    SyntaxError,
-    zipfile.BadZipFile,
-)
 _CHECKPOINT = re.compile(r"state_(\d{8})\.npz")
 
 
@@ -124,7 +112,7 @@ class GoldenFolder:
                 state = from_arrays(workload, dict(arrays))
             if expected is not None and state_digest(state) != expected:
                 raise ValueError("it is not the state of the run's curve")
-        except _DAMAGES as error:
+        except ARCHIVE_ERRORS as error:
             raise InputError(
                 f"{show_path(file)}: damaged checkpoint ({one_line(error)}); delete "
                 "the file: an earlier checkpoint or a new run of tpufi golden "

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a pool of workers reports, and what a pool is."""
+"""What workers report of experiments."""
 
-import abc
 import dataclasses
-from collections.abc import Sequence
 from typing import Protocol
 
 from tpufi.campaign.engine.block_queue import Block
 from tpufi.campaign.journal.row import Row
+from tpufi.errors import InputError
+from tpufi.messages import one_line
 
 
 class Runner(Protocol):
@@ -55,32 +55,15 @@ class Lost:
 Event = Finished | Failed | Lost
 
 
-class Pool(abc.ABC):
-    """Workers that run blocks.
+def attempted(runner: Runner, number: int, attempt: int) -> Finished | Failed:
+    """Run an experiment; what goes wrong with it is reported, not raised.
 
-    Attributes:
-      size: number of workers.
-      idle: numbers of the workers that wait for a block.
-      busy: number of workers that have one.
+    Raises:
+      InputError: the set-up is wrong, for all experiments.
     """
-
-    size: int
-    idle: set[int]
-    busy: int
-
-    @abc.abstractmethod
-    def hand(self, worker: int, block: Block) -> None:
-        """Give a block to an idle worker."""
-
-    @abc.abstractmethod
-    def events(self, seconds: float) -> Sequence[Event]:
-        """Wait for reports, at most so long; workers that end a block become idle.
-
-        Raises:
-          InputError: a worker refuses its task: the set-up is wrong.
-          RuntimeError: workers cannot be started.
-        """
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """End all workers at once."""
+    try:
+        return Finished(runner.run(number, attempt))
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it goes into the journal.
+        return Failed(number, attempt, f"{type(error).__name__}: {one_line(error)}")

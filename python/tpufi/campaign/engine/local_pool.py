@@ -10,23 +10,21 @@ from multiprocessing.process import BaseProcess
 
 from tpufi.campaign.engine import worker
 from tpufi.campaign.engine.block_queue import Block
-from tpufi.campaign.engine.events import Event, Failed, Finished, Lost, Pool
+from tpufi.campaign.engine.events import Event, Finished
+from tpufi.campaign.engine.pool import Pool, PoolWorker
 from tpufi.campaign.engine.unplanned import CRASHED, HUNG
 from tpufi.errors import InputError
 
-# A worker that ends before it is ready, so often in a row, will never be.
-_FAILED_STARTS = 2
+_STARTS = 2
 
 
 @dataclasses.dataclass
-class _Worker:
+class _Worker(PoolWorker):
     """A process and what is known of it."""
 
     process: BaseProcess
     connection: multiprocessing.connection.Connection
     heard: float
-    ready: bool = False
-    block: Block | None = None
     done: set[int] = dataclasses.field(default_factory=set)
     begun: int | None = None
 
@@ -52,19 +50,11 @@ class LocalPool(Pool):
         start_timeout: float,
         method: str = "spawn",
     ):
-        self.size = size
-        self.idle: set[int] = set()
         self._context = multiprocessing.get_context(method)
         self._make = make
         self._timeout = timeout
         self._start_timeout = start_timeout
-        self._failed_starts = 0
-        self._workers = [self._start() for _ in range(size)]
-
-    @property
-    def busy(self) -> int:
-        """Number of workers that have a block."""
-        return sum(w.block is not None for w in self._workers)
+        super().__init__(size, _STARTS)
 
     def hand(self, worker: int, block: Block) -> None:
         """Give a block to an idle worker."""
@@ -88,11 +78,11 @@ class LocalPool(Pool):
             limit = self._timeout if one.ready else self._start_timeout
             if (one.block or not one.ready) and now - one.heard > limit:
                 text = f"no sign of life for {limit:g} s"
-                found.extend(self._replace(number, HUNG, text))
+                found.append(self._lost(number, HUNG, text))
         return found
 
     def close(self) -> None:
-        """End all workers at once: the journal has what they have reported."""
+        """End all processes at once."""
         for one in self._workers:
             one.process.kill()
         for one in self._workers:
@@ -109,7 +99,7 @@ class LocalPool(Pool):
         except (EOFError, OSError):
             one.process.join()
             text = f"the worker ended with code {one.process.exitcode}"
-            found.extend(self._replace(number, CRASHED, text))
+            found.append(self._lost(number, CRASHED, text))
         return found
 
     def _note(self, number: int, one: _Worker, name: str, value) -> list[Event]:
@@ -117,37 +107,26 @@ class LocalPool(Pool):
         if name == worker.REFUSED:
             raise InputError(value)
         if name == worker.READY:
-            one.ready, self._failed_starts = True, 0
-            self.idle.add(number)
+            self._is_ready(number)
         elif name == worker.BEGUN:
             one.begun = value
-        elif name == worker.ROW:
-            one.done.add(value.experiment)
+        elif name == worker.ENDED:
+            is_row = isinstance(value, Finished)
+            one.done.add(value.row.experiment if is_row else value.number)
             one.begun = None
-            return [Finished(value)]
-        elif name == worker.FAILED:
-            experiment, text = value
-            one.done.add(experiment)
-            one.begun = None
-            return [Failed(experiment, one.block.attempt, text)]
+            return [value]
         elif name == worker.DONE:
-            one.block = None
-            self.idle.add(number)
+            self._is_done(number)
         return []
 
-    def _replace(self, number: int, outcome: str, text: str) -> list[Event]:
-        """Start another process for one that is lost."""
+    def _lost(self, number: int, outcome: str, error: str) -> Event:
         one = self._workers[number]
-        one.process.kill()
-        one.process.join()
-        one.connection.close()
-        self.idle.discard(number)
-        if not one.ready:
-            self._failed_starts += 1
-            if self._failed_starts >= _FAILED_STARTS:
-                raise RuntimeError(f"workers cannot be started: {text}")
-        self._workers[number] = self._start()
-        return [Lost(one.block, frozenset(one.done), one.begun, outcome, text)]
+        return self._replace(number, outcome, error, frozenset(one.done), one.begun)
+
+    def _end(self, worker: _Worker) -> None:
+        worker.process.kill()
+        worker.process.join()
+        worker.connection.close()
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()

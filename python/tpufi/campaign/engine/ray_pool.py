@@ -7,17 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from tpufi.campaign.engine.block_queue import Block
-from tpufi.campaign.engine.events import Event, Failed, Finished, Lost, Pool
+from tpufi.campaign.engine.events import Event, attempted
+from tpufi.campaign.engine.pool import Pool, PoolWorker
 from tpufi.campaign.engine.unplanned import CRASHED, HUNG
 from tpufi.campaign.engine.worker import RunnerFactory
-from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
 from tpufi.extras import optional
 from tpufi.messages import one_line
 from tpufi.training import make_deterministic
 
-# A worker that is lost before it is ready, so often in a row, will never be.
-_FAILED_STARTS = 3
+_STARTS = 3
 
 
 class _Actor:
@@ -30,29 +29,18 @@ class _Actor:
     def ready(self) -> None:
         """Return once the runner has been made."""
 
-    def run(self, block: Block) -> list[Row | tuple[int, str]]:
-        """Return a row, or a number with the text of an error, for each experiment."""
-        found: list[Row | tuple[int, str]] = []
-        for number in block.numbers:
-            try:
-                found.append(self._runner.run(number, block.attempt))
-            except InputError:
-                raise
-            except Exception as error:  # noqa: BLE001 - it goes into the journal.
-                text = f"{type(error).__name__}: {one_line(error)}"
-                found.append((number, text))
-        return found
+    def run(self, block: Block) -> list[Event]:
+        """Return what became of each experiment."""
+        return [attempted(self._runner, n, block.attempt) for n in block.numbers]
 
 
 @dataclasses.dataclass
-class _Worker:
+class _Worker(PoolWorker):
     """An actor and what it is doing."""
 
     actor: Any
     task: Any
     begun: float
-    ready: bool = False
-    block: Block | None = None
 
 
 class RayPool(Pool):
@@ -82,8 +70,6 @@ class RayPool(Pool):
         address: str | None = None,
     ):
         self._ray = connected(address)
-        self.size = size
-        self.idle: set[int] = set()
         self._make = make
         self._timeout = timeout
         self._start_timeout = start_timeout
@@ -94,13 +80,7 @@ class RayPool(Pool):
             resources=others,
             max_restarts=0,
         )(_Actor)
-        self._failed_starts = 0
-        self._workers = [self._start() for _ in range(size)]
-
-    @property
-    def busy(self) -> int:
-        """Number of workers that have a block."""
-        return sum(w.block is not None for w in self._workers)
+        super().__init__(size, _STARTS)
 
     def hand(self, worker: int, block: Block) -> None:
         """Give a block to an idle worker."""
@@ -125,61 +105,49 @@ class RayPool(Pool):
             limit = self._timeout * count if one.ready else self._start_timeout
             if one.task is not None and now - one.begun > limit:
                 text = f"no result for {limit:g} s"
-                found.extend(self._replace(number, HUNG, text))
+                found.append(self._replace(number, HUNG, text))
         return found
 
     def close(self) -> None:
         """End all actors at once; the cluster stays."""
         for one in self._workers:
-            self._ray.kill(one.actor)
+            self._end(one)
 
     def _read(self, number: int) -> list[Event]:
         one = self._workers[number]
         try:
             results = self._ray.get(one.task)
-        except self._ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, InputError):
-                raise InputError(str(error.cause)) from None
-            raise
-        except self._ray.exceptions.RayActorError as error:
-            if isinstance(cause := getattr(error, "cause", None), InputError):
-                raise InputError(str(cause)) from None
-            _raise_if_refused(error)
-            return self._replace(number, CRASHED, one_line(error)[:300])
-        block, one.block, one.task = one.block, None, None
-        self.idle.add(number)
+        except self._ray.exceptions.RayError as error:
+            if (text := _refusal(error)) is not None:
+                raise InputError(text) from None
+            if not isinstance(error, self._ray.exceptions.RayActorError):
+                raise
+            return [self._replace(number, CRASHED, one_line(error)[:300])]
+        one.task = None
         if not one.ready:
-            one.ready, self._failed_starts = True, 0
+            self._is_ready(number)
             return []
-        return [
-            Finished(result)
-            if isinstance(result, Row)
-            else Failed(result[0], block.attempt, result[1])
-            for result in results
-        ]
+        self._is_done(number)
+        return results
 
-    def _replace(self, number: int, outcome: str, text: str) -> list[Event]:
-        one = self._workers[number]
-        self._ray.kill(one.actor)
-        self.idle.discard(number)
-        if not one.ready:
-            self._failed_starts += 1
-            if self._failed_starts >= _FAILED_STARTS:
-                raise RuntimeError(f"workers cannot be started: {text}")
-        self._workers[number] = self._start()
-        return [Lost(one.block, frozenset(), None, outcome, text)]
+    def _end(self, worker: _Worker) -> None:
+        self._ray.kill(worker.actor)
 
     def _start(self) -> _Worker:
         actor = self._remote.remote(self._make)
         return _Worker(actor, actor.ready.remote(), time.monotonic())
 
 
-def _raise_if_refused(error: Exception) -> None:
-    """Raise what an actor refused when it was made; Ray keeps only its text."""
+def _refusal(error: Exception) -> str | None:
+    """Return what an actor refused; None: the error is another one."""
+    if isinstance(cause := getattr(error, "cause", None), InputError):
+        return str(cause)
+    # Of an actor that could not be made Ray keeps only the text.
     for line in str(error).splitlines():
         _, found, text = line.partition(f"{InputError.__name__}: ")
         if found:
-            raise InputError(text)
+            return text
+    return None
 
 
 def connected(address: str | None) -> Any:

@@ -11,8 +11,8 @@ import pathlib
 from collections.abc import Callable
 
 from tpufi.campaign.engine.block_queue import ATTEMPTS, BlockQueue
-from tpufi.campaign.engine.events import Pool
 from tpufi.campaign.engine.numbers import windows
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.engine.window import run_window
@@ -125,7 +125,8 @@ def _run(
     queue = BlockQueue(_by_step(plan, sampler, window), pool.size, scale.block)
     not_active = []
     for rows in run_window(pool, queue, given_up, stopping):
-        journal.add(rows)
+        if rows:
+            journal.add(rows)
         not_active += [row.experiment for row in rows if row.outcome == NOT_ACTIVE]
         watcher.rows(rows)
     return sorted(not_active)

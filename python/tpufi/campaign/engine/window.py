@@ -4,7 +4,8 @@
 from collections.abc import Callable, Iterator
 
 from tpufi.campaign.engine.block_queue import BlockQueue
-from tpufi.campaign.engine.events import Event, Failed, Finished, Pool
+from tpufi.campaign.engine.events import Event, Failed, Finished
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.unplanned import FAILED
 from tpufi.campaign.journal.row import Row
 

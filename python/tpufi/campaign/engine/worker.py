@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from tpufi.campaign.engine.events import Runner
+from tpufi.campaign.engine.events import Runner, attempted
 from tpufi.errors import InputError
-from tpufi.messages import one_line
 from tpufi.training import make_deterministic
 
 # What a worker sends, as (name, value).
 READY, REFUSED, ALIVE = "ready", "refused", "alive"
-BEGUN, ROW, FAILED, DONE = "begun", "row", "failed", "done"
+BEGUN, ENDED, DONE = "begun", "ended", "done"
 
 RunnerFactory = Callable[[Callable[[], None]], Runner]
 
@@ -43,15 +42,8 @@ def serve(connection: Connection, make: RunnerFactory, parent: int) -> None:
         while (block := connection.recv()) is not None:
             for number in block.numbers:
                 connection.send((BEGUN, number))
-                try:
-                    row = runner.run(number, block.attempt)
-                except InputError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - it goes into the journal.
-                    text = f"{type(error).__name__}: {one_line(error)}"
-                    connection.send((FAILED, (number, text)))
-                else:
-                    connection.send((ROW, row))
+                event = attempted(runner, number, block.attempt)
+                connection.send((ENDED, event))
             connection.send((DONE, None))
     except InputError as error:
         connection.send((REFUSED, str(error)))

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `show`: its options and what it prints."""
+"""Shows how one fault spreads through the step it strikes.
+
+The bits of the struck elements, and of each layer's results what changed.
+"""
 
 import argparse
 import pathlib
-from collections.abc import Sequence
 
 from rich.console import Console
 
-from tpufi.cli import Parser, natural, positive
+from tpufi.cli import natural, positive
+from tpufi.command import Command, CommandParser
+from tpufi.errors import InputError
 from tpufi.show.bit_fields import bit_lines
 from tpufi.show.picture import check_ending, draw_spread
 from tpufi.show.spread import spread
@@ -15,14 +19,11 @@ from tpufi.show.subject import Subject, from_campaign, from_file
 from tpufi.show.table import spread_tables
 
 
-def main(argv: Sequence[str] | None) -> int:
-    """Show the spread of one fault."""
-    parser = _parser()
-    options = parser.parse_args(argv)
+def _show(options: argparse.Namespace) -> int:
     if (options.campaign is None) != (options.experiment is None):
-        parser.error("--campaign and --experiment belong together; give both")
+        raise InputError("--campaign and --experiment belong together; give both")
     if options.file is not None and options.golden is None:
-        parser.error("--file needs a golden run to start from; give --golden")
+        raise InputError("--file needs a golden run to start from; give --golden")
     if options.out is not None:
         check_ending(options.out)
     subject = _subject(options)
@@ -55,14 +56,7 @@ def _subject(options: argparse.Namespace) -> Subject:
     return from_campaign(options.campaign, options.experiment, options.golden)
 
 
-def _parser() -> Parser:
-    parser = Parser(
-        prog="show.py",
-        description=(
-            "Shows how one fault spreads through the step it strikes: the bits of the "
-            "struck elements, and of each layer's results what changed."
-        ),
-    )
+def _add_options(parser: CommandParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--file", help="injection file (CSV)")
     what.add_argument(
@@ -76,4 +70,16 @@ def _parser() -> Parser:
     add("--out", type=pathlib.Path, help="picture to write: .svg, .png or .pdf")
     add("--elements", type=positive, default=4, help="struck elements, default 4")
     add("--all", action="store_true", help="also layers without any change")
-    return parser
+
+
+COMMAND = Command(
+    __doc__,
+    (
+        "tpufi show --file injection.csv --golden runs/golden --out spread.png",
+        "tpufi show --campaign runs/campaign --experiment 7",
+    ),
+    _add_options,
+    _show,
+    deterministic=True,
+)
+main = COMMAND.main

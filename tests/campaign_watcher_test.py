@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a campaign is shown: a bar, lines, TensorBoard; and how a signal ends it."""
+
+import io
+import os
+import signal
+import sys
+
+import pytest
+import tensorflow as tf
+
+from tests.campaign_rows import fake_row
+from tpufi.campaign.engine import watcher
+from tpufi.campaign.engine.interrupt import interruptible
+from tpufi.campaign.engine.watcher import Watcher
+from tpufi.campaign.widest import Widest
+
+ROWS = [fake_row(number, outcome="masked") for number in range(6)]
+OTHER = [fake_row(number, outcome="degrade") for number in range(6, 8)]
+
+
+class Screen(io.StringIO):
+    """Standard error that is a terminal, or is none."""
+
+    def __init__(self, terminal: bool):
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def watched(monkeypatch, terminal: bool, folder=None) -> str:
+    screen = Screen(terminal)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(watcher, "_SECONDS_BETWEEN_LINES", -1)
+    looking = Watcher(folder)
+    looking.begin({("masked",): 2}, 20)
+    looking.rows([])
+    looking.rows(ROWS)
+    looking.rows(OTHER)
+    looking.window(Widest(0.125, ("FLIP", "forward"), "masked"))
+    looking.end()
+    return screen.getvalue()
+
+
+def test_a_terminal_has_a_bar_with_outcomes_and_the_widest_interval(monkeypatch):
+    text = watched(monkeypatch, terminal=True)
+    assert "10/20" in text and "masked 8, degrade 2" in text
+    assert "campaign: " not in text
+
+
+def test_elsewhere_a_line_is_printed_now_and_then(monkeypatch):
+    lines = watched(monkeypatch, terminal=False).splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "campaign: 8/20", "campaign: 10/20", "campaign: 10/20",
+    ]  # fmt: skip
+    assert lines[0].endswith("; masked 8")
+    assert lines[-1].endswith("degrade 2, widest interval 12.50% (FLIP forward)")
+    assert " an hour, " in lines[0] and " h left; " in lines[0]
+
+
+def test_tensorboard_gets_the_shares_and_the_width(monkeypatch, tmp_path):
+    watched(monkeypatch, terminal=False, folder=tmp_path)
+    (file,) = tmp_path.iterdir()
+    found = {
+        value.tag: (event.step, float(tf.make_ndarray(value.tensor)))
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    }
+    assert found["share/masked"] == (10, pytest.approx(0.8))
+    assert found["share/degrade"] == (10, pytest.approx(0.2))
+    assert found["widest interval"] == (10, 0.125)
+    assert found["experiments an hour"][1] > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_asks_to_stop_and_the_second_stops(number, capsys):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), interruptible() as stopping:
+        assert not stopping()
+        os.kill(os.getpid(), number)
+        assert stopping()
+        assert "once more ends at once" in capsys.readouterr().err
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) == before
