@@ -19,7 +19,7 @@ def residual_network() -> tf.keras.Model:
     inputs = x = tf.keras.Input((32, 32, 3))
     for block, filters in enumerate((16, 32, 64), 1):
         y = layers.Conv2D(filters, 3, 2, "same", name=f"conv{block}a")(x)
-        y = layers.BatchNormalization(name=f"norm{block}")(y)
+        y = layers.BatchNormalization(momentum=0.9, name=f"norm{block}")(y)
         y = layers.ReLU(name=f"relu{block}a")(y)
         y = layers.Conv2D(filters, 3, 1, "same", name=f"conv{block}b")(y)
         x = layers.Conv2D(filters, 1, 2, name=f"shortcut{block}")(x)
