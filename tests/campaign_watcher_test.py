@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import tensorflow as tf
+from absl import logging
 
 from tests.campaign_rows import fake_row
 from tpufi.campaign.engine import watcher
@@ -17,6 +18,15 @@ from tpufi.campaign.widest import Widest
 
 ROWS = [fake_row(number, outcome="masked") for number in range(6)]
 OTHER = [fake_row(number, outcome="degrade") for number in range(6, 8)]
+
+
+@pytest.fixture(autouse=True)
+def as_verbose_as_the_command(monkeypatch):
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.INFO)
+    monkeypatch.setattr(logging.get_absl_logger(), "propagate", True)  # For caplog.
+    yield
+    logging.set_verbosity(before)
 
 
 class Screen(io.StringIO):
@@ -50,8 +60,9 @@ def test_a_terminal_has_a_bar_with_outcomes_and_the_widest_interval(monkeypatch)
     assert "campaign: " not in text
 
 
-def test_elsewhere_a_line_is_printed_now_and_then(monkeypatch):
-    lines = watched(monkeypatch, terminal=False).splitlines()
+def test_elsewhere_a_line_is_printed_now_and_then(monkeypatch, caplog):
+    watched(monkeypatch, terminal=False)
+    lines = caplog.messages
     assert [line.split(",")[0] for line in lines] == [
         "campaign: 8/20", "campaign: 10/20", "campaign: 10/20",
     ]  # fmt: skip
