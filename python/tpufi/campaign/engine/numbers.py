@@ -32,7 +32,9 @@ def windows(
       size: numbers of a window, >= 1.
     """
     total, pilot = plan.stop.experiments, plan.stop.pilot
-    yield from _all(journal, total if pilot is None else pilot, size)
+    whole = total if pilot is None else pilot
+    for _, missing in missing_by_window(journal, whole, size):
+        yield missing
     if pilot is not None:
         is_admitted = _admission(plan, sampler, journal, pilot)
         admitted = filter(is_admitted, itertools.count(pilot))
@@ -43,11 +45,13 @@ def windows(
                 yield missing
 
 
-def _all(journal: Reader, total: int, size: int) -> Iterator[list[int]]:
-    missing = list(journal.missing(total))
-    numbers = itertools.chain.from_iterable(missing)
-    for _, window in itertools.groupby(numbers, key=lambda number: number // size):
-        yield list(window)
+def missing_by_window(
+    journal: Reader, total: int, size: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the windows below `total` that lack experiments, and which these are."""
+    numbers = itertools.chain.from_iterable(list(journal.missing(total)))
+    for window, missing in itertools.groupby(numbers, key=lambda n: n // size):
+        yield window, list(missing)
 
 
 def _admission(

@@ -17,9 +17,11 @@ from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.engine.window import run_window
 from tpufi.campaign.journal.manifest import Manifest
+from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import CampaignPlan, strata
+from tpufi.campaign.stop_rule import StopRule
 from tpufi.campaign.widest import Widest, widest_interval
 from tpufi.sampling.sampler import Sampler
 
@@ -84,7 +86,8 @@ def run_campaign(
     total = plan.stop.experiments
     shares = strata(sampler, plan.stop.strata)
     with Writer(folder, manifest, session) as journal:
-        if reason := _reached(plan, journal, _widest(plan, journal, shares)):
+        widest = _widest(plan, journal, shares)
+        if reason := stop_reason(plan.stop, journal, widest):
             return Ended(reason)
         watcher.begin(journal.tally(()), total)
         pool = make_pool()
@@ -98,7 +101,7 @@ def run_campaign(
                     return Ended(None, tuple(found))
                 if stopping():
                     return Ended(None)
-                if reason := _reached(plan, journal, widest):
+                if reason := stop_reason(plan.stop, journal, widest):
                     return Ended(reason)
         finally:
             pool.close()
@@ -147,6 +150,7 @@ def _widest(plan: CampaignPlan, journal: Writer, shares: dict) -> Widest:
     return widest_interval(tally, shares, plan.stop.confidence)
 
 
-def _reached(plan: CampaignPlan, journal: Writer, widest: Widest) -> str | None:
+def stop_reason(stop: StopRule, journal: Reader, widest: Widest) -> str | None:
+    """Return why a campaign with this journal ends now, or None if it goes on."""
     seconds = sum(took for _, took in journal.sessions())
-    return plan.stop.reached(journal.count(), seconds, widest.width)
+    return stop.reached(journal.count(), seconds, widest.width)

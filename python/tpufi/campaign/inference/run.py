@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs an inference campaign: what is missing in its journal, window after window."""
 
-import itertools
 import pathlib
 from collections.abc import Callable, Iterator
 
 from tpufi.campaign.engine.block_queue import ATTEMPTS, BlockQueue
+from tpufi.campaign.engine.numbers import missing_by_window
 from tpufi.campaign.engine.pool import Pool
+from tpufi.campaign.engine.run import stop_reason
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.engine.window import run_window
 from tpufi.campaign.inference.answers import AnswerRow, AnswerWriter
@@ -52,7 +53,7 @@ def run_inference(
         return AnswerRow(number, columns, outcome, 0, attempt=ATTEMPTS, error=error)
 
     with AnswerWriter(folder, found.manifest(), session, found.measures) as journal:
-        if reason := _reached(plan, journal):
+        if reason := stop_reason(plan.stop, journal, _widest(plan, journal)):
             return reason
         watcher.begin(journal.tally(()), total)
         pool = make_pool()
@@ -60,12 +61,14 @@ def run_inference(
             for window in _windows(journal, layout, total):
                 queue = BlockQueue(window, pool.size, _PACKS * plan.batch)
                 for rows in run_window(pool, queue, given_up, stopping):
-                    journal.add(rows)
+                    if rows:
+                        journal.add(rows)
                     watcher.rows(rows)
-                watcher.window(_widest(plan, journal))
+                widest = _widest(plan, journal)
+                watcher.window(widest)
                 if stopping():
                     return None
-                if reason := _reached(plan, journal):
+                if reason := stop_reason(plan.stop, journal, widest):
                     return reason
         finally:
             pool.close()
@@ -75,17 +78,11 @@ def run_inference(
 
 def _windows(journal: AnswerWriter, layout: Layout, total: int) -> Iterator[list[int]]:
     """Yield what is missing of every window, in the order of its packs."""
-    numbers = itertools.chain.from_iterable(list(journal.missing(total)))
-    for window, group in itertools.groupby(numbers, lambda n: n // layout.window):
-        missing = set(group)
+    for window, numbers in missing_by_window(journal, total, layout.window):
+        missing = set(numbers)
         yield [number for number in layout.ordered(window) if number in missing]
 
 
 def _widest(plan, journal: AnswerWriter):
     tally = journal.tally(plan.stop.strata)
     return widest_interval(tally, stratum_sizes(tally) or [()], plan.stop.confidence)
-
-
-def _reached(plan, journal: AnswerWriter) -> str | None:
-    seconds = sum(took for _, took in journal.sessions())
-    return plan.stop.reached(journal.count(), seconds, _widest(plan, journal).width)
