@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training step that also returns the tensors of chosen sites after the faults."""
 
-import contextlib
-import functools
-from collections.abc import Callable, Iterable, Iterator
-from unittest import mock
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
-from tpufi.layers.hooks import Hooks, LayerSites
+from tpufi.show.tapped_sites import TappedHooks
 from tpufi.training import State
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.replica import apply_update, replica_gradients
@@ -63,44 +60,14 @@ class TappedStep:
         words: tf.Tensor,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
-        hooks = Hooks(self.table, tf.constant(0, tf.int64), faults, words)
+        hooks = TappedHooks(
+            self.table, tf.constant(0, tf.int64), faults, words, names=self._tapped
+        )
         seed = tf.constant([1, 2], tf.uint32)
         rate = tf.constant(self.workload.learning_rate)
-        with _taps(self._tapped) as tensors:
-            total = replica_gradients(
-                self.workload, state, examples, labels, seed, hooks, self._per_replica
-            )
-            _, record = apply_update(self.workload, state, total, 1, rate, hooks)
-        assert set(tensors) == self._tapped
-        return tensors, total.record + record
-
-
-@contextlib.contextmanager
-def _taps(names: frozenset[str]) -> Iterator[dict[str, tf.Tensor]]:
-    """Keep what leaves the sites called `names` while a program is traced."""
-    tensors: dict[str, tf.Tensor] = {}
-    original_strike, original_redo = LayerSites.strike, LayerSites.redo_if_struck
-    open_taps = [True]  # Closed inside a branch, whose tensors cannot leave it.
-
-    def strike(self, x, direction, operand, perm=(), **how):
-        y = original_strike(self, x, direction, operand, perm, **how)
-        name = f"{self._layer}/{direction}/{operand}"
-        if open_taps[0] and name in names:
-            tensors[name] = tf.transpose(y, perm) if perm else y
-        return y
-
-    def redo(self, result, direction, operands, again: Callable, *rest):
-        open_taps[0] = False
-        y = original_redo(self, result, direction, operands, again, *rest)
-        open_taps[0] = True
-        if any(f"{self._layer}/{direction}/{o}" in names for o in operands):
-            # The same textbook operands once more, where they can be seen.
-            sites = LayerSites(self._hooks, self._layer)
-            again(functools.partial(sites.strike, confines=True))
-        return y
-
-    with (
-        mock.patch.object(LayerSites, "strike", strike),
-        mock.patch.object(LayerSites, "redo_if_struck", redo),
-    ):
-        yield tensors
+        total = replica_gradients(
+            self.workload, state, examples, labels, seed, hooks, self._per_replica
+        )
+        _, record = apply_update(self.workload, state, total, 1, rate, hooks)
+        assert set(hooks.tensors) == self._tapped
+        return hooks.tensors, total.record + record

@@ -3,7 +3,7 @@
 
 import pathlib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeVar
 
@@ -28,11 +28,9 @@ _OPTIONAL = (
 _KEYS = (*_REQUIRED, *_OPTIONAL)
 _SITES = ("patterns", "lists", "directions", "weights")
 _STOP = ("hours", "width", "strata", "confidence", "pilot")
-_SWITCH = {"yes": True, "no": False}
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
 _GROUPS = {"published": tuple(FAULT_MODELS), "all": NAMES}
 _FLIP_FLOPS = "flip_flops"
-_LONGEST_NUMBER = 30
 
 _T = TypeVar("_T")
 _Weighted = tuple[tuple[FaultModel, Fraction], ...]
@@ -56,10 +54,10 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
         thresholds = path.parent / fields["thresholds"].text("a TOML file")
     stop = _stop(fields)
     sampling = _sampling(root, fields)
-    seed, horizon = _integer(fields["seed"]), _integer(fields["horizon"])
+    seed, horizon = fields["seed"].whole(), fields["horizon"].whole()
     name = fields["workload"].text("name of a workload")
     golden = path.parent / fields["golden"].text("folder of a golden run")
-    folders = _texts(fields.get("band"), Node.text)
+    folders = _texts(fields.get("band"))
     band = tuple(path.parent / folder for folder in folders)
     limits = _placed(
         fields.get("thresholds", root), lambda: read_thresholds(thresholds)
@@ -75,8 +73,8 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
             limits,
             stop,
             band,
-            _switch(fields.get("propagation")),
-            _switch(fields.get("validation")),
+            "propagation" in fields and fields["propagation"].switch(),
+            "validation" in fields and fields["validation"].switch(),
         ),
     )
 
@@ -85,20 +83,20 @@ def _sampling(root: Node, fields: dict[str, Node]) -> SamplingPlan:
     sites = fields["sites"].fields(_SITES) if "sites" in fields else {}
     weights = "elements"
     if "weights" in sites:
-        weights = _one_of(sites["weights"], (*SITE_WEIGHTS, _FLIP_FLOPS))
+        weights = sites["weights"].one_of((*SITE_WEIGHTS, _FLIP_FLOPS))
     models = _models(fields.get("faults"), weights == _FLIP_FLOPS)
     durations = _range(fields["durations"]) if "durations" in fields else (1, 1)
     first, last = _range(fields["replicas"])
     if last - first >= 1 << 20:
         raise fields["replicas"].wrong("at most 2**20 replicas")
-    lists = _texts(sites.get("lists"), lambda node: _LISTS[_one_of(node, _LISTS)])
+    lists = _stages(sites.get("lists"))
     return _placed(
         fields.get("sites", root),
         lambda: SamplingPlan(
             models=models,
             site_weights="macs" if weights == _FLIP_FLOPS else weights,
-            patterns=_texts(sites.get("patterns"), Node.text),
-            directions=_texts(sites.get("directions"), Node.text),
+            patterns=_texts(sites.get("patterns")),
+            directions=_texts(sites.get("directions")),
             stages=lists,
             epochs=_range(fields["epochs"]),
             steps=_range(fields["steps"]),
@@ -118,7 +116,7 @@ def _models(node: Node | None, by_flip_flops: bool) -> _Weighted:
                 "a list of names: site weights flip_flops give the models theirs"
             )
         pairs = [
-            (name, _positive(entry) / len(_GROUPS.get(group, (group,))))
+            (name, entry.positive() / len(_GROUPS.get(group, (group,))))
             for group, entry in node.value.items()
             for name in _GROUPS.get(group, (group,))
         ]
@@ -138,20 +136,20 @@ def _weighted(pairs: list[tuple[str, Fraction]], by_flip_flops: bool) -> _Weight
 
 
 def _stop(fields: dict[str, Node]) -> StopRule:
-    experiments = _integer(fields["experiments"])
+    experiments = fields["experiments"].whole()
     plain = _placed(fields["experiments"], lambda: StopRule(experiments))
     if "stop" not in fields:
         return plain
     given = fields["stop"].fields(_STOP)
     numbers = {
-        key: float(_positive(given[key]))
+        key: float(given[key].positive())
         for key in ("hours", "width", "confidence")
         if key in given
     }
     if "strata" in given and not given.keys() & {"width", "pilot"}:
         raise given["strata"].wrong("a width or a pilot beside it; add stop.width")
-    strata = _texts(given.get("strata"), Node.text)
-    pilot = _integer(given["pilot"]) if "pilot" in given else None
+    strata = _texts(given.get("strata"))
+    pilot = given["pilot"].whole() if "pilot" in given else None
     return _placed(
         fields["stop"],
         lambda: StopRule(experiments, strata=strata, pilot=pilot, **numbers),
@@ -169,36 +167,13 @@ def _placed(node: Node | None, make: Callable[[], _T]) -> _T:
         raise InputError(f"{node.where}: {key}{error}") from None
 
 
-def _texts(node: Node | None, read: Callable[[Node], str]) -> tuple[str, ...]:
-    return () if node is None else tuple(read(item) for item in node.items())
+def _stages(node: Node | None) -> tuple[str, ...]:
+    items = [] if node is None else node.items()
+    return tuple(_LISTS[item.one_of(_LISTS)] for item in items)
 
 
-def _one_of(node: Node, known: Collection[str]) -> str:
-    if node.value not in tuple(known):
-        raise node.wrong(f"one of {', '.join(known)}")
-    return node.text()
-
-
-def _switch(node: Node | None) -> bool:
-    return node is not None and _SWITCH[_one_of(node, _SWITCH)]
-
-
-def _integer(node: Node) -> int:
-    if not isinstance(node.value, str) or not re.fullmatch(r"[0-9]{1,30}", node.value):
-        raise node.wrong("a whole number of at least 0, in digits")
-    return int(node.value)
-
-
-def _positive(node: Node) -> Fraction:
-    text = node.value if isinstance(node.value, str) else ""
-    if re.fullmatch(r"[0-9.]+(e-?[0-9]{1,2})?|[0-9]+/[0-9]+", text[:_LONGEST_NUMBER]):
-        try:
-            number = Fraction(text)
-        except (ValueError, ZeroDivisionError):
-            number = Fraction(0)
-        if number > 0:
-            return number
-    raise node.wrong("a number above 0, e.g. 3, 0.25 or 1/3")
+def _texts(node: Node | None) -> tuple[str, ...]:
+    return () if node is None else node.texts()
 
 
 def _range(node: Node) -> tuple[int, int]:

@@ -8,7 +8,9 @@ second documents are errors.
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
+from fractions import Fraction
 
 import yaml
 
@@ -17,6 +19,8 @@ from tpufi.messages import nearest_first, one_line, quote, show_path
 
 _LONGEST = 1 << 20
 _DEEPEST = 20
+_LONGEST_NUMBER = 30
+_SWITCH = {"yes": True, "no": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +54,51 @@ class Node:
         if not isinstance(self.value, list) or not self.value:
             raise self.wrong(f"{expected}, not empty; remove the key for the default")
         return self.value
+
+    def texts(self) -> tuple[str, ...]:
+        """Return the texts of a list."""
+        return tuple(item.text() for item in self.items())
+
+    def one_of(self, known: Collection[str]) -> str:
+        """Return the value as one of the known texts."""
+        if not isinstance(self.value, str) or self.value not in known:
+            raise self.wrong(f"one of {', '.join(known)}")
+        return self.value
+
+    def switch(self) -> bool:
+        """Return whether the value is `yes`; it can only be that or `no`."""
+        return _SWITCH[self.one_of(_SWITCH)]
+
+    def whole(self) -> int:
+        """Return the value as a whole number of at least 0."""
+        text = self.value if isinstance(self.value, str) else ""
+        if not re.fullmatch(r"[0-9]{1,30}", text):
+            raise self.wrong("a whole number of at least 0, in digits")
+        return int(text)
+
+    def number(self) -> Fraction:
+        """Return the value as a number of at least 0, decimal or a fraction."""
+        number = self._fraction()
+        if number is None:
+            raise self.wrong("a number of at least 0, e.g. 3, 0.25 or 1/3")
+        return number
+
+    def positive(self) -> Fraction:
+        """Return the value as a number above 0, decimal or a fraction."""
+        number = self._fraction()
+        if not number:
+            raise self.wrong("a number above 0, e.g. 3, 0.25 or 1/3")
+        return number
+
+    def _fraction(self) -> Fraction | None:
+        text = self.value if isinstance(self.value, str) else ""
+        form = r"[0-9.]+(e-?[0-9]{1,2})?|[0-9]+/[0-9]+"
+        if not re.fullmatch(form, text[:_LONGEST_NUMBER]):
+            return None
+        try:
+            return Fraction(text)
+        except (ValueError, ZeroDivisionError):
+            return None
 
     def fields(
         self, known: Sequence[str], required: Sequence[str] = ()

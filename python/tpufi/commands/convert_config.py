@@ -9,7 +9,8 @@ from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
 from tpufi.instrument.tensorfi.conversion import convert
 from tpufi.instrument.tensorfi.fields import tree_of
-from tpufi.messages import one_line, show_path
+from tpufi.messages import show_path
+from tpufi.whole_file import whole_file
 
 
 def _add_options(parser: CommandParser) -> None:
@@ -29,14 +30,8 @@ def _convert(options: argparse.Namespace) -> int:
         return 0
     if options.out.exists():
         raise InputError(f"{show_path(options.out)} exists; name a new file")
-    part = options.out.with_suffix(options.out.suffix + ".part")
-    try:
-        part.write_text(text)
-        part.rename(options.out)
-    except OSError as error:
-        raise InputError(
-            f"{show_path(options.out)}: {one_line(error)}; name another file"
-        ) from None
+    with whole_file(options.out) as scratch:
+        scratch.write_text(text)
     return 0
 
 

@@ -6,8 +6,6 @@ number of workers; a longer campaign begins with the lines of a shorter one.
 """
 
 import argparse
-import contextlib
-import os
 import pathlib
 from collections.abc import Iterator
 from fractions import Fraction
@@ -17,11 +15,12 @@ from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
 from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
-from tpufi.messages import one_line, quote, show_path
+from tpufi.messages import quote
 from tpufi.sampling.fault_stream import fault_lines
 from tpufi.sampling.flip_flop_shares import flip_flop_weights
 from tpufi.sampling.sampling_plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.site_table import DIRECTIONS
+from tpufi.whole_file import whole_file
 
 _FLIP_FLOPS = "flip_flops"
 _STAGES = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
@@ -134,22 +133,12 @@ def _range(text: str) -> tuple[int, int]:
 
 
 def _write(path: pathlib.Path, lines: Iterator[str]) -> None:
-    scratch = path.parent / f".{path.name}.{os.urandom(4).hex()}.tmp"
-    try:
-        with open(scratch, "x", encoding="ascii", newline="\n") as file:
-            for line in lines:
-                file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError as error:
-        raise InputError(
-            f"{show_path(path)}: cannot write: {one_line(error)}; choose a path in a "
-            "writable folder"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
+    with (
+        whole_file(path) as scratch,
+        open(scratch, "x", encoding="ascii", newline="\n") as file,
+    ):
+        for line in lines:
+            file.write(line + "\n")
 
 
 COMMAND = Command(

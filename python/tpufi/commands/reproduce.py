@@ -6,7 +6,6 @@ command goes on from there, and what is complete is not done again.
 """
 
 import argparse
-import os
 import pathlib
 import sys
 import time
@@ -22,6 +21,7 @@ from tpufi.reproduction.plan import Case, Plan, cases, chosen, plan_of
 from tpufi.reproduction.report import Report
 from tpufi.reproduction.results import Measured
 from tpufi.reproduction.runs import Runs
+from tpufi.whole_file import whole_file
 
 _PAGE = "published_injections.md"
 
@@ -152,9 +152,8 @@ def _pictures(
 
 
 def _write(report: pathlib.Path, page: str) -> None:
-    partial = report.with_name(f".{report.name}.partial")
-    partial.write_text(page)
-    os.replace(partial, report)
+    with whole_file(report) as scratch:
+        scratch.write_text(page)
 
 
 COMMAND = Command(

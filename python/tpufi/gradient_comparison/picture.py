@@ -7,6 +7,7 @@ import pathlib
 from tpufi.extras import optional
 from tpufi.gradient_comparison.cases import Comparison
 from tpufi.gradient_comparison.difference import ALL
+from tpufi.whole_file import whole_file
 
 
 def plot_differences(comparison: Comparison, path: pathlib.Path) -> pathlib.Path:
@@ -51,8 +52,7 @@ def plot_differences(comparison: Comparison, path: pathlib.Path) -> pathlib.Path
     below.set_ylabel("share of elements (%)")
     below.set_xlabel("variable, in the order of creation")
     below.legend(loc="best")
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, dpi=120, format="png")
+    with whole_file(path) as scratch:
+        figure.savefig(scratch, dpi=120, format="png")
     pyplot.close(figure)
-    partial.replace(path)
     return path

@@ -4,13 +4,13 @@
 import dataclasses
 import json
 import math
-import os
 import pathlib
 
 from tpufi.errors import InputError
 from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.reproduction.evidence import Quantity
+from tpufi.whole_file import whole_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +56,8 @@ class Measured:
 def write_measured(measured: Measured, path: pathlib.Path) -> None:
     """Write the file; it appears whole."""
     text = json.dumps(_plain(dataclasses.asdict(measured)), indent=1, allow_nan=False)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text + "\n")
-    os.replace(partial, path)
+    with whole_file(path) as scratch:
+        scratch.write_text(text + "\n")
 
 
 def read_measured(path: pathlib.Path) -> Measured:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The picture of a fault's spread: all results in the order of computation."""
 
-import os
 import pathlib
 
 from tpufi.errors import InputError
-from tpufi.messages import one_line, quote, show_path
+from tpufi.messages import quote, show_path
 from tpufi.show.spread import Spread
 from tpufi.show.subject import Subject
 from tpufi.site_table import DIRECTIONS
+from tpufi.whole_file import whole_file
 
 ENDINGS = (".svg", ".png", ".pdf")
 _COLOURS = dict(zip(DIRECTIONS, ("C0", "C1", "C2", "C3"), strict=True))
@@ -101,14 +101,5 @@ def _struck_at(subject: Subject, keys: list[tuple[str, str]]) -> float:
 
 
 def _save(figure, path: pathlib.Path) -> None:
-    scratch = path.with_name(f".{path.stem}.{os.urandom(4).hex()}{path.suffix}")
-    try:
+    with whole_file(path) as scratch:
         figure.savefig(scratch, dpi=120)
-        os.replace(scratch, path)
-    except OSError as error:
-        raise InputError(
-            f"{show_path(path)}: cannot write: {one_line(error)}; choose a path in a "
-            "writable folder"
-        ) from None
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from tpufi.errors import InputError
+from tpufi.whole_file import whole_file
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica", "lowering")
 _MEBIBYTE = 1 << 20
@@ -176,6 +177,5 @@ def _key(result: dict) -> tuple:
 
 
 def _write(path: pathlib.Path, text: str) -> None:
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text)
-    new.replace(path)
+    with whole_file(path) as scratch:
+        scratch.write_text(text)

@@ -4,7 +4,6 @@
 import dataclasses
 import os
 import pathlib
-import re
 
 from tpufi.campaign.inference.inference_plan import InferencePlan
 from tpufi.campaign.stop_rule import StopRule
@@ -14,8 +13,7 @@ from tpufi.errors import InputError
 _REQUIRED = ("program", "inputs", "seed", "experiments")
 _NUMBERS = ("seed", "batch", "rounds", "threads")
 _LISTS = ("sites", "mitigation")
-_SWITCHES = {"only_correct": {"yes": True, "no": False},
-             "clean_prefix": {"yes": True, "no": False, "auto": None}}  # fmt: skip
+_PREFIX = {"yes": True, "no": False, "auto": None}
 _KEYS = (*_REQUIRED, "batch", "sites", "weights", "measures", "tolerance",
          "only_correct", "mitigation", "rounds", "clean_prefix", "threads",
          "stop")  # fmt: skip
@@ -35,13 +33,15 @@ def read_inference_plan(path: str | os.PathLike[str]) -> InferencePlan:
     values: dict[str, object] = {"threads": len(os.sched_getaffinity(0))}
     for key, node in given.items():
         if key in _NUMBERS:
-            values[key] = _whole(node)
+            values[key] = node.whole()
         elif key in _LISTS:
-            values[key] = tuple(item.text() for item in node.items())
-        elif key in _SWITCHES:
-            values[key] = _one_of(node, _SWITCHES[key])
+            values[key] = node.texts()
+        elif key == "only_correct":
+            values[key] = node.switch()
+        elif key == "clean_prefix":
+            values[key] = _PREFIX[node.one_of(_PREFIX)]
         elif key == "tolerance":
-            values[key] = _number(node)
+            values[key] = float(node.number())
         elif key not in ("experiments", "stop"):
             values[key] = node.text()
     values["inputs"] = path.parent / given["inputs"].text("an .npz file")
@@ -69,34 +69,15 @@ def _beside(path: pathlib.Path, where: str) -> str:
 
 
 def _stop(given: dict[str, Node]) -> StopRule:
-    rule = StopRule(_whole(given["experiments"]))
+    rule = StopRule(given["experiments"].whole())
     if "stop" not in given:
         return rule
     fields = given["stop"].fields(_STOP)
     changes: dict[str, object] = {
-        key: _number(fields[key])
+        key: float(fields[key].positive())
         for key in ("hours", "width", "confidence")
         if key in fields
     }
     if "strata" in fields:
-        changes["strata"] = tuple(item.text() for item in fields["strata"].items())
+        changes["strata"] = fields["strata"].texts()
     return dataclasses.replace(rule, **changes)
-
-
-def _whole(node: Node) -> int:
-    if not isinstance(node.value, str) or not re.fullmatch(r"[0-9]{1,30}", node.value):
-        raise node.wrong("a whole number of at least 0, in digits")
-    return int(node.value)
-
-
-def _number(node: Node) -> float:
-    text = node.value if isinstance(node.value, str) else ""
-    if not re.fullmatch(r"[0-9]{1,30}(\.[0-9]{1,30})?(e-?[0-9]{1,2})?", text):
-        raise node.wrong("a number of at least 0, e.g. 3 or 0.25")
-    return float(text)
-
-
-def _one_of(node: Node, known: dict[str, bool | None]) -> bool | None:
-    if not isinstance(node.value, str) or node.value not in known:
-        raise node.wrong(f"one of {', '.join(known)}")
-    return known[node.value]

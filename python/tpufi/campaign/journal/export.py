@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports a journal to Parquet or CSV, in little memory, whole or not at all."""
 
-import contextlib
 import csv
 import itertools
-import os
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -16,7 +14,8 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import unpack_losses
 from tpufi.errors import InputError
 from tpufi.extras import optional
-from tpufi.messages import one_line, quote, show_path
+from tpufi.messages import quote, show_path
+from tpufi.whole_file import whole_file
 
 _ROWS = 50_000
 _MEASURE = (
@@ -49,21 +48,8 @@ def export(journal: Reader, path: pathlib.Path) -> int:
         )
     if path.parent != pathlib.Path() and not path.parent.is_dir():
         raise InputError(f"{show_path(path)}: no such folder; make it first")
-    scratch = path.parent / f".{path.name}.{os.urandom(4).hex()}.tmp"
-    try:
-        count = _WRITERS[path.suffix](journal, scratch)
-        with open(scratch, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except OSError as error:
-        raise InputError(
-            f"{show_path(path)}: cannot write: {one_line(error)}; choose a path in a "
-            "writable folder with free space"
-        ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-    return count
+    with whole_file(path) as scratch:
+        return _WRITERS[path.suffix](journal, scratch)
 
 
 def _names(journal: Reader) -> list[str]:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 from tpufi.campaign.statistics.intervals import Interval, wilson
 from tpufi.errors import InputError
-from tpufi.messages import nearest_first, one_line, quote, show_path
+from tpufi.messages import nearest_first, quote
+from tpufi.whole_file import whole_file
 
 _FIELDS = ("run", "item", "site", "op", "element", "bit", "masked")
 
@@ -107,20 +108,13 @@ class InferenceResult:
           InputError: the file cannot be written.
         """
         target = pathlib.Path(path)
-        part = target.with_name(target.name + ".part")
         names = list(self.trials[0].measures) if self.trials else []
-        try:
-            with open(part, "w", newline="") as file:
-                rows = csv.writer(file, lineterminator="\n")
-                rows.writerow((*_FIELDS, *names))
-                for trial in self.trials:
-                    own = [getattr(trial, field) for field in _FIELDS]
-                    rows.writerow([_text(v) for v in (*own, *trial.measures.values())])
-            part.rename(target)
-        except OSError as error:
-            raise InputError(
-                f"{show_path(target)}: {one_line(error)}; name another file"
-            ) from None
+        with whole_file(target) as scratch, open(scratch, "w", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow((*_FIELDS, *names))
+            for trial in self.trials:
+                own = [getattr(trial, field) for field in _FIELDS]
+                rows.writerow([_text(v) for v in (*own, *trial.measures.values())])
 
 
 def _text(value: object) -> object:
