@@ -11,7 +11,7 @@ from tests.layer_cases import Case, Values
 from tests.modes import in_mode
 from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
 from tpufi.layers import Hooks, Run
-from tpufi.layers.hooks import BRANCH, SELECT
+from tpufi.layers.lowering import BRANCH, SELECT
 from tpufi.site_table import SiteTable
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tiny_workload import TINY
 from tpufi.errors import InputError
-from tpufi.layers.hooks import LEAN
+from tpufi.layers.lowering import LEAN
 from tpufi.tpu.comparison import Request, compare, described
 from tpufi.tpu.compiler import compile_for, interpreter, versions
 from tpufi.tpu.exported_step import StepVariant, export_step, site_kinds

@@ -4,7 +4,7 @@
 
 The same training steps without a fault: one call each, one call each with the digest of
 every state (as a golden run records it), and in blocks with one digest at the end (as
-an experiment is followed). In turns; ratios are paired, medians with quartiles.
+an experiment is followed). In turns; ratios are paired, medians with 95 % intervals.
 """
 
 import json

@@ -11,7 +11,7 @@ from tpufi.messages import one_line, show_path
 
 
 @contextlib.contextmanager
-def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Give a hidden path beside `path` that takes its name when the block ends.
 
     The bytes are on the disk before the name is theirs. If the block raises, `path` is
@@ -27,7 +27,7 @@ def whole_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
       InputError: the file cannot be written.
 
     Example:
-      >>> with whole_file(pathlib.Path("/tmp/outcomes.txt")) as scratch:
+      >>> with replacing(pathlib.Path("/tmp/outcomes.txt")) as scratch:
       ...     size = scratch.write_text("masked")
     """
     name = f".{path.stem}.{os.urandom(4).hex()}{path.suffix}"

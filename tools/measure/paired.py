@@ -2,6 +2,7 @@
 """Interleaved timing: every variant once a round, so that all see the same noise."""
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -9,26 +10,33 @@ from collections.abc import Callable, Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A median and the quartiles around it.
+    """A median, its interval of 95 % confidence, and the quartiles.
 
     Args:
       median: middle value.
       low: first quartile.
       high: third quartile.
+      least: lower end of the median's interval.
+      most: upper end of it.
     """
 
     median: float
     low: float
     high: float
+    least: float
+    most: float
 
     @classmethod
     def of(cls, values: list[float]) -> "Spread":
         """Return the spread of at least two values."""
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(median, low, high)
+        # Order statistics: how many of n values are below the median is binomial.
+        ordered, half = sorted(values), 0.98 * math.sqrt(len(values))
+        first = max(math.floor((len(values) - 1) / 2 - half), 0)
+        return cls(median, low, high, ordered[first], ordered[-1 - first])
 
     def __str__(self) -> str:
-        return f"{self.median:.4g} ({self.low:.4g} to {self.high:.4g})"
+        return f"{self.median:.4g} ({self.least:.4g} to {self.most:.4g})"
 
 
 def interleaved(

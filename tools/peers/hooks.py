@@ -25,8 +25,9 @@ class PeerHooks:
         self._wanted = wanted
         self._change = change
 
-    def layer(self, name: str) -> "PeerSites":
+    def layer(self, name: str, input_read: bool = True) -> "PeerSites":
         """Return the sites of the layer called `name`."""
+        del input_read  # What nothing depends on TensorFlow leaves out by itself.
         return PeerSites(name, self._wanted, self._change)
 
     def record(self, directions: Sequence[str]) -> tf.Tensor:
@@ -76,6 +77,27 @@ class PeerSites:
             for name, x in operands.items()
         ]
         return self.strike(compute(*changed), direction, "output")
+
+    def if_struck(
+        self,
+        direction: str,
+        operand: str,
+        changed: Callable[[], tf.Tensor],
+        same: tf.Tensor,
+    ) -> tf.Tensor:
+        """Return `changed()` if the operand's site is wanted."""
+        name = f"{self._layer}/{direction}/{operand}"
+        return changed() if self._wanted(name) else same
+
+    def input_gradient(
+        self,
+        operands: Sequence[str],
+        compute: Callable[["PeerSites"], tf.Tensor],
+        like: tf.Tensor,
+    ) -> tf.Tensor:
+        """Return the gradient of the layer's input."""
+        del operands, like
+        return compute(self)
 
     def redo_if_struck(
         self,

@@ -17,9 +17,10 @@ from tpufi.layers.embedding import Embedding
 from tpufi.layers.gate import ChannelProduct, Gate
 from tpufi.layers.gelu import GELU
 from tpufi.layers.grouped_conv2d import GroupedConv2D
-from tpufi.layers.hooks import Hooks, LayerSites
+from tpufi.layers.hooks import Hooks
 from tpufi.layers.layer import Layer, Node, Run, Weight
 from tpufi.layers.layer_norm import LayerNorm
+from tpufi.layers.layer_sites import LayerSites
 from tpufi.layers.max_pooling import MaxPooling
 from tpufi.layers.pooling import GlobalAveragePooling
 from tpufi.layers.position_embedding import PositionEmbedding

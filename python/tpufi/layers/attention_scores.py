@@ -7,8 +7,8 @@ import math
 import tensorflow as tf
 
 from tpufi.layers.heads import check_heads, join_heads, split_heads
-from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
+from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.accumulator import accumulator, widened
-from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 
@@ -97,7 +97,11 @@ class BatchNorm(Layer):
         struck_gamma = widened(sites.strike(gamma, "forward", "weight"))
         struck_beta = widened(sites.strike(beta, "forward", "bias"))
         inverse = tf.math.rsqrt(variance + self.epsilon)
-        y = (struck_x - mean) * (inverse * struck_gamma) + struck_beta
+        # Without a fault in x the difference is that of the backward pass.
+        centred = sites.if_struck(
+            "forward", "input", lambda: struck_x - mean, widened(x) - mean
+        )
+        y = centred * (inverse * struck_gamma) + struck_beta
         y = sites.strike(tf.cast(y, x.dtype), "forward", "output")
         return y, (x, mean, inverse, gamma)
 

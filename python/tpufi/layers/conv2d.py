@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.dilation import dilate, same_padding
-from tpufi.layers.hooks import LayerSites, Strike
 from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.layers.layer_sites import LayerSites, Strike
 from tpufi.layers.layout import Axis, Layout
 from tpufi.site_table import Site
 
@@ -114,21 +114,27 @@ class Conv2D(Layer):
         operands = ("input", "weight")
 
         layouts = self.textbook(tuple(x.shape[1:]), x.shape[0])
-        dx = tf.raw_ops.Conv2DBackpropInput(
-            input_sizes=x.shape,
-            filter=sites.strike_stored(
-                kernel, "grad_in", "weight", layouts["grad_in", "weight"]
-            ),
-            out_backprop=sites.strike_stored(
-                dy, "grad_in", "input", layouts["grad_in", "input"]
-            ),
-            **how,
-        )
-        dx = sites.redo_if_struck(
-            dx, "grad_in", operands, lambda strike: self._grad_in(strike, x, kernel, dy)
-        )
-        dx = sites.strike(dx, "grad_in", "output")
 
+        def input_gradient(sites: LayerSites) -> tf.Tensor:
+            dx = tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=x.shape,
+                filter=sites.strike_stored(
+                    kernel, "grad_in", "weight", layouts["grad_in", "weight"]
+                ),
+                out_backprop=sites.strike_stored(
+                    dy, "grad_in", "input", layouts["grad_in", "input"]
+                ),
+                **how,
+            )
+            dx = sites.redo_if_struck(
+                dx,
+                "grad_in",
+                operands,
+                lambda strike: self._grad_in(strike, x, kernel, dy),
+            )
+            return sites.strike(dx, "grad_in", "output")
+
+        dx = sites.input_gradient((*operands, "output"), input_gradient, x)
         dkernel = tf.raw_ops.Conv2DBackpropFilter(
             input=sites.strike_stored(
                 x, "grad_wt", "input", layouts["grad_wt", "input"]

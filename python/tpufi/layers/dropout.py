@@ -6,8 +6,8 @@ import dataclasses
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
-from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
+from tpufi.layers.layer_sites import LayerSites
 from tpufi.ops import inject_random
 from tpufi.random import derive
 from tpufi.site_table import Site

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.dilation import dilate, same_padding
-from tpufi.layers.hooks import LayerSites, Strike
 from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.layers.layer_sites import LayerSites, Strike
 from tpufi.site_table import Site
 
 

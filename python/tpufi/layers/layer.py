@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from tpufi.layers.hooks import Hooks, LayerSites
+from tpufi.layers.hooks import Hooks
+from tpufi.layers.layer_sites import LayerSites
 from tpufi.layers.layout import Layout
 from tpufi.random import Key
 from tpufi.site_table import Site
@@ -43,6 +44,7 @@ class Run:
       probe: float32 zeros of `hooks.record_shape`; its gradient is the record.
       seed: uint32 [2], key of this (epoch, step, replica) for dropout.
       compiled: whether XLA compiles the program.
+      examples: the model's input, whose gradient nothing depends on.
       new_statistics: filled by the layers while they are applied.
     """
 
@@ -53,6 +55,7 @@ class Run:
     probe: tf.Tensor | None = None
     seed: tf.Tensor | None = None
     compiled: bool = False
+    examples: tf.Tensor | None = None
     new_statistics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
 
@@ -146,6 +149,8 @@ class Layer(Node):
         return self._train(run, x, *others, *parameters, run.probe)
 
     def _train(self, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
+        input_read = inputs[0] is not run.examples
+
         @tf.custom_gradient
         def differentiable(
             x: tf.Tensor, *others: tf.Tensor
@@ -155,7 +160,7 @@ class Layer(Node):
             y, saved = self.forward(ahead, run, x, *operands)
 
             def gradient(dy: tf.Tensor) -> tuple:
-                back = run.hooks.layer(self.name)
+                back = run.hooks.layer(self.name, input_read)
                 gradients = self.backward(back, saved, dy)
                 return *gradients, ahead.record() + back.record()
 

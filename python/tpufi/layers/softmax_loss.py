@@ -6,8 +6,8 @@ import math
 
 import tensorflow as tf
 
-from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Run, Shape
+from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

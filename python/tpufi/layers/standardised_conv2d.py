@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.conv2d import Conv2D
-from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
+from tpufi.layers.layer_sites import LayerSites
 from tpufi.layers.layout import Layout
 from tpufi.site_table import Site
 

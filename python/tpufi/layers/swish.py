@@ -6,8 +6,8 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers.elementwise import Elementwise
-from tpufi.layers.hooks import LayerSites
 from tpufi.layers.layer import Run
+from tpufi.layers.layer_sites import LayerSites
 
 
 @dataclasses.dataclass(frozen=True)

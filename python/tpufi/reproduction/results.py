@@ -10,7 +10,7 @@ from tpufi.errors import InputError
 from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.reproduction.evidence import Quantity
-from tpufi.whole_file import whole_file
+from tpufi.whole_file import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Measured:
 def write_measured(measured: Measured, path: pathlib.Path) -> None:
     """Write the file; it appears whole."""
     text = json.dumps(_plain(dataclasses.asdict(measured)), indent=1, allow_nan=False)
-    with whole_file(path) as scratch:
+    with replacing(path) as scratch:
         scratch.write_text(text + "\n")
 
 

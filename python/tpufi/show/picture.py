@@ -8,7 +8,7 @@ from tpufi.messages import quote, show_path
 from tpufi.show.spread import Spread
 from tpufi.show.subject import Subject
 from tpufi.site_table import DIRECTIONS
-from tpufi.whole_file import whole_file
+from tpufi.whole_file import replacing
 
 ENDINGS = (".svg", ".png", ".pdf")
 _COLOURS = dict(zip(DIRECTIONS, ("C0", "C1", "C2", "C3"), strict=True))
@@ -101,5 +101,5 @@ def _struck_at(subject: Subject, keys: list[tuple[str, str]]) -> float:
 
 
 def _save(figure, path: pathlib.Path) -> None:
-    with whole_file(path) as scratch:
+    with replacing(path) as scratch:
         figure.savefig(scratch, dpi=120)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tpufi.layers.hooks import Hooks, LayerSites
+from tpufi.layers.hooks import Hooks
+from tpufi.layers.layer_sites import LayerSites
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class TappedHooks(Hooks):
     names: frozenset[str] = frozenset()
     tensors: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
-    def layer(self, name: str) -> LayerSites:
+    def layer(self, name: str, input_read: bool = True) -> LayerSites:
         return _TappedSites(self, name)
 
 

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable
 
 from tpufi.errors import InputError
-from tpufi.layers.hooks import LEAN
+from tpufi.layers.lowering import LEAN
 from tpufi.tpu.branch_costs import branch_costs, mean_ratio
 from tpufi.tpu.compiler import Compiled, compile_for
 from tpufi.tpu.exported_step import CLEAN, StepVariant, export_step, site_kinds

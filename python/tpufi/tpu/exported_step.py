@@ -13,7 +13,8 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
 from tpufi.descriptor import disarmed
-from tpufi.layers.hooks import LEAN, Hooks, lean_hooks
+from tpufi.layers.hooks import Hooks, lean_hooks
+from tpufi.layers.lowering import LEAN
 from tpufi.layers.placement import NO_GROUP, Placed, Placement
 from tpufi.site_table import SiteTable
 from tpufi.training.determinism import exact_arithmetic

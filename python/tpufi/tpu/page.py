@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from tpufi.errors import InputError
-from tpufi.whole_file import whole_file
+from tpufi.whole_file import replacing
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica", "lowering")
 _MEBIBYTE = 1 << 20
@@ -177,5 +177,5 @@ def _key(result: dict) -> tuple:
 
 
 def _write(path: pathlib.Path, text: str) -> None:
-    with whole_file(path) as scratch:
+    with replacing(path) as scratch:
         scratch.write_text(text)

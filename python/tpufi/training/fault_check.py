@@ -5,8 +5,8 @@ import numpy as np
 
 from tpufi.descriptor import FIELDS, Descriptor
 from tpufi.errors import InputError
-from tpufi.layers.hooks import LEAN, SELECT
 from tpufi.layers.layout import Layout
+from tpufi.layers.lowering import LEAN, SELECT
 from tpufi.site_table import SiteTable
 from tpufi.training.grouped import GROUPED
 from tpufi.workload import Workload

@@ -15,8 +15,9 @@ import tensorflow as tf
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, disarmed
 from tpufi.errors import InputError
-from tpufi.layers.hooks import BRANCH, LEAN, SELECT, Hooks, lean_hooks
+from tpufi.layers.hooks import Hooks, lean_hooks
 from tpufi.layers.layer import Run
+from tpufi.layers.lowering import BRANCH, LEAN, SELECT
 from tpufi.layers.placement import NO_GROUP, Placed
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.fault_check import check_fault

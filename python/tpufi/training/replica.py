@@ -55,12 +55,12 @@ def replica_gradients(
       compiled: whether XLA compiles the program.
     """
     probe = tf.zeros(hooks.record_shape)
-    run = Run(
-        state.parameters, state.statistics, True, hooks, probe, seed, compiled=compiled
-    )
+    examples = examples_of(workload, images)
+    weights = state.parameters, state.statistics
+    run = Run(*weights, True, hooks, probe, seed, compiled, examples)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([*state.parameters.values(), probe])
-        logits = workload.model(examples_of(workload, images), run)
+        logits = workload.model(examples, run)
         loss = workload.loss(logits, labels, global_batch, run)
     *gradients, record = tape.gradient(loss, [*state.parameters.values(), probe])
     guesses = tf.argmax(logits, -1, output_type=labels.dtype)

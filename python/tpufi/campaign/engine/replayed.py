@@ -35,14 +35,7 @@ class Replayed:
     @property
     def differences(self) -> tuple[str, ...]:
         """Names of the columns that came out otherwise."""
-        return tuple(
-            field.name
-            for field in dataclasses.fields(Row)
-            if field.name not in INCIDENTAL
-            # NaN is equal to itself here.
-            and repr(getattr(self.row, field.name))
-            != repr(getattr(self.recorded, field.name))
-        )
+        return differing(self.row, self.recorded)
 
     def lines(self) -> Iterator[str]:
         """Yield the experiment for a reader, then how it compares."""
@@ -60,6 +53,17 @@ class Replayed:
                 f"differs: {name} {getattr(row, name)!r}, in the journal "
                 f"{getattr(self.recorded, name)!r}"
             )
+
+
+def differing(row: Row, recorded: Row) -> tuple[str, ...]:
+    """Return the names of the columns that differ, but for times and attempts."""
+    return tuple(
+        field.name
+        for field in dataclasses.fields(Row)
+        if field.name not in INCIDENTAL
+        # NaN is equal to itself here.
+        and repr(getattr(row, field.name)) != repr(getattr(recorded, field.name))
+    )
 
 
 def replay_experiments(

@@ -87,3 +87,10 @@ def values_of(journal: Reader, measure: int) -> Iterator[float]:
     )
     for (value,) in journal.query(statement, (measure,)):
         yield math.nan if value is None else value
+
+
+def values_of_one(journal: Reader, experiment: int) -> list[float]:
+    """Return what the measures made of one experiment, in their order."""
+    statement = "SELECT value FROM answer WHERE experiment = ? ORDER BY measure"
+    found = journal.query(statement, (experiment,))
+    return [math.nan if value is None else value for (value,) in found]

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks measure with."""
+
+import pathlib
+import sys
+
+import pytest
+
+from tests.tiny_workload import TINY, tiny_batch
+from tpufi.descriptor import disarmed, fault_row
+from tpufi.training import Program, initial_state
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+
+from measure.boundary import CountedStep
+from measure.child import run_child
+from measure.paired import Spread
+from measure.xla_steps import compilations
+
+LOG = """
+2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
+__inference_traced_step_11 1 times, compile time: 113320 us, cumulative: 113320 us
+2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
+__inference_traced_step_27 1 times, compile time: 5 us, cumulative: 5 us
+2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
+__inference_traced_step_27 2 times, compile time: 5 us, cumulative: 10 us
+2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
+__inference_zeros_3 1 times, compile time: 5 us, cumulative: 5 us
+"""
+
+
+def test_compilations_of_steps_are_counted_in_the_log():
+    found = {"__inference_traced_step_11": 1, "__inference_traced_step_27": 2}
+    assert compilations(LOG) == found
+    assert compilations("") == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "most"),
+    [
+        ([2.0, 1.0], 1.0, 2.0),
+        # Of 25 fair coins 8 to 17 show heads with 95.7 %: the 8th to the 18th value.
+        (list(range(1, 26)), 8, 18),
+        (list(range(1, 101)), 40, 61),
+    ],
+)
+def test_the_interval_of_a_median_is_that_of_order_statistics(values, least, most):
+    spread = Spread.of(values)
+    assert (spread.least, spread.most) == (least, most)
+    assert spread.least <= spread.median <= spread.most
+
+
+def test_what_a_fault_sends_is_counted_and_the_batch_is_not():
+    program = Program(TINY, 1, 4)
+    counted = CountedStep(program)
+    batch, keys = tiny_batch(1, 4)
+    state = initial_state(TINY, 1)
+    result = program.step(state, batch, keys, 0.001)
+    fault = disarmed()
+    one = fault.faults.nbytes + fault.words.nbytes + result.record.nbytes
+    assert (counted.fault_bytes, counted.most) == (one, one)
+    row = fault_row(site=0, replica=0, start=0, count=2, rule="words", words=[1, 2])
+    program.step(state, batch, keys, 0.001, row)
+    assert counted.fault_bytes == 2 * one
+    assert one <= 4096
+
+
+def test_a_failed_child_is_named_with_its_last_line():
+    with pytest.raises(RuntimeError, match="measure.nothing .* No module named"):
+        run_child("measure.nothing")

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An experiment of an inference campaign done again, alone."""
+
+import sqlite3
+
+import pytest
+
+from tests.inference_files import run_here, survey_here, write_files
+from tpufi.campaign.inference.replayed import replay_inferences
+from tpufi.campaign.inference.runner import runner
+from tpufi.campaign.journal import schema
+from tpufi.campaign.journal.database import NAME
+from tpufi.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inference")
+    plan = write_files(folder)
+    run_here(plan, folder / "out")
+    return plan, folder / "out"
+
+
+def replayed(plan, out, *numbers):
+    found = survey_here(plan)
+    return list(
+        replay_inferences(found, out, numbers, lambda: runner(found.plan, found.golden))
+    )
+
+
+def test_any_experiment_comes_out_again_in_any_order(campaign):
+    results = replayed(*campaign, 149, 3, 77, 3)
+    assert [same for same, _ in results] == [True] * 4
+    first, again = results[1][1], results[3][1]
+    assert first == again
+    assert first[0].startswith("experiment 3: input ")
+    assert first[-1] == "identical to its row in the journal"
+    assert any(line.startswith("  top_5: ") for line in first)
+
+
+def test_what_came_out_otherwise_is_named(campaign, tmp_path):
+    plan, out = campaign
+    columns = schema.TABLES["experiment"]
+    with sqlite3.connect(out / NAME) as old, sqlite3.connect(tmp_path / NAME) as new:
+        old.backup(new)
+        select = f"SELECT {', '.join(columns)} FROM experiment WHERE experiment = 5"
+        row = dict(zip(columns, new.execute(select).fetchone(), strict=True))
+        row["state_digest"] = "another"
+        new.execute(
+            "UPDATE experiment SET state_digest = ?, checksum = ? WHERE experiment = 5",
+            (row["state_digest"], schema.checksum(tuple(row.values()))),
+        )
+    ((same, lines),) = replayed(plan, tmp_path, 5)
+    assert not same
+    assert lines[-1].startswith("differs: state_digest '")
+    assert lines[-1].endswith("in the journal 'another'")
+
+
+def test_a_campaign_of_another_plan_is_refused(campaign):
+    plan, out = campaign
+    changed = plan.with_name("changed.yaml")
+    changed.write_text(plan.read_text().replace("seed: 3", "seed: 4"))
+    with pytest.raises(InputError, match="seed"):
+        replayed(changed, out, 0)
+
+
+def test_an_experiment_that_is_not_there_is_one_line(campaign):
+    with pytest.raises(InputError, match="no experiment 150; it has 150"):
+        replayed(*campaign, 150)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times compiled steps and strikes many sites with one compiled program.
+
+    python -m measure.xla_steps IMAGES ROUNDS INJECTIONS
+
+TensorFlow logs each compilation where TF_CPP_VMODULE asks for it; `compilations` counts
+them in the log of such a process.
+"""
+
+import contextlib
+import json
+import re
+import sys
+
+import numpy as np
+
+from measure.child import run_child
+from measure.paired import interleaved
+from measure.step_bench import StepBench
+from tpufi.descriptor import Descriptor, fault_row
+from tpufi.errors import InputError
+from tpufi.training import make_deterministic
+from tpufi.training.fault_check import check_fault
+
+_LOG = {
+    "TF_CPP_MIN_LOG_LEVEL": "0",
+    "TF_CPP_VMODULE": "device_compilation_profiler=1",
+}
+_COMPILED = re.compile(r"Compiled (\S*traced_step\S*) (\d+) times")
+
+
+def xla_steps(images: int, rounds: int, injections: int) -> dict:
+    """Return seconds of each kind of step, traces and compilations.
+
+    Args:
+      images: images in a step, >= 1.
+      rounds: of each kind of step, >= 2.
+      injections: faults of the one program, each at another site.
+    """
+    found, log = run_child("measure.xla_steps", images, rounds, injections, **_LOG)
+    return found | {"compilations": compilations(log)}
+
+
+def compilations(log: str) -> dict[str, int]:
+    """Return how often each step was compiled, by its name in the log."""
+    return {name: int(times) for name, times in _COMPILED.findall(log)}
+
+
+def main(images: str, rounds: str, injections: str) -> None:
+    """Measure and print."""
+    make_deterministic()
+    bench = StepBench(int(images), compiled=True)
+    variants = {
+        "clean": lambda: bench.step(bench.clean),
+        "disarmed": lambda: bench.step(bench.ours),
+        "armed words": lambda: bench.step(bench.ours, bench.words()),
+    }
+    for variant in variants.values():
+        variant()
+    seconds = interleaved(variants, int(rounds))
+    rng = np.random.default_rng(1)
+    table = bench.ours.table
+    sites = rng.permutation(len(table))[: int(injections)]
+    for site in sites.tolist():
+        bench.step(bench.ours, _fault(bench, site, rng))
+    print(
+        json.dumps(
+            {
+                "images": bench.images,
+                "seconds": seconds,
+                "injections": len(sites),
+                "traces": bench.ours.traces,
+            }
+        )
+    )
+
+
+def _fault(bench: StepBench, site: int, rng: np.random.Generator) -> Descriptor:
+    """Return up to 64 given words at a random place of a site, not at padding."""
+    size = bench.ours.table[site].size
+    for count in [min(64, size)] * 20 + [1] * 100:
+        start = int(rng.integers(0, size - count + 1))
+        words = rng.integers(0, 1 << 32, count).tolist()
+        row = {"replica": 0, "start": start, "count": count, "words": words}
+        fault = fault_row(site=site, rule="words", **row)
+        with contextlib.suppress(InputError):
+            table, lowering = bench.ours.table, bench.ours.lowering
+            check_fault(fault, lowering, bench.work, table, bench.images)
+            return fault
+    raise RuntimeError(f"no place found in {bench.ours.table[site].name}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
