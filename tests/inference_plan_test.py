@@ -50,6 +50,8 @@ def test_a_file_with_every_key_is_read(tmp_path):
         ({"tolerance": "1"}, "tolerance: the largest change that is no failure"),
         ({"measures": "regression"}, "tolerance: the largest change"),
         ({"tolerance": "-1", "measures": "regression"}, "'-1'; expected a number"),
+        ({"tolerance": "1" * 30 + "e999999999"}, "expected a number of at least 0"),
+        ({"stop": "{hours: " + "1" * 30 + "e999999999}"}, "expected a number above 0"),
         ({"experiments": "0"}, "experiments: 0"),
         ({"stop": "{width: 3}"}, "width: 3"),
     ],

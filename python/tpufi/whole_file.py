@@ -11,7 +11,7 @@ from tpufi.messages import one_line, show_path
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def appearing_whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Give a hidden path beside `path` that takes its name when the block ends.
 
     The bytes are on the disk before the name is theirs. If the block raises, `path` is
@@ -27,7 +27,8 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
       InputError: the file cannot be written.
 
     Example:
-      >>> with replacing(pathlib.Path("/tmp/outcomes.txt")) as scratch:
+      >>> import tempfile
+      >>> with appearing_whole(pathlib.Path(tempfile.mkdtemp(), "rows.txt")) as scratch:
       ...     size = scratch.write_text("masked")
     """
     name = f".{path.stem}.{os.urandom(4).hex()}{path.suffix}"

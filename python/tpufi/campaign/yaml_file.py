@@ -19,7 +19,7 @@ from tpufi.messages import nearest_first, one_line, quote, show_path
 
 _LONGEST = 1 << 20
 _DEEPEST = 20
-_LONGEST_NUMBER = 30
+_LONGEST_NUMBER = 60  # Characters; no power of ten that is worked out for minutes.
 _SWITCH = {"yes": True, "no": False}
 
 
@@ -93,7 +93,7 @@ class Node:
     def _fraction(self) -> Fraction | None:
         text = self.value if isinstance(self.value, str) else ""
         form = r"[0-9.]+(e-?[0-9]{1,2})?|[0-9]+/[0-9]+"
-        if not re.fullmatch(form, text[:_LONGEST_NUMBER]):
+        if len(text) > _LONGEST_NUMBER or not re.fullmatch(form, text):
             return None
         try:
             return Fraction(text)

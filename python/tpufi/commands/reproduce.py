@@ -21,7 +21,7 @@ from tpufi.reproduction.plan import Case, Plan, cases, chosen, plan_of
 from tpufi.reproduction.report import Report
 from tpufi.reproduction.results import Measured
 from tpufi.reproduction.runs import Runs
-from tpufi.whole_file import replacing
+from tpufi.whole_file import appearing_whole
 
 _PAGE = "published_injections.md"
 
@@ -152,7 +152,7 @@ def _pictures(
 
 
 def _write(report: pathlib.Path, page: str) -> None:
-    with replacing(report) as scratch:
+    with appearing_whole(report) as scratch:
         scratch.write_text(page)
 
 

@@ -8,7 +8,7 @@ from tpufi.messages import quote, show_path
 from tpufi.show.spread import Spread
 from tpufi.show.subject import Subject
 from tpufi.site_table import DIRECTIONS
-from tpufi.whole_file import replacing
+from tpufi.whole_file import appearing_whole
 
 ENDINGS = (".svg", ".png", ".pdf")
 _COLOURS = dict(zip(DIRECTIONS, ("C0", "C1", "C2", "C3"), strict=True))
@@ -101,5 +101,5 @@ def _struck_at(subject: Subject, keys: list[tuple[str, str]]) -> float:
 
 
 def _save(figure, path: pathlib.Path) -> None:
-    with replacing(path) as scratch:
+    with appearing_whole(path) as scratch:
         figure.savefig(scratch, dpi=120)

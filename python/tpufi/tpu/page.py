@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from tpufi.errors import InputError
-from tpufi.whole_file import replacing
+from tpufi.whole_file import appearing_whole
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica", "lowering")
 _MEBIBYTE = 1 << 20
@@ -177,5 +177,5 @@ def _key(result: dict) -> tuple:
 
 
 def _write(path: pathlib.Path, text: str) -> None:
-    with replacing(path) as scratch:
+    with appearing_whole(path) as scratch:
         scratch.write_text(text)

@@ -15,7 +15,7 @@ from tpufi.campaign.journal.row import unpack_losses
 from tpufi.errors import InputError
 from tpufi.extras import optional
 from tpufi.messages import quote, show_path
-from tpufi.whole_file import replacing
+from tpufi.whole_file import appearing_whole
 
 _ROWS = 50_000
 _MEASURE = (
@@ -48,7 +48,7 @@ def export(journal: Reader, path: pathlib.Path) -> int:
         )
     if path.parent != pathlib.Path() and not path.parent.is_dir():
         raise InputError(f"{show_path(path)}: no such folder; make it first")
-    with replacing(path) as scratch:
+    with appearing_whole(path) as scratch:
         return _WRITERS[path.suffix](journal, scratch)
 
 
