@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None) -> int:
     sys.stdout.reconfigure(line_buffering=True)
     begun = time.monotonic()
     images = options.per_replica or (32 if options.quick else 128)
-    rounds = max(options.rounds or (15 if options.quick else 30), 2)
+    rounds = max(options.rounds or (15 if options.quick else 60), 2)
     bench = StepBench(images)
 
     result = {"workload": bench.work.name, "images": images, "rounds": rounds}
