@@ -97,24 +97,23 @@ class BatchNorm(Layer):
         struck_gamma = widened(sites.strike(gamma, "forward", "weight"))
         struck_beta = widened(sites.strike(beta, "forward", "bias"))
         inverse = tf.math.rsqrt(variance + self.epsilon)
-        # Without a fault in x the difference is that of the backward pass.
-        centred = sites.if_struck(
-            "forward", "input", lambda: struck_x - mean, widened(x) - mean
-        )
-        y = centred * (inverse * struck_gamma) + struck_beta
+        # The backward pass needs the difference too, but without the fault in x.
+        centred = widened(x) - mean
+        struck = sites.if_struck("forward", "input", lambda: struck_x - mean, centred)
+        y = struck * (inverse * struck_gamma) + struck_beta
         y = sites.strike(tf.cast(y, x.dtype), "forward", "output")
-        return y, (x, mean, inverse, gamma)
+        return y, (centred, inverse, gamma)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        x, mean, inverse, gamma = saved
-        dtype = x.dtype
-        x, gamma = widened(x), widened(gamma)
+        centred, inverse, gamma = saved
+        dtype = gamma.dtype
+        gamma = widened(gamma)
         dy = widened(sites.strike(dy, "grad_in", "input"))
-        axes = list(range(x.shape.rank - 1))
-        count = tf.cast(tf.size(x) // tf.size(mean), x.dtype)
-        normal = (x - mean) * inverse
+        axes = list(range(dy.shape.rank - 1))
+        count = tf.cast(tf.size(dy) // tf.size(gamma), dy.dtype)
+        normal = centred * inverse
         dgamma = tf.cast(tf.reduce_sum(dy * normal, axes), dtype)
         dgamma = sites.strike(dgamma, "grad_wt", "output")
         dbeta = tf.cast(tf.reduce_sum(dy, axes), dtype)

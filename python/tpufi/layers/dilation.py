@@ -25,9 +25,10 @@ def dilate(
     """
     for axis, (size, offset) in enumerate(zip(sizes, offsets, strict=True), 1):
         shape = list(dy.shape)
-        zeros = [tf.zeros_like(dy)] * (stride - 1)
         shape[axis] *= stride
-        spread = tf.reshape(tf.stack([dy, *zeros], axis + 1), shape)
+        between = [[0, 0]] * (dy.shape.rank + 1)
+        between[axis + 1] = [0, stride - 1]
+        spread = tf.reshape(tf.pad(tf.expand_dims(dy, axis + 1), between), shape)
         # Behind the last pixel there are stride - 1 zeros more than between two.
         shape[axis] -= stride - 1
         pads = [[0, 0]] * dy.shape.rank
