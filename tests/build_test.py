@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 import tpufi
 
@@ -45,6 +47,15 @@ def test_lock_file_pins_every_requirement_and_names_no_place():
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     wanted = names(r"^([\w-]+)", _read("requirements.in"))
     assert wanted <= names(r"^([\w.-]+)==", lock)
+
+
+def test_every_pinned_package_takes_the_python_of_debian_12():
+    lock = names(r"^([\w.-]+)==", _read("requirements.lock"))
+    asked = {
+        name: SpecifierSet(metadata.metadata(name)["Requires-Python"] or "")
+        for name in sorted(lock)
+    }
+    assert {name: str(s) for name, s in asked.items() if "3.11.2" not in s} == {}
 
 
 def test_version_is_the_same_everywhere():
