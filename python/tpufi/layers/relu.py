@@ -35,7 +35,7 @@ class ReLU(Elementwise):
     ) -> tuple[tf.Tensor]:
         (y,) = saved
         dy = sites.strike(dy, "grad_in", "input")
-        # The CPU kernel of ReluGrad multiplies: 0 * Inf = NaN. XLA selects, so do we,
-        # and a scalar, for TensorFlow would keep a tensor of zeros as long as the graph.
+        # The CPU kernel of ReluGrad multiplies: 0 * Inf = NaN. XLA selects, so do we;
+        # a scalar, for a graph keeps a whole tensor of zeros as long as it lives.
         dx = tf.where(y > 0, dy, tf.zeros([], dy.dtype))
         return (sites.strike(dx, "grad_in", "output"),)
