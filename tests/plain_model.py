@@ -12,6 +12,7 @@ from tests.plain_layers import plain
 from tpufi.descriptor import disarmed
 from tpufi.layers import (
     Attention,
+    Biased,
     Concatenation,
     Gate,
     Hooks,
@@ -50,6 +51,8 @@ def plain_model(
             for part in node.parts:
                 x = run(part, x)
             return x
+        case Biased():
+            return run(node.bias, run(node.convolution, x))
         case Residual():
             return run(node.main, x) + run(node.shortcut, x)
         case Concatenation():

@@ -7,6 +7,7 @@ from tpufi.layers.attention_scores import AttentionScores
 from tpufi.layers.average_pooling import AveragePooling
 from tpufi.layers.batch_norm import BatchNorm
 from tpufi.layers.bias import Bias
+from tpufi.layers.biased import Biased
 from tpufi.layers.causal_softmax import CausalSoftmax
 from tpufi.layers.compose import Concatenation, Residual, Sequence
 from tpufi.layers.conv2d import Conv2D
@@ -40,6 +41,7 @@ __all__ = [
     "AveragePooling",
     "BatchNorm",
     "Bias",
+    "Biased",
     "CausalSoftmax",
     "ChannelProduct",
     "Concatenation",

@@ -40,14 +40,14 @@ class Bias(Layer):
         return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
     def infer(self, run: Run, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-        return _add(x, bias)
+        return self.add(x, bias)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, bias: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
         x = sites.strike(x, "forward", "input")
         bias = sites.strike(bias, "forward", "weight")
-        return sites.strike(_add(x, bias), "forward", "output"), ()
+        return sites.strike(self.add(x, bias), "forward", "output"), ()
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
@@ -57,11 +57,10 @@ class Bias(Layer):
         dbias = sites.strike(tf.cast(dbias, dy.dtype), "grad_wt", "output")
         return sites.strike(dy, "grad_in", "output"), dbias
 
+    def add(self, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+        """Return the sum; of 16-bit elements in float32, which gives the same sum.
 
-def _add(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Of 16-bit elements in float32, which gives the same sum.
-
-    TensorFlow on CPU merges a 16-bit convolution with the bias_add behind it, and then
-    rounds once, not twice; where a site stands between them it does not.
-    """
-    return tf.cast(tf.nn.bias_add(widened(x), widened(bias)), x.dtype)
+        TensorFlow on CPU merges a 16-bit convolution with the bias_add behind it, and
+        then rounds once, not twice; where a site stands between them it does not.
+        """
+        return tf.cast(tf.nn.bias_add(widened(x), widened(bias)), x.dtype)

@@ -92,6 +92,10 @@ class Conv2D(Layer):
         return {key: Layout(sites[key], *what) for key, what in stored.items()}
 
     def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return self.product(x, kernel)
+
+    def product(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the convolution of images with a kernel."""
         return tf.nn.conv2d(x, kernel, self.stride, "SAME")
 
     def forward(
@@ -99,11 +103,7 @@ class Conv2D(Layer):
     ) -> tuple[tf.Tensor, tuple]:
         # A fault in an operand corrupts a copy on its way to the multipliers: the
         # backward pass reads the operands again and finds them whole.
-        y = sites.product(
-            "forward",
-            lambda x, kernel: tf.nn.conv2d(x, kernel, self.stride, "SAME"),
-            {"input": x, "weight": kernel},
-        )
+        y = sites.product("forward", self.product, {"input": x, "weight": kernel})
         return y, (x, kernel)
 
     def backward(

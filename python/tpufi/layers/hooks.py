@@ -36,6 +36,11 @@ class Hooks:
     aims: Aims | None = None
 
     @property
+    def merges(self) -> bool:
+        """Whether layers may be merged; where they are, sites are a branch away."""
+        return self.table is not None and self.lowering == BRANCH
+
+    @property
     def record_shape(self) -> tuple[int, int, int]:
         """Shape of a record and of the probe."""
         rows, capacity = self.words.shape

@@ -3,7 +3,8 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -146,24 +147,43 @@ class Layer(Node):
         parameters = [run.parameters[w.name] for w in self.parameters(shape)]
         if not run.training:
             return self.infer(run, x, *others, *parameters)
-        return self._train(run, x, *others, *parameters, run.probe)
+        inputs = x, *others, *parameters, run.probe
+        return trained(run, (self.name,), self.forward, self.backward, *inputs)
 
-    def _train(self, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
-        input_read = inputs[0] is not run.examples
 
-        @tf.custom_gradient
-        def differentiable(
-            x: tf.Tensor, *others: tf.Tensor
-        ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
-            *operands, _probe = others
-            ahead = run.hooks.layer(self.name)
-            y, saved = self.forward(ahead, run, x, *operands)
+def trained(
+    run: Run,
+    names: Sequence[str],
+    forward: Callable[..., tuple[tf.Tensor, tuple]],
+    backward: Callable[..., tuple],
+    *inputs: tf.Tensor,
+) -> tf.Tensor:
+    """Return what handwritten passes make of inputs, and tell the tape.
 
-            def gradient(dy: tf.Tensor) -> tuple:
-                back = run.hooks.layer(self.name, input_read)
-                gradients = self.backward(back, saved, dy)
-                return *gradients, ahead.record() + back.record()
+    Args:
+      run: the pass over a model.
+      names: the layers whose sites the passes get, in front of their other arguments.
+      forward: see `Layer.forward`.
+      backward: see `Layer.backward`.
+      *inputs: what the first layer gets, parameters, and the probe.
+    """
+    input_read = inputs[0] is not run.examples
 
-            return y, gradient
+    @tf.custom_gradient
+    def differentiable(
+        x: tf.Tensor, *others: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
+        *operands, _probe = others
+        ahead = [run.hooks.layer(name) for name in names]
+        y, saved = forward(*ahead, run, x, *operands)
 
-        return differentiable(*inputs)
+        def gradient(dy: tf.Tensor) -> tuple:
+            first, *rest = names
+            back = [run.hooks.layer(first, input_read), *map(run.hooks.layer, rest)]
+            gradients = backward(*back, saved, dy)
+            records = [sites.record() for sites in (*ahead, *back)]
+            return *gradients, functools.reduce(tf.add, records)
+
+        return y, gradient
+
+    return differentiable(*inputs)

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tpufi.descriptor import EVERY_REPLICA, FIELDS
+from tpufi.descriptor import FIELDS
 from tpufi.layers.layout import Layout, whole
 from tpufi.layers.lowering import BRANCH, LEAN
-from tpufi.layers.reach import confined, reach
+from tpufi.layers.reach import naming, same_bits, where_reached
 from tpufi.ops import inject_fault
 
 if TYPE_CHECKING:
     from tpufi.layers.hooks import Hooks
 
 Strike = Callable[..., tf.Tensor]
-_SITE, _REPLICA = FIELDS.index("site"), FIELDS.index("replica")
+_SITE = FIELDS.index("site")
 
 
 class LayerSites:
@@ -115,6 +115,17 @@ class LayerSites:
         operands: Mapping[str, tf.Tensor],
         perms: Mapping[str, Sequence[int]] | None = None,
     ) -> tf.Tensor:
+        """Return the struck result of an `operation`; its site is `output`."""
+        y = self.operation(direction, compute, operands, perms)
+        return self.strike(y, direction, "output")
+
+    def operation(
+        self,
+        direction: str,
+        compute: Callable[..., tf.Tensor],
+        operands: Mapping[str, tf.Tensor],
+        perms: Mapping[str, Sequence[int]] | None = None,
+    ) -> tf.Tensor:
         """Return what an operation makes of its operands as faults leave them.
 
         A fault in an operand may be confined to some results: only these see the
@@ -123,7 +134,7 @@ class LayerSites:
         Args:
           direction: see `tpufi.site_table.Site`.
           compute: the operation, called with the operands in order.
-          operands: by name of their sites; the result's site is `output`.
+          operands: by name of their sites.
           perms: axis order of an operand's layout, if it is not that of the tensor.
         """
         perms = perms or {}
@@ -134,14 +145,10 @@ class LayerSites:
         y = compute(*struck)
         if self._hooks.table is not None and self._hooks.lowering == BRANCH:
             named = self._named(direction, operands)
-            y = _cond(
-                tf.reduce_any(confined(self._hooks.faults, named)),
-                lambda: tf.where(
-                    reach(self._hooks.faults, y, named), y, compute(*operands.values())
-                ),
-                y,
+            y = where_reached(
+                self._hooks.faults, named, y, lambda: compute(*operands.values())
             )
-        return self.strike(y, direction, "output")
+        return y
 
     def if_struck(
         self,
@@ -201,8 +208,9 @@ class LayerSites:
         result: tf.Tensor,
         direction: str,
         operands: Sequence[str],
-        redo: Callable[[Strike], tf.Tensor],
+        redo: Callable[..., tf.Tensor],
         perm: Sequence[int] = (),
+        shared: Callable[[], tuple[tf.Tensor, ...]] = tuple,
     ) -> tf.Tensor:
         """Recompute `result` from its textbook operands if a fault strikes one.
 
@@ -215,8 +223,9 @@ class LayerSites:
           result: what the library kernel computed.
           direction: direction of the operands.
           operands: their names.
-          redo: computes the textbook result; its argument stands for `strike`.
+          redo: computes the textbook result; its first argument stands for `strike`.
           perm: axis order of the result's layout, if it is not that of `result`.
+          shared: computes the other arguments of `redo`, which is called twice.
         """
         present = [o for o in operands if self._includes(direction, o)]
         if self._hooks.lowering == LEAN:
@@ -233,7 +242,8 @@ class LayerSites:
 
         def textbook() -> tuple[tf.Tensor, tf.Tensor]:
             inner = LayerSites(self._hooks, self._layer)
-            faulty = redo(functools.partial(inner.strike, confines=True))
+            given = shared()
+            faulty = redo(functools.partial(inner.strike, confines=True), *given)
             # The twin without the fault passes the same ops, disarmed at run time: a
             # compiler that could tell would compile it in another way, and round so.
             site = self._hooks.faults[:, _SITE]
@@ -241,12 +251,11 @@ class LayerSites:
             disarmed = tf.concat([nowhere[:, None], self._hooks.faults[:, 1:]], 1)
             hooks = dataclasses.replace(self._hooks, faults=disarmed)
             twin = LayerSites(hooks, self._layer)
-            golden = redo(functools.partial(twin.strike, confines=True))
-            spared = same_bits(golden, faulty)
+            golden = redo(functools.partial(twin.strike, confines=True), *given)
+            y = tf.where(same_bits(golden, faulty), result, faulty)
             if self._hooks.lowering == BRANCH:
-                reached = reach(self._hooks.faults, result, named, perm)
-                spared = tf.logical_or(spared, tf.logical_not(reached))
-            return tf.where(spared, result, faulty), inner.record()
+                y = where_reached(self._hooks.faults, named, y, lambda: result, perm)
+            return y, inner.record()
 
         def library() -> tuple[tf.Tensor, tf.Tensor]:
             return tf.identity(result), tf.zeros(self._hooks.record_shape)
@@ -265,12 +274,7 @@ class LayerSites:
             self._hooks.table.id_of(f"{self._layer}/{direction}/{operand}")
             for operand in operands
         ]
-        site, target = self._hooks.faults[:, _SITE], self._hooks.faults[:, _REPLICA]
-        here = tf.logical_or(
-            tf.equal(target, EVERY_REPLICA), tf.equal(target, self._hooks.replica)
-        )
-        at = tf.reduce_any(tf.equal(site[:, None], tf.constant(ids, tf.int64)), 1)
-        return tf.logical_and(here, at)
+        return naming(self._hooks.faults, self._hooks.replica, ids)
 
     def record(self) -> tf.Tensor:
         """Return the sum of what the sites reported so far."""
@@ -286,9 +290,3 @@ def _cond(
     y = tf.cond(test, changed, lambda: tf.identity(same))
     y.set_shape(same.shape)
     return y
-
-
-def same_bits(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Compare element by element, so that a NaN equals itself and -0.0 is not 0.0."""
-    word = {2: tf.int16, 4: tf.int32, 8: tf.int64}[a.dtype.size]
-    return tf.equal(tf.bitcast(a, word), tf.bitcast(b, word))

@@ -1,12 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which results of an operation keep the error of a struck operand (decision 0012)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from tpufi.descriptor import EVERY_REPLICA, FIELDS, RULES
 from tpufi.ops import inject_fault
+
+
+def naming(faults: tf.Tensor, replica: tf.Tensor, ids: Sequence[int]) -> tf.Tensor:
+    """Return which rows strike one of some sites on a replica, bool [rows].
+
+    Args:
+      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      replica: int64 scalar.
+      ids: the sites.
+    """
+    target = _column(faults, "replica")
+    here = tf.logical_or(tf.equal(target, EVERY_REPLICA), tf.equal(target, replica))
+    sites = _column(faults, "site")[:, None]
+    at = tf.reduce_any(tf.equal(sites, tf.constant(ids, tf.int64)), 1)
+    return tf.logical_and(here, at)
+
+
+def where_reached(
+    faults: tf.Tensor,
+    named: tf.Tensor,
+    faulty: tf.Tensor,
+    golden: Callable[[], tf.Tensor],
+    perm: Sequence[int] = (),
+) -> tf.Tensor:
+    """Return `faulty` where the error of a fault arrives, elsewhere `golden()`.
+
+    Args:
+      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      named: bool [rows], rows that strike an operand.
+      faulty: the result of the struck operand.
+      golden: computes the result without the fault; called for confined faults only.
+      perm: axis order of the result's layout, if it is not that of `faulty`.
+    """
+    y = tf.cond(
+        tf.reduce_any(confined(faults, named)),
+        lambda: tf.where(reach(faults, faulty, named, perm), faulty, golden()),
+        lambda: tf.identity(faulty),
+    )
+    y.set_shape(faulty.shape)
+    return y
 
 
 def confined(faults: tf.Tensor, named: tf.Tensor) -> tf.Tensor:
@@ -60,3 +100,9 @@ def reach(
 
 def _column(faults: tf.Tensor, name: str) -> tf.Tensor:
     return faults[:, FIELDS.index(name)]
+
+
+def same_bits(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Compare element by element, so that a NaN equals itself and -0.0 is not 0.0."""
+    word = {2: tf.int16, 4: tf.int32, 8: tf.int64}[a.dtype.size]
+    return tf.equal(tf.bitcast(a, word), tf.bitcast(b, word))

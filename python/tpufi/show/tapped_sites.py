@@ -52,11 +52,12 @@ class _TappedSites(LayerSites):
         operands: Sequence[str],
         redo: Callable[..., tf.Tensor],
         perm: Sequence[int] = (),
+        shared: Callable[[], tuple[tf.Tensor, ...]] = tuple,
     ) -> tf.Tensor:
-        y = super().redo_if_struck(result, direction, operands, redo, perm)
+        y = super().redo_if_struck(result, direction, operands, redo, perm, shared)
         names = {f"{self._layer}/{direction}/{operand}" for operand in operands}
         if names & self._hooks.names:
             # What is built inside the conditional cannot leave it: build it once more.
             again = _TappedSites(self._hooks, self._layer)
-            redo(functools.partial(again.strike, confines=True))
+            redo(functools.partial(again.strike, confines=True), *shared())
         return y
