@@ -7,6 +7,7 @@
 #ifndef TPUFI_CC_LIB_VIEW_H_
 #define TPUFI_CC_LIB_VIEW_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -34,6 +35,14 @@ class View {
 
   const std::vector<int64_t>& dims() const { return view_dims_; }
   const std::vector<int64_t>& perm() const { return perm_; }
+
+  // Whether all flat indices are those of the tensor.
+  bool IsTensor() const {
+    for (size_t j = 0; j < perm_.size(); ++j) {
+      if (perm_[j] != static_cast<int64_t>(j)) return false;
+    }
+    return true;
+  }
 
   // Flat index in the tensor of the element with flat index `index` in the view.
   int64_t TensorIndex(int64_t index) const {

@@ -21,6 +21,8 @@ void AnEmptyPermutationIsTheTensorItself() {
   const View view({4, 6}, {});
   for (int64_t i = 0; i < 24; ++i) assert(view.TensorIndex(i) == i);
   assert(View({}, {}).TensorIndex(0) == 0);
+  assert(view.IsTensor() && View({}, {}).IsTensor());
+  assert(View({4, 6}, {0, 1}).IsTensor() && !View({4, 6}, {1, 0}).IsTensor());
 }
 
 void OnlyPermutationsAreAccepted() {

@@ -222,19 +222,26 @@ class InjectFaultCpuOp final : public OpKernel {
                                       view,
                                       elements,
                                       static_cast<uint64_t>(y->NumElements())};
+      const int64_t noted = std::min(run.count, words.dim_size(1));
+      for (int64_t i = 0; i < noted; ++i) {
+        const Word golden = elements[view.TensorIndex(run.Position(i))];
+        for (int q = 0; q < kQuarters; ++q) note(row, 1 + i, q) = Quarter(golden, q);
+      }
+      const auto for_all = [&](auto put) {
+        const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
+        tensorflow::Shard(
+            threads.num_threads, threads.workers, run.count,
+            CyclesPerElement(fault(row, kRule)),
+            [&](int64_t first, int64_t last) { strike.NewBits(first, last, put); });
+      };
+      if (!strike.Copies()) {
+        for_all([elements](int64_t, int64_t at, Word bits) { elements[at] = bits; });
+        return;
+      }
       std::vector<Word> fresh(run.count);
-      const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
-      tensorflow::Shard(threads.num_threads, threads.workers, run.count,
-                        CyclesPerElement(fault(row, kRule)),
-                        [&](int64_t first, int64_t last) {
-                          strike.NewBits(first, last, fresh.data());
-                        });
+      for_all([&](int64_t i, int64_t, Word bits) { fresh[i] = bits; });
       for (int64_t i = 0; i < run.count; ++i) {
-        Word& element = elements[view.TensorIndex(run.Position(i))];
-        for (int q = 0; q < kQuarters && i < words.dim_size(1); ++q) {
-          note(row, 1 + i, q) = Quarter(element, q);
-        }
-        element = fresh[i];
+        elements[view.TensorIndex(run.Position(i))] = fresh[i];
       }
     });
   }

@@ -23,41 +23,77 @@ struct RowStrike {
   Word keep;
   const uint64_t* words;
   const View& view;
-  const Word* elements;
+  Word* elements;
   uint64_t size;
 
-  // New bits of the fault's elements first .. last - 1. Nothing is written yet, so a
-  // copy reads what was there before the fault.
-  void NewBits(int64_t first, int64_t last, Word* fresh) const {
-    for (int64_t i = first; i < last; ++i) {
-      const int64_t index = run.Position(i);
-      fresh[i] = NewBitsOf(elements[view.TensorIndex(index)], i, index);
+  // Calls put(i, index in the tensor, new bits) for the fault's elements first ..
+  // last - 1, each before the next is read.
+  template <typename Put>
+  void NewBits(int64_t first, int64_t last, Put put) const {
+    const WordPair<uint32_t> key = Halves(words[0]);
+    const Word kept = keep;  // Locals, for a byte that is written may be any member.
+    const Word repeated = static_cast<Word>(words[0]);
+    const uint64_t* const given = words;
+    switch (rule) {
+      case kWords:
+        return Each(first, last, put, [=](Word x, int64_t i, uint64_t) {
+          return Strike<Word>(x, kept, static_cast<Word>(given[i]));
+        });
+      case kRepeat:
+        return Each(first, last, put, [=](Word x, int64_t, uint64_t) {
+          return Strike<Word>(x, kept, repeated);
+        });
+      case kRandom:
+        return Each(first, last, put, [this, key](Word, int64_t, uint64_t index) {
+          return Random(key, Halves(index));
+        });
+      case kCopy:
+        return Each(first, last, put, [this, given](Word, int64_t i, uint64_t) {
+          return elements[view.TensorIndex(given[i])];
+        });
+      case kCopyRandom:
+        return Each(first, last, put, [this, key](Word, int64_t, uint64_t index) {
+          const uint64_t from = Whole(RandomWords(key, Halves(index), 0)) % size;
+          return elements[view.TensorIndex(from)];
+        });
+      case kErrorRate:
+        return Each(first, last, put,
+                    [this, key, kept](Word x, int64_t, uint64_t index) {
+                      return static_cast<Word>(x ^ (kept & Errors(key, Halves(index))));
+                    });
+      default:
+        return Each(first, last, put, [this, given](Word x, int64_t i, uint64_t) {
+          return Arithmetic<Word>(format, rule, x, static_cast<Word>(given[i]));
+        });
     }
   }
 
+  // Whether new bits are those of other elements, which must not be new ones.
+  bool Copies() const { return rule == kCopy || rule == kCopyRandom; }
+
  private:
-  Word NewBitsOf(Word x, int64_t i, uint64_t index) const {
-    const WordPair<uint32_t> key = Halves(words[0]);
-    switch (rule) {
-      case kWords:
-        return Strike<Word>(x, keep, static_cast<Word>(words[i]));
-      case kRepeat:
-        return Strike<Word>(x, keep, static_cast<Word>(words[0]));
-      case kRandom:
-        if (format.bits == 64) {
-          return static_cast<Word>(Whole(FinitePattern64(format, key, Halves(index))));
-        }
-        return static_cast<Word>(FinitePattern32(format, key, Halves(index)));
-      case kCopy:
-        return elements[view.TensorIndex(words[i])];
-      case kCopyRandom:
-        return elements[view.TensorIndex(Whole(RandomWords(key, Halves(index), 0)) %
-                                         size)];
-      case kErrorRate:
-        return x ^ (keep & Errors(key, Halves(index)));
-      default:
-        return Arithmetic<Word>(format, rule, x, static_cast<Word>(words[i]));
+  template <typename Put, typename Rule>
+  void Each(int64_t first, int64_t last, Put put, Rule new_bits) const {
+    Word* const data = elements;
+    if (run.block == 0 && view.IsTensor()) {  // A loop that can be vectorised.
+      const int64_t start = run.start;
+      for (int64_t i = first; i < last; ++i) {
+        put(i, start + i, new_bits(data[start + i], i, start + i));
+      }
+      return;
     }
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t index = run.Position(i);
+      const int64_t at = view.TensorIndex(index);
+      put(i, at, new_bits(data[at], i, index));
+    }
+  }
+
+  Word Random(WordPair<uint32_t> key, WordPair<uint32_t> index) const {
+    if (format.bits == 64) {
+      return static_cast<Word>(Whole(FinitePattern64(format, key, index)));
+    }
+    return static_cast<Word>(FinitePattern32(format, key, index));
   }
 
   Word Errors(WordPair<uint32_t> key, WordPair<uint32_t> index) const {

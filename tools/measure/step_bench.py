@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """One replica's training step of a workload on random data, with and without faults."""
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, fault_row
+from tpufi.errors import InputError
 from tpufi.layers.lowering import BRANCH, LEAN
 from tpufi.models import workload
 from tpufi.training import Program, State, initial_state
+from tpufi.training.fault_check import check_fault
 
 SITE = "basicblock_2_basic_0_conv2/forward/output"
 BACKWARD_SITE = "basicblock_2_basic_0_conv2/grad_in/output"
@@ -56,11 +61,37 @@ class StepBench:
         """Return the fault of 64 given words."""
         return self.at(SITE, rule="words", words=list(range(64)))
 
+    def words_at(self, site: int, rng: np.random.Generator) -> Descriptor:
+        """Return up to 64 given words at a random place of a site, not at padding.
+
+        Args:
+          site: id of the site.
+          rng: draws the place and the words.
+        """
+        size = self.ours.table[site].size
+        for count in [min(64, size)] * 20 + [1] * 100:
+            start = int(rng.integers(0, size - count + 1))
+            words = rng.integers(0, 1 << 32, count).tolist()
+            row = {"replica": 0, "start": start, "count": count, "words": words}
+            fault = fault_row(site=site, rule="words", **row)
+            with contextlib.suppress(InputError):
+                table, lowering = self.ours.table, self.ours.lowering
+                check_fault(fault, lowering, self.work, table, self.images)
+                return fault
+        raise RuntimeError(f"no place found in {self.ours.table[site].name}")
+
+    def words_anywhere(self, count: int) -> Iterator[Descriptor]:
+        """Yield `count` faults of up to 64 given words, each at another random site."""
+        rng = np.random.default_rng(2)
+        for site in rng.permutation(len(self.ours.table))[:count].tolist():
+            yield self.words_at(site, rng)
+
     def other_faults(self) -> dict[str, Descriptor]:
         """Return a fault of each other value rule, and of the other kinds of site."""
         words = list(range(64))
         all_bits = (1 << 32) - 1
         return {
+            "armed convolution": self.words(),
             "armed repeat": self.at(SITE, rule="repeat", keep=-1, words=[1 << 30]),
             "armed random": self.at(SITE, rule="random", count=16000, words=[7]),
             "armed copy": self.at(SITE, rule="copy", words=words),

@@ -7,7 +7,6 @@ TensorFlow logs each compilation where TF_CPP_VMODULE asks for it; `compilations
 them in the log of such a process.
 """
 
-import contextlib
 import json
 import re
 import sys
@@ -17,10 +16,7 @@ import numpy as np
 from measure.child import run_child
 from measure.paired import interleaved
 from measure.step_bench import StepBench
-from tpufi.descriptor import Descriptor, fault_row
-from tpufi.errors import InputError
 from tpufi.training import make_deterministic
-from tpufi.training.fault_check import check_fault
 
 _LOG = {
     "TF_CPP_MIN_LOG_LEVEL": "0",
@@ -62,7 +58,7 @@ def main(images: str, rounds: str, injections: str) -> None:
     table = bench.ours.table
     sites = rng.permutation(len(table))[: int(injections)]
     for site in sites.tolist():
-        bench.step(bench.ours, _fault(bench, site, rng))
+        bench.step(bench.ours, bench.words_at(site, rng))
     print(
         json.dumps(
             {
@@ -73,21 +69,6 @@ def main(images: str, rounds: str, injections: str) -> None:
             }
         )
     )
-
-
-def _fault(bench: StepBench, site: int, rng: np.random.Generator) -> Descriptor:
-    """Return up to 64 given words at a random place of a site, not at padding."""
-    size = bench.ours.table[site].size
-    for count in [min(64, size)] * 20 + [1] * 100:
-        start = int(rng.integers(0, size - count + 1))
-        words = rng.integers(0, 1 << 32, count).tolist()
-        row = {"replica": 0, "start": start, "count": count, "words": words}
-        fault = fault_row(site=site, rule="words", **row)
-        with contextlib.suppress(InputError):
-            table, lowering = bench.ours.table, bench.ours.lowering
-            check_fault(fault, lowering, bench.work, table, bench.images)
-            return fault
-    raise RuntimeError(f"no place found in {bench.ours.table[site].name}")
 
 
 if __name__ == "__main__":
