@@ -35,8 +35,8 @@ class Biased(Node):
         return self.convolution.output_shape(shape)
 
     def layers(self, shape: Shape) -> Iterator[tuple[Layer, Shape]]:
-        yield self.convolution, shape
-        yield self.bias, self.convolution.output_shape(shape)
+        yield from self.convolution.layers(shape)
+        yield from self.bias.layers(self.convolution.output_shape(shape))
 
     def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
         if not run.training or not run.hooks.merges:
@@ -69,11 +69,11 @@ class Biased(Node):
 
         def result() -> tf.Tensor:
             """Return the convolution's result; its operands' faults are in `y`, too."""
-            again = run.hooks.layer(self.convolution.name)
+            again = LayerSites(run.hooks, self.convolution.name)
             return again.operation("forward", product, operands)
 
         def struck_result() -> tf.Tensor:
-            again = run.hooks.layer(self.convolution.name)
+            again = LayerSites(run.hooks, self.convolution.name)
             return again.strike(result(), "forward", "output")
 
         def redo(operand: str) -> Callable[[Strike, tf.Tensor], tf.Tensor]:
