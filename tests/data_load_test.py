@@ -78,7 +78,8 @@ def test_an_npz_file_gives_its_arrays(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"x_test": None}, "has no x_test, only x_train"),
+        ({"x_test": None}, "has no x_test, only 'x_train'"),
+        ({"x_test": None, "a\nb\x01": LABELS}, r"'a\nb\x01'"),
         ({"x_train": COLOUR[:20].astype(np.float32)}, "x_train is float32"),
         ({"x_train": COLOUR[:20].transpose(0, 3, 1, 2)}, "channels last"),
         ({"x_test": GREY[20:]}, "x_test is uint8 (10, 28, 28)"),

@@ -8,7 +8,7 @@ import numpy as np
 from tpufi.archive_errors import ARCHIVE_ERRORS
 from tpufi.data.dataset import CLASSES, IMAGE_SHAPE, Dataset
 from tpufi.errors import InputError
-from tpufi.messages import one_line, show_path
+from tpufi.messages import one_line, quote, show_path
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _MAX_BYTES = 4 * 2**30
@@ -61,9 +61,10 @@ def _read_arrays(path: Path, shown: str) -> dict[str, np.ndarray]:
     with archive:
         missing = [key for key in _KEYS if key not in archive]
         if missing:
+            found = ", ".join(quote(key) for key in archive.files[:8])
             raise InputError(
                 f"{shown}: has no {', '.join(missing)}, only "
-                f"{', '.join(archive.files[:8]) or 'nothing'}; expected the arrays "
+                f"{found or 'nothing'}; expected the arrays "
                 f"{', '.join(_KEYS)}; name them so"
             )
         size = sum(entry.file_size for entry in archive.zip.infolist())
