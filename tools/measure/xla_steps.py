@@ -11,8 +11,6 @@ import json
 import re
 import sys
 
-import numpy as np
-
 from measure.child import run_child
 from measure.paired import interleaved
 from measure.step_bench import StepBench
@@ -54,17 +52,15 @@ def main(images: str, rounds: str, injections: str) -> None:
     for variant in variants.values():
         variant()
     seconds = interleaved(variants, int(rounds))
-    rng = np.random.default_rng(1)
-    table = bench.ours.table
-    sites = rng.permutation(len(table))[: int(injections)]
-    for site in sites.tolist():
-        bench.step(bench.ours, bench.words_at(site, rng))
+    faults = list(bench.words_anywhere(int(injections)))
+    for fault in faults:
+        bench.step(bench.ours, fault)
     print(
         json.dumps(
             {
                 "images": bench.images,
                 "seconds": seconds,
-                "injections": len(sites),
+                "injections": len(faults),
                 "traces": bench.ours.traces,
             }
         )

@@ -20,7 +20,7 @@ class PeerHooks:
     """
 
     record_shape = (1, 1, 4)
-    merges = False  # Every tensor with a site is there to be changed.
+    branches = False  # Every tensor with a site is there to be changed.
 
     def __init__(self, wanted: Callable[[str], bool], change: Change):
         self._wanted = wanted

@@ -39,7 +39,7 @@ class Biased(Node):
         yield from self.bias.layers(self.convolution.output_shape(shape))
 
     def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
-        if not run.training or not run.hooks.merges:
+        if not run.training or not run.hooks.branches:
             return self.bias(self.convolution(x, run), run)
         weights = [
             run.parameters[weight.name]

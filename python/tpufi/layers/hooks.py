@@ -36,8 +36,8 @@ class Hooks:
     aims: Aims | None = None
 
     @property
-    def merges(self) -> bool:
-        """Whether layers may be merged; where they are, sites are a branch away."""
+    def branches(self) -> bool:
+        """Whether what only a fault needs may be a conditional's branch."""
         return self.table is not None and self.lowering == BRANCH
 
     @property

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tpufi.descriptor import FIELDS
 from tpufi.layers.layout import Layout, whole
 from tpufi.layers.lowering import BRANCH, LEAN
-from tpufi.layers.reach import naming, same_bits, where_reached
+from tpufi.layers.reach import changed_if, naming, same_bits, where_reached
 from tpufi.ops import inject_fault
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class LayerSites:
             for name, x in operands.items()
         ]
         y = compute(*struck)
-        if self._hooks.table is not None and self._hooks.lowering == BRANCH:
+        if self._hooks.branches:
             named = self._named(direction, operands)
             y = where_reached(
                 self._hooks.faults, named, y, lambda: compute(*operands.values())
@@ -169,7 +169,9 @@ class LayerSites:
             return same
         if self._hooks.lowering != BRANCH:
             return changed()
-        return _cond(tf.reduce_any(self._named(direction, [operand])), changed, same)
+        return changed_if(
+            tf.reduce_any(self._named(direction, [operand])), changed, same
+        )
 
     def input_gradient(
         self,
@@ -187,8 +189,7 @@ class LayerSites:
           compute: computes it with the sites that it is given.
           like: the input.
         """
-        spares = self._hooks.lowering == BRANCH and self._hooks.table is not None
-        if self._input_read or not spares:
+        if self._input_read or not self._hooks.branches:
             return compute(self)
 
         def struck() -> tuple[tf.Tensor, tf.Tensor]:
@@ -281,12 +282,3 @@ class LayerSites:
         if not self._records:
             return tf.zeros(self._hooks.record_shape)
         return tf.add_n(self._records)
-
-
-def _cond(
-    test: tf.Tensor, changed: Callable[[], tf.Tensor], same: tf.Tensor
-) -> tf.Tensor:
-    """Return `changed()` if `test` holds, else `same`."""
-    y = tf.cond(test, changed, lambda: tf.identity(same))
-    y.set_shape(same.shape)
-    return y

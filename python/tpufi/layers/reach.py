@@ -40,12 +40,19 @@ def where_reached(
       golden: computes the result without the fault; called for confined faults only.
       perm: axis order of the result's layout, if it is not that of `faulty`.
     """
-    y = tf.cond(
+    return changed_if(
         tf.reduce_any(confined(faults, named)),
         lambda: tf.where(reach(faults, faulty, named, perm), faulty, golden()),
-        lambda: tf.identity(faulty),
+        faulty,
     )
-    y.set_shape(faulty.shape)
+
+
+def changed_if(
+    test: tf.Tensor, changed: Callable[[], tf.Tensor], same: tf.Tensor
+) -> tf.Tensor:
+    """Return `changed()` if `test` holds, else `same`; both have one shape."""
+    y = tf.cond(test, changed, lambda: tf.identity(same))
+    y.set_shape(same.shape)
     return y
 
 
