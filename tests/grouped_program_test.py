@@ -7,7 +7,7 @@ import pytest
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.descriptor import Descriptor, read_record, replacing
 from tpufi.errors import InputError
-from tpufi.layers.site_groups import site_groups
+from tpufi.layers.site_groups import halved, site_groups
 from tpufi.training import Program, initial_state, same_state
 
 REPLICAS, PER_REPLICA, RATE, GROUPS = 2, 4, 0.01, 3
@@ -95,3 +95,24 @@ def test_groups_are_all_sites_in_order(count):
     assert [i for ids in groups for i in ids] == list(range(len(table)))
     assert len(groups) == min(count, len(table))
     assert all(groups)
+
+
+def test_groups_begin_where_they_are_told_to():
+    table = TINY.sites(PER_REPLICA)
+    groups = site_groups(table, [0, 1, 30])
+    assert [ids[0] for ids in groups] == [0, 1, 30]
+    assert [i for ids in groups for i in ids] == list(range(len(table)))
+    assert _program("grouped", groups=[0, 1, 30]).lowering == "grouped"
+
+
+@pytest.mark.parametrize("first", [[], [1], [0, 5, 5], [0, 9, 3], [0, 10_000], [-1, 0]])
+def test_groups_that_begin_nowhere_are_refused(first):
+    with pytest.raises(InputError, match="give increasing numbers from 0 to"):
+        site_groups(TINY.sites(PER_REPLICA), first)
+
+
+@pytest.mark.parametrize("ids", [(0, 1), tuple(range(20, 90))])
+def test_a_group_is_halved(ids):
+    table = TINY.sites(PER_REPLICA)
+    first, second = halved(table, ids)
+    assert first and second and first + second == ids

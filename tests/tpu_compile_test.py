@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small step compiled by the TPU compiler, where it is installed."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,10 +11,11 @@ import pytest
 from tests.tiny_workload import TINY
 from tpufi.errors import InputError
 from tpufi.layers.lowering import LEAN
-from tpufi.tpu.comparison import Request, compare, described
+from tpufi.tpu.comparison import compare
 from tpufi.tpu.compiler import compile_for, interpreter, versions
 from tpufi.tpu.exported_step import StepVariant, export_step, site_kinds
 from tpufi.tpu.page import add_result, has_result
+from tpufi.tpu.request import Request, described
 from tpufi.training.grouped import GROUPED
 
 PER_REPLICA = 8
@@ -67,6 +69,28 @@ def test_a_step_with_branches_costs_no_more_than_a_clean_one_without_a_fault(tmp
 
 
 @pytest.mark.slow
+def test_branches_compiled_apart_cost_what_they_cost_in_one_program(tmp_path):
+    _compiler()
+    whole = compare(Request(TINY, "v5e:2x2", PER_REPLICA, GROUPED, groups=[0, 60]))
+    apart = Request(
+        TINY, "v5e:2x2", PER_REPLICA, GROUPED, groups=[0, 60], apart=tmp_path / "apart"
+    )
+    result = compare(apart)
+    assert result["host_transfers"] == 0
+    assert result["disarmed_ratio"] is None
+    assert result["first_sites"] == [0, 60]
+    for one, other in zip(result["branches"], whole["branches"][1:], strict=True):
+        assert one["sites"] == other["sites"]
+        assert abs(one["cycles"] / other["cycles"] - 1) < 0.05
+    add_result(result, tmp_path)
+    assert " 2 apart |" in (tmp_path / "tpu.md").read_text()
+    cut = compare(dataclasses.replace(apart, at_most=result["ratio"] - 1e-3))
+    assert len(cut["branches"]) > 2
+    assert cut["ratio"] < result["ratio"]
+    assert sum(branch["sites"] for branch in cut["branches"]) == cut["sites"]
+
+
+@pytest.mark.slow
 def test_the_step_of_eight_chips_sums_over_all_of_them():
     _compiler()
     module = export_step(TINY, PER_REPLICA, StepVariant("armed"), replicas=8)
@@ -102,12 +126,26 @@ def test_a_foreign_store_of_results_is_refused(tmp_path):
         add_result({name: "" for name in ("model", "groups")}, tmp_path)
 
 
-def test_an_unknown_workload_is_refused_before_anything_is_compiled():
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--model", "resnet19"], "resnet19"),
+        (["--model", "decoder", "--at-most", "1.03"], "give --apart and a folder"),
+        (["--model", "decoder", "--at-most", "0"], "--at-most"),
+        (["--model", "decoder", "--groups", "0,x"], "'x' is not an integer"),
+        (
+            ["--model", "decoder", "--apart", "a", "--lowering", "lean"],
+            "only grouped has branches",
+        ),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_compiled(options, says):
     run = subprocess.run(
-        [sys.executable, "tools/tpu_compile.py", "--model", "resnet19"],
+        [sys.executable, "tools/tpu_compile.py", *options],
         capture_output=True,
         text=True,
         check=False,
     )
     assert run.returncode == 2
     assert len(run.stderr.strip().splitlines()) == 1
+    assert says in run.stderr

@@ -3,6 +3,7 @@
 """Compiles training steps for a TPU, without one, and compares what they cost."""
 
 import json
+import math
 import os
 import pathlib
 import sys
@@ -10,12 +11,14 @@ from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
-from tpufi.cli import Parser, positive, run
+from tpufi.cli import Parser, above_0, natural, positive, run
+from tpufi.errors import InputError
 from tpufi.models import workload
-from tpufi.tpu.comparison import DTYPES, Request, compare, described
+from tpufi.tpu.comparison import compare
 from tpufi.tpu.compiler import interpreter, versions
 from tpufi.tpu.page import add_result, has_result, result_line
-from tpufi.training.grouped import GROUPED, GROUPS
+from tpufi.tpu.request import DTYPES, Request, described
+from tpufi.training.grouped import GROUPED
 from tpufi.training.program import LOWERINGS
 
 
@@ -43,9 +46,27 @@ def main(argv: Sequence[str] | None) -> int:
     )
     parser.add_argument(
         "--groups",
-        type=positive,
-        default=GROUPS,
-        help="branches of lowering grouped that have sites, 2 or more",
+        type=_groups,
+        help="branches of lowering grouped that have sites, 2 or more, or the first "
+        "site of each, as 0,40,95; else as many as a struck step 2 %% dearer takes",
+    )
+    parser.add_argument(
+        "--apart",
+        type=pathlib.Path,
+        help="compile each branch as a program of its own and keep its figures in this "
+        "folder; a run that was stopped goes on",
+    )
+    parser.add_argument(
+        "--at-most",
+        type=above_0,
+        metavar="RATIO",
+        default=math.inf,
+        help="with --apart: cut a branch that is dearer in two, until none is",
+    )
+    parser.add_argument(
+        "--estimates-only",
+        action="store_true",
+        help="leave out passes that only improve the code: half the time, same figures",
     )
     parser.add_argument(
         "--by-group", action="store_true", help="also one program per kind of site"
@@ -61,7 +82,16 @@ def main(argv: Sequence[str] | None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="JSON on the last line")
     options = parser.parse_args(argv)
-    interpreter()
+    if options.apart and options.lowering != GROUPED:
+        raise InputError(
+            f"--apart {options.apart} with --lowering {options.lowering}: only "
+            f"{GROUPED} has branches; leave one of them out"
+        )
+    if options.at_most < math.inf and not options.apart:
+        raise InputError(
+            f"--at-most {options.at_most} cuts branches that are compiled one by one; "
+            "give --apart and a folder for their figures"
+        )
     request = Request(
         workload(options.model),
         options.topology,
@@ -70,7 +100,11 @@ def main(argv: Sequence[str] | None) -> int:
         options.dtype,
         options.replicas,
         options.groups,
+        options.apart,
+        options.at_most,
+        options.estimates_only,
     )
+    interpreter()
     if options.new and options.page:
         step = described(request) | {"versions": versions()}
         if has_result(step, options.page):
@@ -88,6 +122,13 @@ def main(argv: Sequence[str] | None) -> int:
     if options.json:
         print(json.dumps(result))
     return 0
+
+
+def _groups(text: str) -> int | list[int]:
+    """Return how many groups there are, or the first site of each."""
+    if "," in text:
+        return [natural(number) for number in text.split(",")]
+    return positive(text)
 
 
 if __name__ == "__main__":

@@ -8,38 +8,53 @@ the same tensors and the same shapes, and share what it costs to find the place.
 
 from collections.abc import Sequence
 
-from tpufi.site_table import Site, SiteTable
+from tpufi.errors import InputError
+from tpufi.layers.site_costs import site_costs
+from tpufi.site_table import SiteTable
 
-# A TPU takes about as long for the smallest kernel as for so many elements.
-_SMALLEST = 20_000
-# Elements of a weight's update cost several times as much as others (decision 0015).
-_UPDATE = 3
+Groups = tuple[tuple[int, ...], ...]
 
 
-def site_groups(table: SiteTable, count: int) -> tuple[tuple[int, ...], ...]:
+def site_groups(table: SiteTable, groups: int | Sequence[int]) -> Groups:
     """Return the ids of the sites of each group.
 
     Args:
       table: the sites of a workload.
-      count: how many groups, >= 1; at most as many as there are sites are made.
+      groups: how many groups that cost about the same, >= 1, at most as many as there
+        are sites are made; or the first site of each group.
 
     Returns:
       Ids in order; every site is in one group, and no group is empty.
+
+    Raises:
+      InputError: what are given as first sites are none.
     """
-    count = min(count, len(table))
-    costs = [_cost(site) for site in table]
+    if isinstance(groups, int):
+        return _cut(site_costs(table), min(groups, len(table)), 0)
+    ends = [*groups[1:], len(table)]
+    if [*groups[:1]] != [0] or any(a >= b for a, b in zip(groups, ends, strict=True)):
+        raise InputError(
+            f"groups begin at sites {list(groups)}; give increasing numbers from 0 to "
+            f"{len(table) - 1}, the first of them 0, or how many groups there are"
+        )
+    return tuple(tuple(range(a, b)) for a, b in zip(groups, ends, strict=True))
+
+
+def halved(table: SiteTable, ids: Sequence[int]) -> Groups:
+    """Return two groups that cost about the same in place of one of two or more."""
+    costs = site_costs(table)[ids[0] : ids[-1] + 1]
+    return _cut(costs, 2, ids[0])
+
+
+def _cut(costs: Sequence[float], count: int, offset: int) -> Groups:
+    """Return runs of sites that cost about the same; the first is `offset`."""
     groups, first, left = [], 0, sum(costs)
     for more in range(count, 0, -1):
-        last = _end(costs, first, left / more, len(table) - more + 1)
-        groups.append(tuple(range(first, last)))
+        last = _end(costs, first, left / more, len(costs) - more + 1)
+        groups.append(tuple(range(offset + first, offset + last)))
         left -= sum(costs[first:last])
         first = last
     return tuple(groups)
-
-
-def _cost(site: Site) -> int:
-    """Return about how much a site costs a branch, in elements of a layer's tensor."""
-    return _SMALLEST + site.size * (_UPDATE if site.direction == "update" else 1)
 
 
 def _end(costs: Sequence[float], first: int, share: float, latest: int) -> int:

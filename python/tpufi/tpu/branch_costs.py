@@ -4,20 +4,16 @@
 from collections.abc import Sequence
 
 from tpufi.errors import InputError
-from tpufi.layers.site_groups import site_groups
-from tpufi.site_table import SiteTable
+from tpufi.layers.placement import Placement
 
 NO_FAULT = "no fault"
 
 
-def branch_costs(
-    table: SiteTable, groups: int, cycles: Sequence[int], clean: int
-) -> list[dict]:
+def branch_costs(where: Placement, cycles: Sequence[int], clean: int) -> list[dict]:
     """Return the cost of each branch, that of no fault first.
 
     Args:
-      table: the sites of the program.
-      groups: how many groups it was asked for.
+      where: the groups of the program.
       cycles: estimated cycles of the whole program by way of each branch.
       clean: estimated cycles of the program without sites.
 
@@ -27,7 +23,7 @@ def branch_costs(
     Raises:
       InputError: the compiler did not keep the branches.
     """
-    ids = site_groups(table, groups)
+    table, ids = where.table, where.groups
     if len(cycles) != len(ids) + 1:
         raise InputError(
             f"the compiled program has {len(cycles)} branches, expected one without a "

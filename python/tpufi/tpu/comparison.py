@@ -1,43 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The step with all sites against the step without: one row of docs/results/tpu.md."""
 
-import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from tpufi.errors import InputError
 from tpufi.layers.lowering import LEAN
+from tpufi.layers.placement import Placement
+from tpufi.layers.site_groups import Groups, halved
 from tpufi.tpu.branch_costs import branch_costs, mean_ratio
+from tpufi.tpu.branches_apart import compiled_apart
 from tpufi.tpu.compiler import Compiled, compile_for
 from tpufi.tpu.exported_step import CLEAN, StepVariant, export_step, site_kinds
-from tpufi.training.grouped import GROUPED, GROUPS
-from tpufi.workload import Workload
+from tpufi.tpu.request import Request, described
+from tpufi.training.grouped import GROUPED, placement
 
-DTYPES = ("float32", "bfloat16")
 ARMED = "armed"
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What is to be compared.
-
-    Args:
-      workload: what is trained.
-      topology: name that libtpu knows.
-      per_replica: examples of a replica, >= 1.
-      lowering: see `tpufi.training.Program`.
-      dtype: element type in place of the workload's own, or None.
-      replicas: chips that run the step together, >= 1.
-      groups: how many groups of sites lowering `grouped` has, >= 1.
-    """
-
-    workload: Workload
-    topology: str
-    per_replica: int
-    lowering: str
-    dtype: str | None = None
-    replicas: int = 1
-    groups: int = GROUPS
+Report = Callable[[str], None]
 
 
 def compare(
@@ -45,100 +24,145 @@ def compare(
     *,
     by_group: bool = False,
     save: pathlib.Path | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    report: Report = lambda line: None,
 ) -> dict:
     """Compile the clean and the armed step and return what they cost.
 
     Args:
       request: what is to be compared.
       by_group: also compile a step for each kind of site alone.
-      save: folder for the optimised programs.
+      save: folder for the optimised programs; branches apart are not saved.
       report: called with a line before each compilation.
 
     Returns:
       A JSON object. `ratio` is armed over clean estimated cycles; of lowering
       `grouped` that of the dearest branch, and `branches` has all of them.
+      `disarmed_ratio` is None if branches are compiled apart. `first_sites` are the
+      groups as `tpufi.training.Program` takes them.
 
     Raises:
-      InputError: a program does not compile, or exchanges data with its host.
+      InputError: a program does not compile, or the compiler gives no estimates.
     """
-    workload = request.workload
-    if request.dtype:
-        workload = dataclasses.replace(workload, dtype=request.dtype)
+    workload = request.typed_workload
     kinds = site_kinds(workload)
-    variants = [
-        StepVariant(CLEAN, None),
-        StepVariant(ARMED, request.lowering, groups=request.groups),
-    ]
-    if by_group:
-        variants += [StepVariant(kind, LEAN, frozenset([kind])) for kind in kinds]
-    programs: dict[str, dict] = {}
+
+    def compiled(variant: StepVariant) -> Compiled:
+        return _compiled(request, variant, save, report)
+
+    where = placement(
+        workload.sites(request.per_replica), request.lowering, request.groups
+    )
+    without = compiled(StepVariant(CLEAN, None))
+    clean = _figures(without, request.estimates_only)
+    cycles = clean["cycles"]
     branches: list[dict] = []
-    for variant in variants:
-        report(f"{workload.name}: compiling {variant.name} for {request.topology}")
-        module = export_step(workload, request.per_replica, variant, request.replicas)
-        compiled = compile_for(module, request.topology, request.replicas)
-        if save:
-            _save(compiled, save, f"{workload.name}_{variant.name}")
-        programs[variant.name] = _figures(compiled)
-        if variant.lowering == GROUPED:
-            branches = branch_costs(
-                workload.sites(request.per_replica),
-                request.groups,
-                compiled.cost.branch_cycles,
-                programs[CLEAN]["cycles"],
-            )
-        versions, chip = compiled.figures["versions"], compiled.figures["chip"]
-    clean, armed = programs[CLEAN]["cycles"], programs[ARMED]["cycles"]
-    worst = max((branch["cycles"] for branch in branches), default=armed)
-    spared = programs[ARMED]["disarmed_cycles"]
-    if branches:
-        spared = branches[0]["cycles"]
+    spared = None
+    if request.apart:
+        step = described(request) | {"versions": without.figures["versions"]}
+        found = _branches_apart(request, where, step, cycles, report)
+        ids, figures = zip(*sorted(found, key=lambda one: one[0][0]), strict=True)
+        where, armed = Placement(where.table, ids), _dearest(figures)
+        taken = [cycles, *(branch["cycles"] for branch in figures)]
+        branches = branch_costs(where, taken, cycles)[1:]
+    else:
+        program = compiled(StepVariant(ARMED, request.lowering, groups=request.groups))
+        armed = _figures(program, request.estimates_only)
+        spared = armed["disarmed_cycles"]
+        if request.lowering == GROUPED:
+            branches = branch_costs(where, program.cost.branch_cycles, cycles)
+            spared = branches[0]["cycles"]
+    alone = {
+        kind: compiled(StepVariant(kind, LEAN, frozenset([kind]))).cost.cycles
+        for kind in kinds
+        if by_group
+    }
+    worst = max((branch["cycles"] for branch in branches), default=armed["cycles"])
     return described(request) | {
-        "chip": chip,
+        "chip": without.figures["chip"],
         "sites": sum(kinds.values()),
         "compiles": True,
         "armed_cycles": worst,
-        "ratio": round(worst / clean, 4),
-        "mean_ratio": round(mean_ratio(branches) if branches else worst / clean, 4),
-        "disarmed_ratio": round(spared / clean, 4),
-        "host_transfers": sum(p["host_transfers"] for p in programs.values()),
-        "programs": {name: programs[name] for name in (CLEAN, ARMED)},
+        "ratio": round(worst / cycles, 4),
+        "mean_ratio": round(mean_ratio(branches) if branches else worst / cycles, 4),
+        "disarmed_ratio": spared and round(spared / cycles, 4),
+        "host_transfers": clean["host_transfers"] + armed["host_transfers"],
+        "programs": {CLEAN: clean, ARMED: armed},
         "branches": branches,
+        "first_sites": [ids[0] for ids in where.groups],
         "groups": [
             {
                 "kind": kind,
                 "sites": kinds[kind],
-                "cycles": programs[kind]["cycles"],
-                "ratio": round(programs[kind]["cycles"] / clean, 4),
+                "cycles": taken,
+                "ratio": round(taken / cycles, 4),
             }
-            for kind in kinds
-            if by_group
+            for kind, taken in alone.items()
         ],
-        "versions": versions,
+        "versions": without.figures["versions"],
     }
 
 
-def described(request: Request) -> dict:
-    """Return the entries of a result that say what is compared."""
-    return {
-        "model": request.workload.name,
-        "topology": request.topology,
-        "dtype": request.dtype or request.workload.dtype,
-        "replicas": request.replicas,
-        "per_replica": request.per_replica,
-        "lowering": request.lowering,
-    }
+def _compiled(
+    request: Request, variant: StepVariant, save: pathlib.Path | None, report: Report
+) -> Compiled:
+    """Compile one program."""
+    workload = request.typed_workload
+    report(f"{workload.name}: compiling {variant.name} for {request.topology}")
+    module = export_step(workload, request.per_replica, variant, request.replicas)
+    compiled = compile_for(
+        module,
+        request.topology,
+        request.replicas,
+        estimates_only=request.estimates_only,
+    )
+    if save:
+        _save(compiled, save, f"{workload.name}_{variant.name}")
+    return compiled
 
 
-def _figures(compiled: Compiled) -> dict:
-    """Return the figures of one program; `host_transfers` is their number."""
+def _branches_apart(
+    request: Request, where: Placement, step: dict, clean: int, report: Report
+) -> Iterator[tuple[Sequence[int], dict]]:
+    """Yield sites and figures of each branch, compiled as a program of its own."""
+    table, workload = where.table, request.typed_workload
+
+    def export(ids: Sequence[int]) -> bytes:
+        names = f"{table[ids[0]].name} to {table[ids[-1]].name}"
+        report(f"{workload.name}: compiling {names} for {request.topology}")
+        variant = StepVariant(ARMED, LEAN, ids=ids)
+        return export_step(workload, request.per_replica, variant, request.replicas)
+
+    def compiled(module: bytes) -> dict:
+        place = request.topology, request.replicas
+        return _figures(compile_for(module, *place, estimates_only=True), True)
+
+    def cut(ids: Sequence[int], figures: dict) -> Groups:
+        if figures["cycles"] <= request.at_most * clean or len(ids) == 1:
+            return ()
+        return halved(table, ids)
+
+    return compiled_apart(where.groups, request.apart, step, export, compiled, cut)
+
+
+def _dearest(branches: Sequence[dict]) -> dict:
+    """Return the figures of the dearest branch, with the host transfers of all."""
+    transfers = sum(branch["host_transfers"] for branch in branches)
+    worst = max(branches, key=lambda branch: branch["cycles"])
+    return worst | {"host_transfers": transfers}
+
+
+def _figures(compiled: Compiled, estimates_only: bool) -> dict:
+    """Return the figures of one program; `host_transfers` is their number.
+
+    What the compiler makes for estimates only says nothing of the size of the code.
+    """
     cost, figures = compiled.cost, compiled.figures
     if cost.cycles == 0:
         raise InputError(
             "the compiled program names no estimated cycles; this libtpu writes other "
             "text than the pinned one, use the versions in requirements-tpu.lock"
         )
+    unknown = ("code_bytes",) if estimates_only else ()
     keep = [n for n in figures if n not in ("versions", "chip")]
     return {
         "cycles": cost.cycles,
@@ -147,7 +171,7 @@ def _figures(compiled: Compiled) -> dict:
         "fusions": cost.fusions,
         "conditionals": cost.conditionals,
         "host_transfers": len(cost.host_transfers) + int(figures["host_bytes"] > 0),
-    } | {name: figures[name] for name in keep}
+    } | {name: None if name in unknown else figures[name] for name in keep}
 
 
 def _save(compiled: Compiled, folder: pathlib.Path, name: str) -> None:

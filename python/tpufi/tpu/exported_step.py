@@ -8,6 +8,7 @@ each chip runs: what a replica contributes is summed over all chips before the u
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
@@ -18,7 +19,7 @@ from tpufi.layers.lowering import LEAN
 from tpufi.layers.placement import NO_GROUP, Placed, Placement
 from tpufi.site_table import SiteTable
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.grouped import GROUPED, GROUPS, choose_group, placement
+from tpufi.training.grouped import GROUPED, Cut, choose_group, placement
 from tpufi.training.replica import apply_update, replica_gradients
 from tpufi.training.state import State, initial_state
 from tpufi.workload import Workload
@@ -35,13 +36,15 @@ class StepVariant:
       name: what reports call it.
       lowering: see `tpufi.training.Program`; None for a step without sites.
       kinds: `direction/operand` of its sites, lowering `lean` only; None: all.
-      groups: how many groups of sites lowering `grouped` has, >= 1.
+      groups: groups of sites of lowering `grouped`; see `tpufi.training.Program`.
+      ids: its sites, lowering `lean` only; None: all of those kinds.
     """
 
     name: str
     lowering: str | None = LEAN
     kinds: frozenset[str] | None = None
-    groups: int = GROUPS
+    groups: Cut = None
+    ids: Sequence[int] | None = None
 
 
 def site_kinds(workload: Workload) -> dict[str, int]:
@@ -133,6 +136,7 @@ def _placement(table: SiteTable, variant: StepVariant) -> Placement | None:
         i
         for i, site in enumerate(table)
         if variant.kinds is None or f"{site.direction}/{site.operand}" in variant.kinds
+        if variant.ids is None or i in variant.ids
     ]
     return Placement(table, [ids])
 

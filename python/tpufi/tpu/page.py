@@ -26,17 +26,23 @@ Lowering `lean` runs all sites in every step. Lowering `grouped` is one program 
 which a step runs one branch: without a fault that without sites (`no fault`), with a
 fault that of the struck site's group. Its `armed` and `ratio` are those of the dearest
 branch, what is around the branches included; `mean` is that of a fault at any site.
+Groups that are `apart` were compiled one by one, each as a program of its own with the
+sites of one group, and without the passes that only improve the code; such a row has
+neither a figure without a fault, which is that of the program without sites, nor one of
+the code. Sizes are those of the dearest.
 """
 
 
 def result_line(result: dict) -> str:
     """Return the comparison on one line."""
     clean, armed = result["programs"]["clean"], result["armed_cycles"]
+    spared = result["disarmed_ratio"]
+    spared = "" if spared is None else f", without a fault {spared:.3f}"
     return (
         f"{result['model']} {result['dtype']} x {result['per_replica']} on "
         f"{result['topology']}, {result['lowering']}, {result['sites']} sites: "
         f"{armed:,} against {clean['cycles']:,} estimated cycles, ratio "
-        f"{result['ratio']:.3f}, without a fault {result['disarmed_ratio']:.3f}; "
+        f"{result['ratio']:.3f}, mean {result['mean_ratio']:.3f}{spared}; "
         f"host transfers {result['host_transfers']}"
     )
 
@@ -85,13 +91,14 @@ def page(results: Sequence[dict]) -> str:
         rows.append(
             (
                 r["model"], r["topology"], r["dtype"], r["replicas"], r["per_replica"],
-                r["lowering"],
+                r["lowering"], _branch_count(r),
                 r["sites"], f"{clean['cycles']:,}", f"{r['armed_cycles']:,}",
                 f"{r['ratio']:.3f}", f"{r['mean_ratio']:.3f}",
-                f"{r['disarmed_ratio']:.3f}", r["host_transfers"],
+                _figure(r["disarmed_ratio"], 3), r["host_transfers"],
             )
         )  # fmt: skip
-    heads = ("workload", "topology", "type", "chips", "batch", "lowering", "sites",
+    heads = ("workload", "topology", "type", "chips", "batch", "lowering", "groups",
+             "sites",
              "clean", "armed", "ratio", "mean", "no fault",
              "host transfers")  # fmt: skip
     parts = [_HEAD, _table(heads, rows), _programs(results)]
@@ -113,12 +120,13 @@ def _programs(results: Iterable[dict]) -> str:
         for name, p in r["programs"].items():
             hbm = p["argument_bytes"] + p["output_bytes"] + p["temporary_bytes"]
             sizes = [p["bytes_accessed"], hbm, p["code_bytes"]]
+            sizes = [size and size / _MEBIBYTE for size in sizes]
             rows.append(
                 (
                     f"{r['model']} {r['dtype']} {r['lowering']}", r["topology"],
                     r["replicas"], name,
                     p["fusions"], p["conditionals"],
-                    *(f"{size / _MEBIBYTE:.1f}" for size in sizes),
+                    *(_figure(size, 1) for size in sizes),
                     f"{p['compile_s']:.0f}",
                 )
             )  # fmt: skip
@@ -149,6 +157,17 @@ def _groups(result: dict) -> str:
         "is not the cost of all: sites in one fusion share what they compute.\n"
     )
     return f"{title}\n\n{text}\n" + _table(("kind", "sites", "cycles", "ratio"), rows)
+
+
+def _branch_count(result: dict) -> str:
+    """Return how many groups of sites a program has, and whether they are apart."""
+    groups = [branch for branch in result["branches"] if branch["sites"]]
+    apart = " apart" if groups and result["disarmed_ratio"] is None else ""
+    return f"{len(groups) or 1}{apart}"
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence]) -> str:

@@ -21,7 +21,7 @@ from tpufi.layers.lowering import BRANCH, LEAN, SELECT
 from tpufi.layers.placement import NO_GROUP, Placed
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.fault_check import check_fault
-from tpufi.training.grouped import GROUPED, GROUPS, choose_group, placement
+from tpufi.training.grouped import GROUPED, Cut, choose_group, placement
 from tpufi.training.replica import (
     ReplicaResult,
     apply_update,
@@ -67,10 +67,11 @@ class Program:
         consecutive elements by given bits, and its record has no golden bits (0014);
         `grouped` is `lean` with a branch for each group of sites (0015); None: `select`
         if `jit_compile`, else `branch`.
-      groups: how many groups of sites lowering `grouped` has, >= 1.
+      groups: how many groups of sites lowering `grouped` has, >= 1, or the first site
+        of each; None: enough for a struck step to cost about 2 % more on a TPU.
 
     Raises:
-      InputError: unknown lowering.
+      InputError: unknown lowering, or groups that are none.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Program:
         with_sites: bool = True,
         jit_compile: bool = False,
         lowering: str | None = None,
-        groups: int = GROUPS,
+        groups: Cut = None,
     ):
         self.workload = workload
         self.replicas = replicas
