@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Branches that are compiled apart leave a file each and are compiled once."""
 
+import os
+
 import pytest
 
 from tpufi.errors import InputError
-from tpufi.tpu.branches_apart import compiled_apart
+from tpufi.tpu.branches_apart import compiled_apart, in_a_process_of_its_own
 
 GROUPS = [[0, 1, 2], [3], [4, 5]]
 STEP = {"model": "tiny", "versions": {"libtpu": "1"}}
@@ -83,3 +85,21 @@ def test_a_damaged_file_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=f"{path.name} is not the figures of a branch"):
         _Compiler().run(tmp_path)
+
+
+def test_what_another_process_returns_comes_back():
+    assert in_a_process_of_its_own(bytes, [1, 2, 3]) == b"\x01\x02\x03"
+
+
+def test_what_another_process_refuses_is_told():
+    with pytest.raises(InputError, match="nothing here"):
+        in_a_process_of_its_own(_refuse)
+
+
+def test_a_process_that_is_killed_is_one_line():
+    with pytest.raises(InputError, match="ended by the system, which may lack memory"):
+        in_a_process_of_its_own(os._exit, 9)
+
+
+def _refuse() -> bytes:
+    raise InputError("nothing here")

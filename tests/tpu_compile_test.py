@@ -114,6 +114,15 @@ def test_a_missing_compiler_names_the_command_that_installs_it(tmp_path):
         compile_for(b"", "v5e:2x2", environment=tmp_path)
 
 
+def test_a_compiler_that_is_killed_says_that_memory_may_lack(tmp_path):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nkill -9 $$\n")
+    python.chmod(0o755)
+    with pytest.raises(InputError, match="ended by signal 9; the system may lack memory"):
+        compile_for(b"", "v5e:2x2", environment=tmp_path)
+
+
 def test_every_kind_of_site_is_counted():
     kinds = site_kinds(TINY)
     assert sum(kinds.values()) == len(TINY.sites())

@@ -9,7 +9,7 @@ from tpufi.layers.lowering import LEAN
 from tpufi.layers.placement import Placement
 from tpufi.layers.site_groups import Groups, halved
 from tpufi.tpu.branch_costs import branch_costs, mean_ratio
-from tpufi.tpu.branches_apart import compiled_apart
+from tpufi.tpu.branches_apart import compiled_apart, in_a_process_of_its_own
 from tpufi.tpu.compiler import Compiled, compile_for
 from tpufi.tpu.exported_step import CLEAN, StepVariant, export_step, site_kinds
 from tpufi.tpu.request import Request, described
@@ -130,7 +130,8 @@ def _branches_apart(
         names = f"{table[ids[0]].name} to {table[ids[-1]].name}"
         report(f"{workload.name}: compiling {names} for {request.topology}")
         variant = StepVariant(ARMED, LEAN, ids=ids)
-        return export_step(workload, request.per_replica, variant, request.replicas)
+        what = workload, request.per_replica, variant, request.replicas
+        return in_a_process_of_its_own(export_step, *what)
 
     def compiled(module: bytes) -> dict:
         place = request.topology, request.replicas

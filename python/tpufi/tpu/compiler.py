@@ -92,8 +92,8 @@ def compile_for(
       estimates_only: leave out what improves the code only.
 
     Raises:
-      InputError: there is no such environment, or the compiler refuses; its last line
-        is in the message.
+      InputError: there is no such environment, the compiler refuses (its last line is
+        in the message), or it was ended from outside.
     """
     python = interpreter(environment)
     flags = os.environ.get("LIBTPU_INIT_ARGS", "")
@@ -109,6 +109,11 @@ def compile_for(
             check=False,
             env=os.environ | {"LIBTPU_INIT_ARGS": flags},
         )
+        if run.returncode < 0:
+            raise InputError(
+                f"the TPU compiler was ended by signal {-run.returncode}; the system may "
+                "lack memory: take fewer --groups, or compile them one by one: --apart"
+            )
         if run.returncode != 0:
             lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]
             raise InputError(
