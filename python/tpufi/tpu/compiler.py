@@ -111,8 +111,8 @@ def compile_for(
         )
         if run.returncode < 0:
             raise InputError(
-                f"the TPU compiler was ended by signal {-run.returncode}; the system may "
-                "lack memory: take fewer --groups, or compile them one by one: --apart"
+                f"the TPU compiler was ended by signal {-run.returncode}; the system "
+                "may lack memory: take fewer --groups, or compile each alone: --apart"
             )
         if run.returncode != 0:
             lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]
