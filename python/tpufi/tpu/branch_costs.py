@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tpufi.errors import InputError
 from tpufi.layers.placement import Placement
+from tpufi.site_table import SiteTable
 
 NO_FAULT = "no fault"
 
@@ -30,7 +31,7 @@ def branch_costs(where: Placement, cycles: Sequence[int], clean: int) -> list[di
             f"fault and {len(ids)} for groups; give --groups 2 or more, and use the "
             "versions in requirements-tpu.lock"
         )
-    names = [NO_FAULT, *(f"{table[g[0]].name} to {table[g[-1]].name}" for g in ids)]
+    names = [NO_FAULT, *(group_name(table, group) for group in ids)]
     sites = [0, *map(len, ids)]
     return [
         {
@@ -41,6 +42,11 @@ def branch_costs(where: Placement, cycles: Sequence[int], clean: int) -> list[di
         }
         for name, count, taken in zip(names, sites, cycles, strict=True)
     ]
+
+
+def group_name(table: SiteTable, ids: Sequence[int]) -> str:
+    """Return what a group of sites is called: its first and its last."""
+    return f"{table[ids[0]].name} to {table[ids[-1]].name}"
 
 
 def mean_ratio(branches: Sequence[dict]) -> float:

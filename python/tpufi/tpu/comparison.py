@@ -8,7 +8,7 @@ from tpufi.errors import InputError
 from tpufi.layers.lowering import LEAN
 from tpufi.layers.placement import Placement
 from tpufi.layers.site_groups import Groups, halved
-from tpufi.tpu.branch_costs import branch_costs, mean_ratio
+from tpufi.tpu.branch_costs import branch_costs, group_name, mean_ratio
 from tpufi.tpu.branches_apart import compiled_apart, in_a_process_of_its_own
 from tpufi.tpu.compiler import Compiled, compile_for
 from tpufi.tpu.exported_step import CLEAN, StepVariant, export_step, site_kinds
@@ -127,8 +127,8 @@ def _branches_apart(
     table, workload = where.table, request.typed_workload
 
     def export(ids: Sequence[int]) -> bytes:
-        names = f"{table[ids[0]].name} to {table[ids[-1]].name}"
-        report(f"{workload.name}: compiling {names} for {request.topology}")
+        name = group_name(table, ids)
+        report(f"{workload.name}: compiling {name} for {request.topology}")
         variant = StepVariant(ARMED, LEAN, ids=ids)
         what = workload, request.per_replica, variant, request.replicas
         return in_a_process_of_its_own(export_step, *what)
@@ -163,8 +163,9 @@ def _figures(compiled: Compiled, estimates_only: bool) -> dict:
             "the compiled program names no estimated cycles; this libtpu writes other "
             "text than the pinned one, use the versions in requirements-tpu.lock"
         )
-    unknown = ("code_bytes",) if estimates_only else ()
-    keep = [n for n in figures if n not in ("versions", "chip")]
+    sizes = {n: v for n, v in figures.items() if n not in ("versions", "chip")}
+    if estimates_only:
+        sizes["code_bytes"] = None
     return {
         "cycles": cost.cycles,
         "disarmed_cycles": cost.disarmed_cycles,
@@ -172,7 +173,7 @@ def _figures(compiled: Compiled, estimates_only: bool) -> dict:
         "fusions": cost.fusions,
         "conditionals": cost.conditionals,
         "host_transfers": len(cost.host_transfers) + int(figures["host_bytes"] > 0),
-    } | {name: None if name in unknown else figures[name] for name in keep}
+    } | sizes
 
 
 def _save(compiled: Compiled, folder: pathlib.Path, name: str) -> None:
