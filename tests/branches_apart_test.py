@@ -22,7 +22,8 @@ class _Compiler:
         self.exported.append(ids[0])
         return bytes(ids)
 
-    def compile(self, module: bytes) -> dict:
+    def compile(self, ids: list[int], module: bytes) -> dict:
+        assert module == bytes(ids)
         if module[0] == self._stop_at:
             raise InputError("stopped")
         self.compiled.append(module[0])

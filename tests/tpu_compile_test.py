@@ -75,9 +75,13 @@ def test_branches_compiled_apart_cost_what_they_cost_in_one_program(tmp_path):
     apart = Request(
         TINY, "v5e:2x2", PER_REPLICA, GROUPED, groups=[0, 60], apart=tmp_path / "apart"
     )
-    result = compare(apart)
+    result = compare(apart, save=tmp_path / "text")
+    assert len(list((tmp_path / "text").glob("tiny_armed_*-*.txt"))) == 2
     assert result["host_transfers"] == 0
     assert result["disarmed_ratio"] is None
+    # What is compared is compiled in the same way.
+    programs = result["programs"].values()
+    assert [program["code_bytes"] for program in programs] == [None, None]
     assert result["first_sites"] == [0, 60]
     for one, other in zip(result["branches"], whole["branches"][1:], strict=True):
         assert one["sites"] == other["sites"]

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--estimates-only",
         action="store_true",
-        help="leave out passes that only improve the code: half the time, same figures",
+        help="without passes that only improve the code, as --apart: half the time",
     )
     parser.add_argument(
         "--by-group", action="store_true", help="also one program per kind of site"

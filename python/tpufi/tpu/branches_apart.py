@@ -25,7 +25,7 @@ def compiled_apart(
     folder: pathlib.Path,
     step: dict,
     export: Callable[[Sequence[int]], bytes],
-    compiled: Callable[[bytes], dict],
+    compiled: Callable[[Sequence[int], bytes], dict],
     cut: Callable[[Sequence[int], dict], Iterable[Sequence[int]]],
 ) -> Iterator[tuple[Sequence[int], dict]]:
     """Yield the sites and figures of each branch, from its file or from the compiler.
@@ -38,7 +38,7 @@ def compiled_apart(
       step: entries that say what is compiled, and by which versions; a file of another
         step is another file.
       export: returns the module of the step with some sites.
-      compiled: returns the figures of a module.
+      compiled: returns the figures of the module of some sites.
       cut: returns the branches to compile in place of one with such figures; none: it
         stays.
 
@@ -54,7 +54,7 @@ def compiled_apart(
                 ids = left.popleft()
                 path = folder / _name(step, ids)
                 module = None if path.exists() else export(ids)
-                figures = module and compiler.submit(compiled, module)
+                figures = module and compiler.submit(compiled, ids, module)
                 under_way.append((ids, path, figures))
             if left and len(under_way) < _AT_ONCE:
                 continue

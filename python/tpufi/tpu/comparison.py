@@ -31,7 +31,8 @@ def compare(
     Args:
       request: what is to be compared.
       by_group: also compile a step for each kind of site alone.
-      save: folder for the optimised programs; branches apart are not saved.
+      save: folder for the optimised programs; of branches apart, for those that are
+        compiled now.
       report: called with a line before each compilation.
 
     Returns:
@@ -53,20 +54,20 @@ def compare(
         workload.sites(request.per_replica), request.lowering, request.groups
     )
     without = compiled(StepVariant(CLEAN, None))
-    clean = _figures(without, request.estimates_only)
+    clean = _figures(without, request.without_code_passes)
     cycles = clean["cycles"]
     branches: list[dict] = []
     spared = None
     if request.apart:
         step = described(request) | {"versions": without.figures["versions"]}
-        found = _branches_apart(request, where, step, cycles, report)
+        found = _branches_apart(request, where, step, cycles, save, report)
         ids, figures = zip(*sorted(found, key=lambda one: one[0][0]), strict=True)
         where, armed = Placement(where.table, ids), _dearest(figures)
         taken = [cycles, *(branch["cycles"] for branch in figures)]
         branches = branch_costs(where, taken, cycles)[1:]
     else:
         program = compiled(StepVariant(ARMED, request.lowering, groups=request.groups))
-        armed = _figures(program, request.estimates_only)
+        armed = _figures(program, request.without_code_passes)
         spared = armed["disarmed_cycles"]
         if request.lowering == GROUPED:
             branches = branch_costs(where, program.cost.branch_cycles, cycles)
@@ -113,7 +114,7 @@ def _compiled(
         module,
         request.topology,
         request.replicas,
-        estimates_only=request.estimates_only,
+        estimates_only=request.without_code_passes,
     )
     if save:
         _save(compiled, save, f"{workload.name}_{variant.name}")
@@ -121,7 +122,12 @@ def _compiled(
 
 
 def _branches_apart(
-    request: Request, where: Placement, step: dict, clean: int, report: Report
+    request: Request,
+    where: Placement,
+    step: dict,
+    clean: int,
+    save: pathlib.Path | None,
+    report: Report,
 ) -> Iterator[tuple[Sequence[int], dict]]:
     """Yield sites and figures of each branch, compiled as a program of its own."""
     table, workload = where.table, request.typed_workload
@@ -133,9 +139,12 @@ def _branches_apart(
         what = workload, request.per_replica, variant, request.replicas
         return in_a_process_of_its_own(export_step, *what)
 
-    def compiled(module: bytes) -> dict:
+    def compiled(ids: Sequence[int], module: bytes) -> dict:
         place = request.topology, request.replicas
-        return _figures(compile_for(module, *place, estimates_only=True), True)
+        branch = compile_for(module, *place, estimates_only=request.without_code_passes)
+        if save:
+            _save(branch, save, f"{workload.name}_{ARMED}_{ids[0]}-{ids[-1]}")
+        return _figures(branch, request.without_code_passes)
 
     def cut(ids: Sequence[int], figures: dict) -> Groups:
         if figures["cycles"] <= request.at_most * clean or len(ids) == 1:

@@ -27,9 +27,9 @@ which a step runs one branch: without a fault that without sites (`no fault`), w
 fault that of the struck site's group. Its `armed` and `ratio` are those of the dearest
 branch, what is around the branches included; `mean` is that of a fault at any site.
 Groups that are `apart` were compiled one by one, each as a program of its own with the
-sites of one group, and without the passes that only improve the code; such a row has
-neither a figure without a fault, which is that of the program without sites, nor one of
-the code. Sizes are those of the dearest.
+sites of one group. All programs of such a row, `clean` too, are without the passes that
+only improve the code; it has neither a figure without a fault, which is that of the
+program without sites, nor one of the code. Sizes are those of the dearest.
 """
 
 

@@ -26,7 +26,7 @@ class Request:
       apart: folder for the figures of branches, each compiled as a program of its own,
         lowering `grouped` only; None: all branches in one program.
       at_most: apart, a branch of a larger ratio is cut in two, as long as it has sites.
-      estimates_only: leave out what improves the code only; branches apart always do.
+      estimates_only: leave out what improves the code only.
     """
 
     workload: Workload
@@ -46,6 +46,15 @@ class Request:
         if self.dtype is None:
             return self.workload
         return dataclasses.replace(self.workload, dtype=self.dtype)
+
+    @property
+    def without_code_passes(self) -> bool:
+        """Whether what improves the code only is left out: apart, of all programs.
+
+        It can change what the compiler estimates, so both sides of a comparison are
+        compiled alike (decision 0015).
+        """
+        return self.estimates_only or self.apart is not None
 
 
 def described(request: Request) -> dict:
