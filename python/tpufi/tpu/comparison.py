@@ -48,13 +48,15 @@ def compare(
     kinds = site_kinds(workload)
 
     def compiled(variant: StepVariant) -> Compiled:
-        return _compiled(request, variant, save, report)
+        report(f"{workload.name}: compiling {variant.name} for {request.topology}")
+        module = export_step(workload, request.per_replica, variant, request.replicas)
+        return _compiled(request, module, variant.name, save)
 
     where = placement(
         workload.sites(request.per_replica), request.lowering, request.groups
     )
     without = compiled(StepVariant(CLEAN, None))
-    clean = _figures(without, request.without_code_passes)
+    clean = _figures(request, without)
     cycles = clean["cycles"]
     branches: list[dict] = []
     spared = None
@@ -67,7 +69,7 @@ def compare(
         branches = branch_costs(where, taken, cycles)[1:]
     else:
         program = compiled(StepVariant(ARMED, request.lowering, groups=request.groups))
-        armed = _figures(program, request.without_code_passes)
+        armed = _figures(request, program)
         spared = armed["disarmed_cycles"]
         if request.lowering == GROUPED:
             branches = branch_costs(where, program.cost.branch_cycles, cycles)
@@ -104,12 +106,9 @@ def compare(
 
 
 def _compiled(
-    request: Request, variant: StepVariant, save: pathlib.Path | None, report: Report
+    request: Request, module: bytes, name: str, save: pathlib.Path | None
 ) -> Compiled:
-    """Compile one program."""
-    workload = request.typed_workload
-    report(f"{workload.name}: compiling {variant.name} for {request.topology}")
-    module = export_step(workload, request.per_replica, variant, request.replicas)
+    """Compile one program; its text goes to the folder `save`."""
     compiled = compile_for(
         module,
         request.topology,
@@ -117,7 +116,9 @@ def _compiled(
         estimates_only=request.without_code_passes,
     )
     if save:
-        _save(compiled, save, f"{workload.name}_{variant.name}")
+        save.mkdir(parents=True, exist_ok=True)
+        path = save / f"{request.workload.name}_{name.replace('/', '_')}.txt"
+        path.write_text(compiled.text)
     return compiled
 
 
@@ -140,11 +141,8 @@ def _branches_apart(
         return in_a_process_of_its_own(export_step, *what)
 
     def compiled(ids: Sequence[int], module: bytes) -> dict:
-        place = request.topology, request.replicas
-        branch = compile_for(module, *place, estimates_only=request.without_code_passes)
-        if save:
-            _save(branch, save, f"{workload.name}_{ARMED}_{ids[0]}-{ids[-1]}")
-        return _figures(branch, request.without_code_passes)
+        name = f"{ARMED}_{ids[0]}-{ids[-1]}"
+        return _figures(request, _compiled(request, module, name, save))
 
     def cut(ids: Sequence[int], figures: dict) -> Groups:
         if figures["cycles"] <= request.at_most * clean or len(ids) == 1:
@@ -161,7 +159,7 @@ def _dearest(branches: Sequence[dict]) -> dict:
     return worst | {"host_transfers": transfers}
 
 
-def _figures(compiled: Compiled, estimates_only: bool) -> dict:
+def _figures(request: Request, compiled: Compiled) -> dict:
     """Return the figures of one program; `host_transfers` is their number.
 
     What the compiler makes for estimates only says nothing of the size of the code.
@@ -173,7 +171,7 @@ def _figures(compiled: Compiled, estimates_only: bool) -> dict:
             "text than the pinned one, use the versions in requirements-tpu.lock"
         )
     sizes = {n: v for n, v in figures.items() if n not in ("versions", "chip")}
-    if estimates_only:
+    if request.without_code_passes:
         sizes["code_bytes"] = None
     return {
         "cycles": cost.cycles,
@@ -183,8 +181,3 @@ def _figures(compiled: Compiled, estimates_only: bool) -> dict:
         "conditionals": cost.conditionals,
         "host_transfers": len(cost.host_transfers) + int(figures["host_bytes"] > 0),
     } | sizes
-
-
-def _save(compiled: Compiled, folder: pathlib.Path, name: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{name.replace('/', '_')}.txt").write_text(compiled.text)
