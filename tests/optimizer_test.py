@@ -12,6 +12,7 @@ from tests.modes import assert_same_bits, in_mode
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
 from tpufi.layers import Hooks
+from tpufi.layers.accumulator import widened
 from tpufi.optimizers import SGD, Adam, LinearDecay, Optimizer
 from tpufi.site_table import SiteTable
 
@@ -91,7 +92,8 @@ class Updates:
     def _traced(self, weight, g, slots, rate, step, faults, words) -> tuple:
         hooks = Hooks(self.table, tf.constant(0, tf.int64), faults, words)
         sites = hooks.layer("w")
-        new = self.optimizer.update(sites, weight, g, slots, rate, step)
+        size = self.optimizer.step_size(widened(rate), widened(step))
+        new = self.optimizer.update(sites, weight, g, slots, size)
         return *new, sites.record()
 
 

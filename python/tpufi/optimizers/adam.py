@@ -35,14 +35,17 @@ class Adam(Optimizer):
     def operands(self) -> tuple[str, ...]:
         return ("gradient", *self.slots(), "output")
 
+    def step_size(self, rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        one = tf.ones([], rate.dtype)
+        return rate * tf.sqrt(one - self.beta_2**step) / (one - self.beta_1**step)
+
     def update(
         self,
         sites: LayerSites,
         weight: tf.Tensor,
         gradient: tf.Tensor,
         slots: dict[str, tf.Tensor],
-        rate: tf.Tensor,
-        step: tf.Tensor,
+        step_size: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         def wide(x: tf.Tensor) -> tf.Tensor:
             return tf.cast(x, accumulator(weight.dtype.name))
@@ -54,9 +57,6 @@ class Adam(Optimizer):
         m, v = wide(slots["first_moment"]), wide(slots["second_moment"])
         m = strike(m + (g - m) * (1 - self.beta_1), "first_moment")
         v = strike(v + (tf.square(g) - v) * (1 - self.beta_2), "second_moment")
-        rate, step = wide(rate), wide(step)
-        one = tf.ones([], rate.dtype)
-        corrected = rate * tf.sqrt(one - self.beta_2**step) / (one - self.beta_1**step)
-        change = corrected * wide(m) / (tf.sqrt(wide(v)) + self.epsilon)
+        change = wide(step_size) * wide(m) / (tf.sqrt(wide(v)) + self.epsilon)
         change = strike(change, "output")
         return weight - change, {"first_moment": m, "second_moment": v}

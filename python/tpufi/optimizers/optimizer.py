@@ -23,14 +23,22 @@ class Optimizer(abc.ABC):
         """Return the operands of an update that are fault sites."""
 
     @abc.abstractmethod
+    def step_size(self, rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Return the factor of the changes of all weights, worked out once a step.
+
+        Args:
+          rate: scalar learning rate.
+          step: scalar of the same type, 1 for the first update.
+        """
+
+    @abc.abstractmethod
     def update(
         self,
         sites: LayerSites,
         weight: tf.Tensor,
         gradient: tf.Tensor,
         slots: dict[str, tf.Tensor],
-        rate: tf.Tensor,
-        step: tf.Tensor,
+        step_size: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Return the new weight and slots.
 
@@ -39,8 +47,7 @@ class Optimizer(abc.ABC):
           weight: the weight.
           gradient: its gradient, summed over all replicas.
           slots: slot name -> tensor like `weight`.
-          rate: scalar learning rate.
-          step: scalar of the weight's type, 1 for the first update.
+          step_size: what the method of that name returned for this step.
         """
 
     def sites(self, weight: str, shape: Shape, dtype: str) -> tuple[Site, ...]:

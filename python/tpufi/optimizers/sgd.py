@@ -20,16 +20,18 @@ class SGD(Optimizer):
     def operands(self) -> tuple[str, ...]:
         return ("gradient", "output")
 
+    def step_size(self, rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        return rate
+
     def update(
         self,
         sites: LayerSites,
         weight: tf.Tensor,
         gradient: tf.Tensor,
         slots: dict[str, tf.Tensor],
-        rate: tf.Tensor,
-        step: tf.Tensor,
+        step_size: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         gradient = sites.strike(gradient, "update", "gradient")
-        change = tf.cast(widened(gradient) * widened(rate), weight.dtype)
+        change = tf.cast(widened(gradient) * widened(step_size), weight.dtype)
         change = sites.strike(change, "update", "output")
         return weight - change, {}

@@ -95,6 +95,8 @@ def apply_update(
       The new state and the record of the faults that struck the update.
     """
     updates = state.updates + 1
+    wide = accumulator(workload.dtype)
+    size = workload.optimizer.step_size(tf.cast(rate, wide), tf.cast(updates, wide))
     parameters, slots, record = {}, {}, hooks.record((UPDATE,))
     for name, weight in state.parameters.items():
         sites = hooks.layer(name)
@@ -104,8 +106,7 @@ def apply_update(
             weight,
             total.gradients[name],
             old,
-            tf.cast(rate, accumulator(weight.dtype.name)),
-            tf.cast(updates, accumulator(weight.dtype.name)),
+            size,
         )
         slots |= {f"{name}/{s}": tensor for s, tensor in new.items()}
         record += sites.record()
