@@ -6,7 +6,8 @@ import os
 import pytest
 
 from tpufi.errors import InputError
-from tpufi.tpu.branches_apart import compiled_apart, in_a_process_of_its_own
+from tpufi.tpu.branches_apart import compiled_apart
+from tpufi.tpu.own_process import in_a_process_of_its_own
 
 GROUPS = [[0, 1, 2], [3], [4, 5]]
 STEP = {"model": "tiny", "versions": {"libtpu": "1"}}

@@ -8,11 +8,9 @@ deep workload, and nothing is left if it is stopped. Apart, each branch leaves a
 import collections
 import hashlib
 import json
-import multiprocessing
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from tpufi.errors import InputError
 from tpufi.whole_file import appearing_whole
@@ -64,25 +62,6 @@ def compiled_apart(
             left.extendleft(reversed(parts))
             if not parts:
                 yield ids, found
-
-
-def in_a_process_of_its_own(export: Callable[..., bytes], *arguments: object) -> bytes:
-    """Return what `export` returns; its memory is given back.
-
-    TensorFlow keeps each graph it compiled, half a gigabyte for a branch of densenet.
-
-    Raises:
-      InputError: the process was ended from outside.
-    """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as process:
-        try:
-            return process.submit(export, *arguments).result()
-        except BrokenProcessPool as error:
-            raise InputError(
-                "the process that exports a branch was ended by the system, which may "
-                "lack memory; free some and run again: what is compiled is kept"
-            ) from error
 
 
 def _name(step: dict, ids: Sequence[int]) -> str:

@@ -9,9 +9,10 @@ from tpufi.layers.lowering import LEAN
 from tpufi.layers.placement import Placement
 from tpufi.layers.site_groups import Groups, halved
 from tpufi.tpu.branch_costs import branch_costs, group_name, mean_ratio
-from tpufi.tpu.branches_apart import compiled_apart, in_a_process_of_its_own
+from tpufi.tpu.branches_apart import compiled_apart
 from tpufi.tpu.compiler import Compiled, compile_for
 from tpufi.tpu.exported_step import CLEAN, StepVariant, export_step, site_kinds
+from tpufi.tpu.own_process import in_a_process_of_its_own
 from tpufi.tpu.request import Request, described
 from tpufi.training.grouped import GROUPED, placement
 
@@ -49,7 +50,8 @@ def compare(
 
     def compiled(variant: StepVariant) -> Compiled:
         report(f"{workload.name}: compiling {variant.name} for {request.topology}")
-        module = export_step(workload, request.per_replica, variant, request.replicas)
+        what = workload, request.per_replica, variant, request.replicas
+        module = in_a_process_of_its_own(export_step, *what)
         return _compiled(request, module, variant.name, save)
 
     where = placement(

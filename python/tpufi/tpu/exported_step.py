@@ -18,6 +18,7 @@ from tpufi.layers.hooks import Hooks, lean_hooks
 from tpufi.layers.lowering import LEAN
 from tpufi.layers.placement import NO_GROUP, Placed, Placement
 from tpufi.site_table import SiteTable
+from tpufi.tpu.shared_computations import share_computations
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.grouped import GROUPED, Cut, choose_group, placement
 from tpufi.training.replica import apply_update, replica_gradients
@@ -123,7 +124,8 @@ def export_step(
     )
     compiled = tf.function(step, jit_compile=True, autograph=False)
     with exact_arithmetic():
-        return compiled.experimental_get_compiler_ir(*arguments)(stage="hlo_serialized")
+        module = compiled.experimental_get_compiler_ir(*arguments)("hlo_serialized")
+    return share_computations(module)
 
 
 def _placement(table: SiteTable, variant: StepVariant) -> Placement | None:

@@ -83,6 +83,23 @@ def has_result(result: dict, folder: pathlib.Path) -> bool:
     return any(old["versions"] == result["versions"] for old in same)
 
 
+def first_sites(step: dict, sites: int, folder: pathlib.Path) -> list[int] | None:
+    """Return the first site of each group that the page has for a step, or None.
+
+    Args:
+      step: the entries of a result that say what is compared.
+      sites: how many sites the step has; one with more or fewer has other groups.
+      folder: folder of `tpu.json`.
+
+    Raises:
+      InputError: `tpu.json` is not what `add_result` writes.
+    """
+    for old in _stored(folder):
+        if _key(old) == _key(step) and old["sites"] == sites:
+            return old.get("first_sites")
+    return None
+
+
 def page(results: Sequence[dict]) -> str:
     """Return the page of some results."""
     rows = []
@@ -183,7 +200,7 @@ def _stored(folder: pathlib.Path) -> list[dict]:
     try:
         results = json.loads(store.read_text())
         for result in results:
-            _key(result), result["versions"]
+            _key(result), result["versions"], result["sites"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{store} is not a list of results ({error}); remove it to start anew"
