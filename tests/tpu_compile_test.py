@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -11,14 +12,16 @@ import pytest
 from tests.tiny_workload import TINY
 from tpufi.errors import InputError
 from tpufi.layers.lowering import LEAN
+from tpufi.models import WORKLOADS
 from tpufi.tpu.comparison import compare
 from tpufi.tpu.compiler import compile_for, interpreter, versions
 from tpufi.tpu.exported_step import StepVariant, export_step, site_kinds
-from tpufi.tpu.page import add_result, has_result
+from tpufi.tpu.page import add_result, first_sites, has_result
 from tpufi.tpu.request import Request, described
 from tpufi.training.grouped import GROUPED
 
 PER_REPLICA = 8
+RESULTS = pathlib.Path("docs/results")
 
 
 def _compiler() -> None:
@@ -137,6 +140,27 @@ def test_a_foreign_store_of_results_is_refused(tmp_path):
     (tmp_path / "tpu.json").write_text(json.dumps({"not": "results"}))
     with pytest.raises(InputError, match="remove it to start anew"):
         add_result({name: "" for name in ("model", "groups")}, tmp_path)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_page_has_every_workload_as_it_is_now_within_the_bounds(name):
+    """A change of its sites asks for new figures."""
+    rows = json.loads((RESULTS / "tpu.json").read_text())
+    grouped = [r for r in rows if (r["model"], r["lowering"]) == (name, GROUPED)]
+    assert grouped
+    for row in grouped:
+        assert row["sites"] == len(WORKLOADS[name].sites(row["per_replica"]))
+        assert row["host_transfers"] == 0
+        assert row["ratio"] <= 1.06
+        groups = first_sites(row, row["sites"], RESULTS)
+        sites = [branch["sites"] for branch in row["branches"] if branch["sites"]]
+        assert groups == [sum(sites[:i]) for i in range(len(sites))]
+
+
+def test_groups_of_a_step_with_other_sites_or_of_an_unknown_step_are_not_taken():
+    (row, *_) = json.loads((RESULTS / "tpu.json").read_text())
+    assert first_sites(row, row["sites"] + 1, RESULTS) is None
+    assert first_sites(row | {"topology": "v9:2x2"}, row["sites"], RESULTS) is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles training steps for a TPU, without one, and compares what they cost."""
 
+import dataclasses
 import json
 import math
 import os
@@ -16,10 +17,12 @@ from tpufi.errors import InputError
 from tpufi.models import workload
 from tpufi.tpu.comparison import compare
 from tpufi.tpu.compiler import interpreter, versions
-from tpufi.tpu.page import add_result, has_result, result_line
+from tpufi.tpu.page import add_result, first_sites, has_result, result_line
 from tpufi.tpu.request import DTYPES, Request, described
 from tpufi.training.grouped import GROUPED
 from tpufi.training.program import LOWERINGS
+
+_RESULTS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "results"
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -48,7 +51,8 @@ def main(argv: Sequence[str] | None) -> int:
         "--groups",
         type=_groups,
         help="branches of lowering grouped that have sites, 2 or more, or the first "
-        "site of each, as 0,40,95; else as many as a struck step 2 %% dearer takes",
+        "site of each, as 0,40,95; else those of this step in docs/results, else as "
+        "many as a struck step 2 %% dearer takes",
     )
     parser.add_argument(
         "--apart",
@@ -111,10 +115,10 @@ def main(argv: Sequence[str] | None) -> int:
             print(f"{options.page} has {step}")
             return 0
     result = compare(
-        request,
+        _with_known_groups(request),
         by_group=options.by_group,
         save=options.save_hlo,
-        report=lambda line: print(line, file=sys.stderr, flush=True),
+        report=_say,
     )
     print(result_line(result))
     if options.page:
@@ -122,6 +126,22 @@ def main(argv: Sequence[str] | None) -> int:
     if options.json:
         print(json.dumps(result))
     return 0
+
+
+def _with_known_groups(request: Request) -> Request:
+    """Return the request with the groups that docs/results has, if it names none."""
+    if request.lowering != GROUPED or request.groups is not None:
+        return request
+    sites = len(request.typed_workload.sites(request.per_replica))
+    known = first_sites(described(request), sites, _RESULTS)
+    if known:
+        _say(f"{request.workload.name}: the {len(known)} groups of {_RESULTS}")
+    return dataclasses.replace(request, groups=known)
+
+
+def _say(line: str) -> None:
+    """Print a line for who waits."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _groups(text: str) -> int | list[int]:
