@@ -49,9 +49,7 @@ def compare(
     kinds = site_kinds(workload)
 
     def compiled(variant: StepVariant) -> Compiled:
-        report(f"{workload.name}: compiling {variant.name} for {request.topology}")
-        what = workload, request.per_replica, variant, request.replicas
-        module = in_a_process_of_its_own(export_step, *what)
+        module = _exported(request, variant, report)
         return _compiled(request, module, variant.name, save)
 
     where = placement(
@@ -107,6 +105,14 @@ def compare(
     }
 
 
+def _exported(request: Request, variant: StepVariant, report: Report) -> bytes:
+    """Export one program, and say so."""
+    workload = request.typed_workload
+    report(f"{workload.name}: compiling {variant.name} for {request.topology}")
+    what = workload, request.per_replica, variant, request.replicas
+    return in_a_process_of_its_own(export_step, *what)
+
+
 def _compiled(
     request: Request, module: bytes, name: str, save: pathlib.Path | None
 ) -> Compiled:
@@ -133,14 +139,11 @@ def _branches_apart(
     report: Report,
 ) -> Iterator[tuple[Sequence[int], dict]]:
     """Yield sites and figures of each branch, compiled as a program of its own."""
-    table, workload = where.table, request.typed_workload
+    table = where.table
 
     def export(ids: Sequence[int]) -> bytes:
-        name = group_name(table, ids)
-        report(f"{workload.name}: compiling {name} for {request.topology}")
-        variant = StepVariant(ARMED, LEAN, ids=ids)
-        what = workload, request.per_replica, variant, request.replicas
-        return in_a_process_of_its_own(export_step, *what)
+        variant = StepVariant(group_name(table, ids), LEAN, ids=ids)
+        return _exported(request, variant, report)
 
     def compiled(ids: Sequence[int], module: bytes) -> dict:
         name = f"{ARMED}_{ids[0]}-{ids[-1]}"
