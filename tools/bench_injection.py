@@ -91,7 +91,7 @@ def _steps(bench: StepBench, rounds: int) -> dict:
         variant()  # Traces, and fills caches.
     found = _against_clean(interleaved(variants, rounds))
     some = {"clean": variants["clean"], **others}
-    times = interleaved(some, max(rounds // 6, 2))
+    times = interleaved(some, max(rounds // 8, 2))
     return found | {n: v for n, v in _against_clean(times).items() if n != "clean"}
 
 

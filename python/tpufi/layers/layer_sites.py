@@ -17,6 +17,7 @@ import tensorflow as tf
 from tpufi.descriptor import FIELDS
 from tpufi.layers.layout import Layout, whole
 from tpufi.layers.lowering import BRANCH, LEAN
+from tpufi.layers.rarely import rarely
 from tpufi.layers.reach import changed_if, naming, same_bits, where_reached
 from tpufi.ops import inject_fault
 
@@ -200,7 +201,7 @@ class LayerSites:
             return tf.zeros_like(like), tf.zeros(self._hooks.record_shape)
 
         test = tf.reduce_any(self._named("grad_in", operands))
-        dx, record = tf.cond(test, struck, spared)
+        dx, record = rarely(test, struck, spared)
         self._records.append(record)
         return dx
 
@@ -261,7 +262,7 @@ class LayerSites:
         def library() -> tuple[tf.Tensor, tf.Tensor]:
             return tf.identity(result), tf.zeros(self._hooks.record_shape)
 
-        y, record = tf.cond(tf.reduce_any(named), textbook, library)
+        y, record = rarely(tf.reduce_any(named), textbook, library)
         y.set_shape(result.shape)
         self._records.append(record)
         return y

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tpufi.descriptor import EVERY_REPLICA, FIELDS, RULES
+from tpufi.layers.rarely import rarely
 from tpufi.ops import inject_fault
 
 
@@ -51,7 +52,7 @@ def changed_if(
     test: tf.Tensor, changed: Callable[[], tf.Tensor], same: tf.Tensor
 ) -> tf.Tensor:
     """Return `changed()` if `test` holds, else `same`; both have one shape."""
-    y = tf.cond(test, changed, lambda: tf.identity(same))
+    y = rarely(test, changed, lambda: tf.identity(same))
     y.set_shape(same.shape)
     return y
 
