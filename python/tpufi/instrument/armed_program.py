@@ -44,6 +44,7 @@ class ArmedProgram:
         self.sites = tuple(site for site in survey.sites if site.id in chosen)
         self.skipped = tuple(survey.skipped)
         self._by_id = {site.id: site for site in self.sites}
+        self._all, self._ids = {site.id for site in survey.sites}, survey.ids
         splicer = Splicer(chosen, options, program.library)
         splicer.splice(survey.body)
         self.definition = splicer.functions[0]
@@ -56,15 +57,23 @@ class ArmedProgram:
 
     @property
     def by_id(self) -> dict[int, GraphSite]:
-        """The armed sites by id."""
+        """The armed sites by id, in the program's order."""
         return self._by_id
 
     def site(self, site_id: int) -> GraphSite:
         """Return an armed site.
 
         Raises:
-          InputError: there is no such site, or it is not armed.
+          InputError: there is no such site, this trace does not have it, or it is not
+            armed.
         """
+        name = self._ids.name(site_id)
+        if name is not None and site_id not in self._all:
+            raise InputError(
+                f"site {site_id}, {name}, is not in the trace for "
+                f"{self.program.signature}, but in another one; strike a site that "
+                "armed(...).sites lists for such a call, or leave the call out"
+            )
         if site_id not in self._by_id:
             known = ", ".join(map(str, list(self._by_id)[:5]))
             raise InputError(

@@ -5,6 +5,7 @@ A function that is called twice appears twice, so that each call has sites of it
 """
 
 import dataclasses
+import re
 from collections import Counter
 
 import tensorflow as tf
@@ -13,6 +14,7 @@ from tensorflow.core.framework import function_pb2, node_def_pb2
 from tpufi.element import ELEMENTS
 from tpufi.instrument.directions import directions_of
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.site_ids import SiteIds, Step
 from tpufi.instrument.traced_program import TracedProgram
 from tpufi.instrument.v1_control_flow import in_v1_control_flow
 
@@ -31,6 +33,8 @@ LOOPS = ("While", "StatelessWhile")
 DEEPEST_LOOP = 3  # A fault's context counts the iterations of so many nested loops.
 _NO_VALUE = {"Placeholder", "PlaceholderWithDefault", "NoOp"}
 _DEEPEST_CALL = 50
+# A trace numbers its functions, and a tape makes `inference` `forward`.
+_FUNCTION = re.compile(r"__(?:inference|forward)_(.+)_\d+|(.+?)_\d+|(.+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,41 +81,41 @@ class Body:
 
 
 class Survey:
-    """Walks a program and numbers its sites.
+    """Walks a program and finds its sites.
 
     Args:
       program: the traced program.
+      ids: numbers and names the sites.
 
     Attributes:
       body: the program's own function, at the root of the tree.
+      sites: all sites, in the order of the walk.
       skipped: operations that cannot carry faults, as (name, reason).
+      ids: as given.
     """
 
-    def __init__(self, program: TracedProgram):
+    def __init__(self, program: TracedProgram, ids: SiteIds):
         self._program = program
         self._ordinals: Counter[str] = Counter()
-        self._names: set[str] = set()
+        self.ids = ids
+        self.sites: list[GraphSite] = []
         self.skipped: list[tuple[str, str]] = []
-        self.body = self._walk(program.definition, program.graph, "", "forward", 0, 0)
+        self.body = self._walk(program.definition, program.graph, (), "", "forward", 0)
 
-    @property
-    def sites(self) -> tuple[GraphSite, ...]:
-        """All sites; the position is the id."""
-        found = (place.site for place in self.body.all_places())
-        return tuple(sorted(found, key=lambda site: site.id))
-
-    def _walk(self, definition, graph, prefix, direction, loops, depth) -> Body:
+    def _walk(self, definition, graph, way, prefix, direction, loops) -> Body:
         names = self._program.flat_names(definition)
         directions = directions_of(definition, direction)
         v1 = in_v1_control_flow(definition)
         operations = {op.name: op for op in graph.get_operations()}
+        called: Counter[str] = Counter()
         places, calls = [], []
         for node in definition.node_def:
-            if node.op in CALLS and depth < _DEEPEST_CALL:
+            if node.op in CALLS and len(way) < _DEEPEST_CALL:
                 inner = directions[node.name]
-                calls.append(self._call(node, prefix, inner, loops, depth))
+                calls.append(self._call(node, way, called, prefix, inner, loops))
                 continue
-            path = self._unique(prefix, node.name)
+            wanted = _joined(prefix, node.name)
+            path = self.ids.path(way, node.name, node.op, wanted)
             reason = self._unfit(node, operations.get(node.name), v1, loops)
             if reason is not None:
                 self.skipped.append((path, reason))
@@ -127,7 +131,7 @@ class Survey:
                 if nested is None or not _carries_faults(node, tensor, nested):
                     continue
                 site = GraphSite(
-                    id=self._next_id(),
+                    id=self.ids.number(path, tensor.value_index),
                     name=f"{path}:{tensor.value_index}",
                     op=node.op,
                     ordinal=self._ordinals[node.op],
@@ -138,34 +142,34 @@ class Survey:
                     shape=_dims(tensor.shape),
                     loops=loops,
                 )
+                self.sites.append(site)
                 places.append(Place(site, node.name, nested))
         return Body(definition, tuple(places), tuple(calls))
 
     def _call(
-        self, node: node_def_pb2.NodeDef, prefix, direction, loops, depth
+        self, node: node_def_pb2.NodeDef, way, called, prefix, direction, loops
     ) -> Call:
         callees = []
         inner_loops = loops + (node.op in LOOPS)
         for attribute in CALLS[node.op]:
             value = node.attr[attribute]
             functions = value.list.func if attribute == "branches" else [value.func]
-            for function in functions:
-                path = (
-                    prefix if "Call" in node.op else f"{prefix}{node.name}:{attribute}/"
+            for number, function in enumerate(functions):
+                step = Step(node.name, attribute, number)
+                path = f"{prefix}{node.name}:{attribute}/"
+                if "Call" in node.op:
+                    name = _name_of_function(function.name)
+                    step, path = Step(name, "", called[name]), prefix
+                    called[name] += 1
+                callee = self._walk(
+                    self._program.library[function.name],
+                    self._program.body(function.name),
+                    (*way, step),
+                    path,
+                    direction,
+                    inner_loops,
                 )
-                callees.append(
-                    (
-                        attribute,
-                        self._walk(
-                            self._program.library[function.name],
-                            self._program.body(function.name),
-                            path,
-                            direction,
-                            inner_loops,
-                            depth + 1,
-                        ),
-                    )
-                )
+                callees.append((attribute, callee))
         return Call(node.name, node.op, tuple(callees))
 
     def _unfit(self, node, operation, v1: set[str], loops: int) -> str | None:
@@ -179,23 +183,20 @@ class Survey:
             return f"{node.op} runs a function of its own"
         return None
 
-    def _unique(self, prefix: str, name: str) -> str:
-        scope, _, kind = prefix.rpartition(":")
-        path = prefix + name
-        if scope and name.startswith(f"{scope}/"):
-            # Only a condition needs to be told from the loop's body.
-            path = prefix + name[len(scope) + 1 :] if kind == "cond/" else name
-        number = 1
-        unique = path
-        while unique in self._names:
-            unique = f"{path}@{number}"
-            number += 1
-        self._names.add(unique)
-        return unique
 
-    def _next_id(self) -> int:
-        self._ordinals[""] += 1
-        return self._ordinals[""] - 1
+def _joined(prefix: str, name: str) -> str:
+    """Return the name of an operation behind the path to its function."""
+    scope, _, kind = prefix.rpartition(":")
+    if scope and name.startswith(f"{scope}/"):
+        # Only a condition needs to be told from the loop's body.
+        return prefix + name[len(scope) + 1 :] if kind == "cond/" else name
+    return prefix + name
+
+
+def _name_of_function(name: str) -> str:
+    """Return the name that a function has in every trace."""
+    groups = _FUNCTION.fullmatch(name).groups()
+    return next(group for group in groups if group)
 
 
 def _strange_types(operation: tf.Operation) -> list[str]:

@@ -10,8 +10,10 @@ class GraphSite:
     """One output of one operation of the program.
 
     Args:
-      id: number of the site in its program; the same whatever else is chosen.
-      name: path through the program's functions, e.g. `lstm/while/body/MatMul:0`.
+      id: number of the site in its program; the same in every trace that has it, and
+        whatever else is chosen.
+      name: path through the program's functions, e.g. `lstm/while/body/MatMul:0`; no
+        other site of the program has it, in any trace.
       op: TensorFlow's type of the operation, e.g. `Conv2D`.
       ordinal: this operation is the n-th of its type in the program, from 1.
       layer: scope of the operation, without the prefix of gradients.

@@ -5,20 +5,25 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.instrument.armed_program import ArmedProgram
+from tpufi.instrument.block import Block, CurrentBlock
+from tpufi.instrument.call_time import Values
 from tpufi.instrument.export import save
 from tpufi.instrument.function_body import Survey
+from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.graph_site import GraphSite, describe
-from tpufi.instrument.in_graph import GraphCell
+from tpufi.instrument.in_graph import call_in_graph
 from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
 from tpufi.instrument.site_fault import Row, SiteFault, check, operands, rows_of
+from tpufi.instrument.site_ids import SiteIds
 from tpufi.instrument.strike import Strike, strikes_of, told_of_sizes
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
 from tpufi.instrument.weights import WeightFault, corrupted
@@ -63,9 +68,8 @@ class Instrumented:
         )
         self._armed: dict[int, ArmedProgram] = {}
         self._latest: ArmedProgram | None = None
-        self._faults: tuple[SiteFault, ...] | None = None
-        self._strikes: list[Strike] | None = None
-        self._cell = GraphCell()
+        self._ids, self._arming = SiteIds(), threading.Lock()
+        self._current, self._no_faults = CurrentBlock(), GraphFaults()
         self._detached = False
 
     @tf.autograph.experimental.do_not_convert
@@ -75,22 +79,23 @@ class Instrumented:
             return self.program(*args, **kwargs)
         if not tf.executing_eagerly():
             armed = self.armed(*args, **kwargs)
-            if self.enabled and self._faults is None:
-                self._refuse_graphs()
-            return self._cell.call(armed, as_tensors(args), as_tensors(kwargs))
-        if self._strikes is None:
+            return call_in_graph(
+                armed, lambda: self._told(armed), as_tensors(args), as_tensors(kwargs)
+            )
+        block = self._current.block
+        if block is None:
             return self.program(*args, **kwargs)
-        if self._faults is None:
+        if block.faults is None:
             run = self.planned.run(self, args, kwargs)
         else:
-            run = self.strike(self._faults, *args, **kwargs)
-        self._strikes.extend(run.strikes)
+            run = self._run(block.faults, args, kwargs)
+        block.strikes.extend(run.strikes)
         return run.outputs
 
     @property
     def enabled(self) -> bool:
-        """Whether injections are on."""
-        return self._strikes is not None
+        """Whether injections are on in this thread."""
+        return self._current.block is not None
 
     @property
     def traces(self) -> int:
@@ -113,16 +118,16 @@ class Instrumented:
             *map(as_tensors, (args, kwargs))
         )
         key = id(concrete)  # The armed program keeps it alive.
-        if key not in self._armed:
-            program = TracedProgram(concrete)
-            survey = Survey(program)
-            chosen = self._choose(survey.sites)
-            made = ArmedProgram(
-                program, survey, chosen, self._options, self._jit_compile
-            )
-            self._armed[key] = made
-        self._latest = self._armed[key]
-        return self._latest
+        with self._arming:
+            if key not in self._armed:
+                program = TracedProgram(concrete)
+                survey = Survey(program, self._ids)
+                chosen = self._choose(survey.sites)
+                self._armed[key] = ArmedProgram(
+                    program, survey, chosen, self._options, self._jit_compile
+                )
+            self._latest = armed = self._armed[key]
+        return armed
 
     def strike(self, faults: Sequence[SiteFault], *args, **kwargs) -> Run:
         """Run the program once with these faults and none else.
@@ -133,14 +138,10 @@ class Instrumented:
           **kwargs: keyword arguments of the program.
 
         Raises:
-          InputError: a fault does not fit its site, or its site is not armed.
+          InputError: a fault does not fit its site, or its site is not armed, or not in
+            the trace for such a call.
         """
-        args, kwargs = as_tensors(args), as_tensors(kwargs)
-        armed = self.armed(*args, **kwargs)
-        rows = self.rows(armed, faults)
-        with told_of_sizes():
-            outputs, record = armed(args, kwargs, *operands(rows))
-        return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
+        return self._run(faults, args, kwargs)
 
     def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
         """Return every execution of an armed site in such a call, by running it."""
@@ -148,49 +149,47 @@ class Instrumented:
         return profile(self.armed(*args, **kwargs), args, kwargs)
 
     def turn_on(self) -> None:
-        """Turn the injections of the configuration on until `turn_off`."""
+        """Turn the configuration's injections on in this thread, until `turn_off`."""
         self._check_attached()
         if self.planned is None:
             raise InputError("there is no configuration; use injected(faults)")
-        if self._cell.used:
-            self._refuse_graphs()
-        if self._strikes is None:
-            self._strikes = []
+        if self._current.block is None:
+            self._current.block = Block(None)
 
     def turn_off(self) -> None:
-        """Turn injections off; calls go to the program itself again."""
-        self._faults, self._strikes = None, None
+        """Turn injections of this thread off; its calls go to the program again."""
+        self._current.block = None
 
     @contextlib.contextmanager
     def injected(self, *faults: SiteFault) -> Iterator[list[Strike]]:
-        """Turn injections on within a `with` block.
+        """Turn injections on within a `with` block, in the thread that enters it.
 
         Calls in the block are struck by all of the faults, eager calls and those in the
         user's own `tf.function` alike. Without faults the configuration draws them
-        anew for each eager call.
+        anew for each eager call. Calls of other threads are not struck, and each thread
+        can have a block of its own.
 
         Yields:
           The strikes, one entry for each row of each call; those in graphs are added up
-          over the block and appear at its end.
+          over the block for each signature and appear at its end.
 
         Raises:
-          InputError: the block is inside another one, or a fault does not fit.
+          InputError: the block is inside another one; or, in a call, a fault does not
+            fit, or its site is not in the trace for that call.
         """
         self._check_attached()
-        if self._strikes is not None:
+        if self._current.block is not None:
             raise InputError("injections are on already; leave that block first")
         if not faults and self.planned is None:
             raise InputError("no fault and no configuration; name the faults")
-        if not faults and self._cell.used:
-            self._refuse_graphs()
-        strikes: list[Strike] = []
-        self._faults, self._strikes = faults or None, strikes
+        block = Block(faults or None)
+        self._current.block = block
         try:
-            with self._cell.holding(self._graph_rows(faults)) as in_graphs:
-                yield strikes
-                strikes += in_graphs()
+            yield block.strikes
+            block.strikes += block.in_graphs()
         finally:
-            self.turn_off()
+            self._current.block = None
+            block.end()
 
     @property
     def variables(self) -> tuple[tf.Variable, ...]:
@@ -239,14 +238,26 @@ class Instrumented:
             rows += rows_of(fault, site.loops, self._replicas)
         return rows
 
-    def _graph_rows(self, faults: Sequence[SiteFault]) -> Callable[[], tuple]:
-        """Return what tells the rows and the sites once a graph asks for them."""
+    def _run(self, faults: Sequence[SiteFault], args: tuple, kwargs: Mapping) -> Run:
+        args, kwargs = as_tensors(args), as_tensors(kwargs)
+        armed = self.armed(*args, **kwargs)
+        rows = self.rows(armed, faults)
+        with told_of_sizes():
+            outputs, record = armed(args, kwargs, *operands(rows))
+        return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
 
-        def rows() -> tuple:
-            armed = self._known()
-            return self.rows(armed, faults), armed.by_id
-
-        return rows
+    def _told(self, armed: ArmedProgram) -> Values:
+        """Return what a graph is told when this thread calls it."""
+        block = self._current.block
+        if block is None:
+            return self._no_faults.handles
+        if block.faults is None:
+            raise InputError(
+                "the configuration draws faults for eager calls only, and a "
+                "tf.function calls this program: name faults in injected(...), or call "
+                "it eagerly"
+            )
+        return block.in_trace(armed, lambda: self.rows(armed, block.faults)).handles
 
     def _known(self) -> ArmedProgram:
         self._check_attached()
@@ -256,13 +267,6 @@ class Instrumented:
                 "arguments of a call, first"
             )
         return self._latest
-
-    def _refuse_graphs(self) -> None:
-        """Say that a configuration cannot draw for each call of a graph."""
-        raise InputError(
-            "the configuration draws faults for eager calls only, and a tf.function "
-            "calls this program: name faults in injected(...), or call it eagerly"
-        )
 
     def _check_attached(self) -> None:
         if self._detached:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs whose faults a plan draws, numbered from 0."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,7 +30,7 @@ class Plan(Protocol):
 
 
 class PlannedRuns:
-    """Draws and runs one fault set after another.
+    """Draws and runs one fault set after another; no two threads get the same one.
 
     Args:
       plan: what to draw.
@@ -42,12 +43,14 @@ class PlannedRuns:
         self.plan = plan
         self.next = 0
         self._executions: dict[int, tuple[Execution, ...]] = {}
+        self._lock = threading.Lock()
 
     def run(self, fi: "Instrumented", args: tuple, kwargs: Mapping) -> "Run":
         """Run the program with the faults of the next run."""
-        number = self.next
-        faults = self.faults(fi, number, args, kwargs)
-        self.next = number + 1
+        with self._lock:
+            number = self.next
+            faults = self.faults(fi, number, args, kwargs)
+            self.next = number + 1
         return fi.strike(faults, *args, **kwargs)
 
     def faults(

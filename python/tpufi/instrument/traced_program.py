@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program's graph as TensorFlow traced it, and functions made from changed graphs.
 
-The only module that uses parts of TensorFlow without a public name: how a call's
-arguments become the flat inputs of a graph, and how a library of functions is loaded.
+With `call_time.py` the only module that uses parts of TensorFlow without a public name:
+how a call's arguments become the flat inputs of a graph, and how a library of functions
+is loaded.
 Both are what `tf.saved_model` does when it loads a program.
 """
 
@@ -19,6 +20,8 @@ from tensorflow.python.saved_model import (
     function_deserialization,
     nested_structure_coder,
 )
+
+from tpufi.instrument.signature import signature_text
 
 _RESOURCE = types_pb2.DT_RESOURCE
 _SAME_RESOURCES = (
@@ -45,6 +48,12 @@ class TracedProgram:
         for name, definition in self.library.items():
             if any(a.type == _RESOURCE for a in definition.signature.input_arg):
                 _note_variables(definition, self.body(name))
+
+    @property
+    def signature(self) -> str:
+        """The arguments of the calls that it serves, as text."""
+        (given, _) = self._concrete.structured_input_signature
+        return signature_text(*given)
 
     @property
     def variables(self) -> Sequence[tf.Variable]:

@@ -18,7 +18,7 @@ WHOLE = 0  # The cut in front of everything.
 class CutProgram:
     """The halves of an armed program for each of its cuts.
 
-    Cut n can strike its first site and all behind it, by id; cut `WHOLE` is the program
+    Cut n can strike its first site and all behind it; cut `WHOLE` is the program
     itself. A branch, a loop, or a part that XLA compiles is not cut.
 
     Args:
@@ -45,24 +45,26 @@ class CutProgram:
             )
         self.armed = armed
         self._definition, self._starts = inlined(armed)
+        self._order = {site: place for place, site in enumerate(self._starts)}
         firsts: dict[str, int] = {}
         for site, node in self._starts.items():
             firsts.setdefault(node, site)
         places = list(firsts.values())
-        self.firsts = sorted(
-            {places[len(places) * n // cuts] for n in range(1, cuts)} - {places[0]}
-        )
+        chosen = {places[len(places) * n // cuts] for n in range(1, cuts)}
+        self.firsts = sorted(chosen - {places[0]}, key=self._order.__getitem__)
         self._halves: dict[int, tuple[LoadedFunction, LoadedFunction]] = {}
 
     def number(self, sites: Iterable[int]) -> int:
         """Return the last cut that can strike all of these sites."""
-        return bisect.bisect_right(self.firsts, min(sites, default=0))
+        first = min((self._order[site] for site in sites), default=0)
+        return bisect.bisect_right(self.firsts, first, key=self._order.__getitem__)
 
     def halves(self, number: int) -> tuple[LoadedFunction, LoadedFunction]:
         """Return the function before a cut, and the one after it."""
         if number not in self._halves:
             first = self.firsts[number - 1]
-            starts = {node for site, node in self._starts.items() if site >= first}
+            after = list(self._starts.items())[self._order[first] :]
+            starts = {node for _, node in after}
             made = cut(self._definition, starts, f"cut_{number}")
             halves = self.armed.load(made.before), self.armed.load(made.after)
             self._halves[number] = halves

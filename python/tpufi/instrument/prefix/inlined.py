@@ -22,8 +22,8 @@ def inlined(armed: ArmedProgram) -> tuple[function_pb2.FunctionDef, dict[int, st
       armed: the program.
 
     Returns:
-      The function, and for each armed site, by id, the operation where its faults come
-      in: its fault op, or the operation that calls it.
+      The function, and for each armed site, in the program's order, the operation where
+      its faults come in: its fault op, or the operation that calls it.
     """
     made = function_pb2.FunctionDef()
     made.CopyFrom(armed.definition)
@@ -36,7 +36,7 @@ def inlined(armed: ArmedProgram) -> tuple[function_pb2.FunctionDef, dict[int, st
         node.input.extend(t for t in inputs if t != "^")
     for result, tensor in list(made.ret.items()):
         made.ret[result] = writer.known_as(tensor)
-    return made, {site: writer.starts[site] for site in sorted(armed.by_id)}
+    return made, {site: writer.starts[site] for site in armed.by_id}
 
 
 class _Writer:

@@ -48,7 +48,7 @@ def launch_shares(
         model = os.path.join(folder, "armed")
         fi.save(model, *args)
         arrays = tuple(np.asarray(value) for value in args)
-        found = fi.sites, fi.executions(*args)
+        found = fi.armed(*args).sites, fi.executions(*args)
         job = Job(model, arrays, *found, config, function, range(0))
         jobs = [job._replace(runs=runs) for runs in shares(total, workers, first)]
         results = run_shares(jobs, timeout)

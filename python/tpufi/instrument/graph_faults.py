@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The variables that tell a graph its faults and take its record."""
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from tpufi.descriptor import CAPACITY, disarmed
+from tpufi.errors import InputError
+from tpufi.instrument.call_time import Values, plain_variable
+from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.site_fault import Row, descriptor_of
+from tpufi.instrument.strike import Strike, strikes_of
+
+ROWS = 8
+HANDLES = (tf.TensorSpec((), tf.resource),) * 3
+
+
+class GraphFaults:
+    """Faults for calls of one trace inside graphs; their records are added up.
+
+    Args:
+      rows: the rows of the descriptor; none: no fault.
+      sites: the sites of the trace by id.
+
+    Attributes:
+      handles: of the variables of faults, words and record.
+
+    Raises:
+      InputError: there are too many rows, or too many elements in one.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row] = (), sites: Mapping[int, GraphSite] | None = None
+    ):
+        descriptor = descriptor_of(rows)
+        if len(descriptor.faults) > ROWS or descriptor.words.shape[1] > CAPACITY:
+            raise InputError(
+                f"{len(rows)} rows of up to {descriptor.words.shape[1]} elements; a "
+                f"call inside a tf.function takes {ROWS} runs of {CAPACITY} elements; "
+                "call it eagerly or strike fewer"
+            )
+        full = disarmed(ROWS)
+        full.faults[: len(descriptor.faults)] = descriptor.faults
+        full.words[: len(descriptor.words)] = descriptor.words
+        self._rows, self._sites = rows, sites or {}
+        values = full.faults, full.words, tf.zeros((ROWS, 1 + CAPACITY, 4))
+        self._variables = tuple(map(plain_variable, values))
+        self.handles: Values = tuple(v.handle for v in self._variables)
+
+    def strikes(self) -> list[Strike]:
+        """Return what each row struck so far."""
+        return list(strikes_of(self._rows, self._sites, self._variables[2].numpy()))
+
+    def end(self) -> None:
+        """Have no fault from now on; a pipeline made in a block may still read this."""
+        faults, words, _ = self._variables
+        nothing = disarmed(ROWS)
+        faults.assign(nothing.faults)
+        words.assign(nothing.words)
+
+
+def read(handles: Values) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return faults and words in a graph."""
+    nothing = disarmed(ROWS)
+    read = []
+    for handle, value in zip(handles, (nothing.faults, nothing.words), strict=False):
+        read.append(tf.raw_ops.ReadVariableOp(resource=handle, dtype=value.dtype))
+        read[-1].set_shape(value.shape)
+    return tuple(read)
