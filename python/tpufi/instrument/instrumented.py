@@ -26,6 +26,7 @@ from tpufi.instrument.site_fault import Row, SiteFault, check, operands, rows_of
 from tpufi.instrument.site_ids import SiteIds
 from tpufi.instrument.strike import Strike, strikes_of, told_of_sizes
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
+from tpufi.instrument.unstruck import warn_of_unstruck
 from tpufi.instrument.weights import WeightFault, corrupted
 
 
@@ -132,6 +133,8 @@ class Instrumented:
     def strike(self, faults: Sequence[SiteFault], *args, **kwargs) -> Run:
         """Run the program once with these faults and none else.
 
+        A fault whose site is not executed is warned of.
+
         Args:
           faults: faults of armed sites; none: the golden run of the armed program.
           *args: positional arguments of the program.
@@ -141,7 +144,9 @@ class Instrumented:
           InputError: a fault does not fit its site, or its site is not armed, or not in
             the trace for such a call.
         """
-        return self._run(faults, args, kwargs)
+        run = self._run(faults, args, kwargs)
+        warn_of_unstruck(faults, run.strikes, self._ids.name, stacklevel=2)
+        return run
 
     def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
         """Return every execution of an armed site in such a call, by running it."""
@@ -167,7 +172,7 @@ class Instrumented:
         Calls in the block are struck by all of the faults, eager calls and those in the
         user's own `tf.function` alike. Without faults the configuration draws them
         anew for each eager call. Calls of other threads are not struck, and each thread
-        can have a block of its own.
+        can have a block of its own. A fault that struck nothing is warned of.
 
         Yields:
           The strikes, one entry for each row of each call; those in graphs are added up
@@ -187,6 +192,7 @@ class Instrumented:
         try:
             yield block.strikes
             block.strikes += block.in_graphs()
+            warn_of_unstruck(faults, block.strikes, self._ids.name, stacklevel=3)
         finally:
             self._current.block = None
             block.end()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.profile import Execution
 from tpufi.instrument.site_fault import SiteFault
@@ -85,10 +86,14 @@ def peek(
 
     Returns:
       uint64 array, in the order of `elements`.
+
+    Raises:
+      InputError: there is no such execution, or there are several.
     """
     keep_all, same = -1, (0,)
     where = execution.iterations
-    fault = SiteFault(execution.site.id, elements, keep_all, same, where)
+    replica = None if where is None else 0  # `strike` runs replica 0.
+    fault = SiteFault(execution.site.id, elements, keep_all, same, where, replica)
     variables = fi.armed(*args, **kwargs).program.variables
     before = [(variable, variable.numpy()) for variable in variables]
     try:
@@ -96,6 +101,12 @@ def peek(
     finally:
         for variable, value in before:
             variable.assign(value)
+    for strike in strikes:
+        if strike.times != 1:
+            raise InputError(
+                f"{execution.site.name}: {strike.times} executions in iterations "
+                f"{where}; name one of executions(...)"
+            )
     found = {
         int(element): word
         for strike in strikes

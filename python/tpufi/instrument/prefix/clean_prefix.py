@@ -10,6 +10,7 @@ from tpufi.instrument.instrumented import Instrumented, Run
 from tpufi.instrument.prefix.cut_program import WHOLE, CutProgram
 from tpufi.instrument.site_fault import SiteFault, operands
 from tpufi.instrument.strike import strikes_of, told_of_sizes
+from tpufi.instrument.unstruck import warn_of_unstruck
 
 
 class CleanPrefix:
@@ -57,6 +58,7 @@ class CleanPrefix:
         with told_of_sizes():
             *outputs, record = self._from(number)(operands(rows))
         strikes = strikes_of(rows, armed.by_id, record.numpy())
+        warn_of_unstruck(faults, strikes, lambda i: armed.by_id[i].name, stacklevel=2)
         return Run(armed.program.pack(outputs), strikes)
 
     def check(self) -> None:
