@@ -4,9 +4,14 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Tests compile many small programs and run each a few times.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import pytest
 from hypothesis import settings
+
+# By worker, in GiB.
+_PEAKS: dict[str, float] = {}
 
 # For `./dev fuzz`.
 settings.register_profile("long", max_examples=1000, print_blob=True)
@@ -21,3 +26,38 @@ def known_workloads():
     yield
     WORKLOADS.clear()
     WORKLOADS.update(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Give the memory of a file's programs back after its last test."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        from tests.memory import clear_caches, release_programs
+
+        clear_caches()
+        release_programs()
+    return result
+
+
+def pytest_sessionfinish(session):
+    """Let a worker tell how much memory it took."""
+    from tests.memory import peak_gib
+
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["peak_gib"] = peak_gib()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Keep what a worker told; only pytest-xdist calls this."""
+    if "peak_gib" in getattr(node, "workeroutput", {}):
+        _PEAKS[node.gateway.id] = node.workeroutput["peak_gib"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the most memory that each process of the run has held."""
+    from tests.memory import peak_gib
+
+    for worker, peak in sorted((_PEAKS or {"main": peak_gib()}).items()):
+        terminalreporter.write_line(f"peak memory of worker {worker}: {peak:.1f} GiB")
