@@ -19,7 +19,6 @@ Source: He et al. 2016; docs/workloads.md.
 from tpufi.layers import (
     BatchNorm,
     Bias,
-    Biased,
     Conv2D,
     Dense,
     Dropout,
@@ -37,9 +36,9 @@ STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 BLOCKS = 2
 
 
-def convolution(name: str, filters: int, kernel: int, stride: int = 1) -> Biased:
+def convolution(name: str, filters: int, kernel: int, stride: int = 1) -> Sequence:
     """Return a convolution with bias."""
-    return Biased(Conv2D(name, filters, kernel, stride), Bias(f"{name}_bias"))
+    return Sequence((Conv2D(name, filters, kernel, stride), Bias(f"{name}_bias")))
 
 
 def normalisation(name: str, batch_norm: bool) -> tuple[Node, ...]:

@@ -14,23 +14,24 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 
 from measure.boundary import CountedStep
 from measure.child import run_child
-from measure.paired import Spread
+from measure.goals import goals
+from measure.paired import Spread, against
 from measure.xla_steps import compilations
 
 LOG = """
 2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
-__inference_traced_step_11 1 times, compile time: 113320 us, cumulative: 113320 us
+__inference_clean_step_11 1 times, compile time: 113320 us, cumulative: 113320 us
 2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
-__inference_traced_step_27 1 times, compile time: 5 us, cumulative: 5 us
+__inference_armed_step_27 1 times, compile time: 5 us, cumulative: 5 us
 2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
-__inference_traced_step_27 2 times, compile time: 5 us, cumulative: 10 us
+__inference_armed_step_27 2 times, compile time: 5 us, cumulative: 10 us
 2026 I tensorflow/compiler/jit/device_compilation_profiler.cc:113] Compiled \
 __inference_zeros_3 1 times, compile time: 5 us, cumulative: 5 us
 """
 
 
 def test_compilations_of_steps_are_counted_in_the_log():
-    found = {"__inference_traced_step_11": 1, "__inference_traced_step_27": 2}
+    found = {"__inference_clean_step_11": 1, "__inference_armed_step_27": 2}
     assert compilations(LOG) == found
     assert compilations("") == {}
 
@@ -55,11 +56,15 @@ def test_what_a_fault_sends_is_counted_and_the_batch_is_not():
     counted = CountedStep(program)
     batch, keys = tiny_batch(1, 4)
     state = initial_state(TINY, 1)
-    result = program.step(state, batch, keys, 0.001)
+    program.step(state, batch, keys, 0.001)
+    assert counted.fault_bytes == 0
     fault = disarmed()
+    result = program.step(state, batch, keys, 0.001, fault)
     one = fault.faults.nbytes + fault.words.nbytes + result.record.nbytes
     assert (counted.fault_bytes, counted.most) == (one, one)
-    row = fault_row(site=0, replica=0, start=0, count=2, rule="words", words=[1, 2])
+    row = fault_row(
+        site=0, replica=0, start=0, count=2, operation="replace", words=[1, 2]
+    )
     program.step(state, batch, keys, 0.001, row)
     assert counted.fault_bytes == 2 * one
     assert one <= 4096
@@ -68,3 +73,28 @@ def test_what_a_fault_sends_is_counted_and_the_batch_is_not():
 def test_a_failed_child_is_named_with_its_last_line():
     with pytest.raises(RuntimeError, match="measure.nothing .* No module named"):
         run_child("measure.nothing")
+
+
+def test_goals_are_told_by_medians_of_pairs():
+    def row(base: str, ratio: float, extra: float = 0.0) -> dict:
+        times = {base: [2.0, 4.0], "way": [2.0 * ratio + extra, 4.0 * ratio + extra]}
+        return against(times, base)["way"]
+
+    found = goals(
+        {
+            "steps": {"armed": row("clean", 1.0, 0.01), "no fault": row("clean", 1.0)},
+            "keras": {"tape": row("clean", 1.5), "train_on_batch": row("clean", 0.8)},
+            "experiment": {"ways": {"experiment": row("steps", 1.2)}},
+            "peers": {"mask_delta": row("clean", 1.0, 3.0)},
+            "campaign": {"most_host_bytes": 1648, "traces": 2},
+        }
+    )
+    met = {name: goal["met"] for name, goal in found.items()}
+    assert [name for name in met if not met[name]] == [
+        "clean_over_keras",
+        "experiment_over_steps",
+    ]
+    assert found["mask_delta_over_armed"]["value"] == pytest.approx(300)
+    # Keras's faster way took 0.8 of our clean step.
+    assert found["clean_over_keras"]["value"] == pytest.approx(1.25)
+    assert found["experiment_over_steps"]["value"] == pytest.approx(1.2)

@@ -77,7 +77,7 @@ def test_a_block_ends_at_the_first_loss_that_is_not_finite(session, blocks):
 
 
 def test_programs_under_xla_are_not_run_in_blocks(session):
-    compiled = Program(session.program.workload, 2, 4, jit_compile=True)
+    compiled = Program(session.program.workload, 2, 4, compiled=True)
     assert Blocks.serve(session)
     assert not Blocks.serve(dataclasses.replace(session, program=compiled))
 

@@ -14,6 +14,7 @@ from tests.campaign_runs import (
     CONFIG,
     FakeRunner,
     SmallRunnerOf,
+    compiled_plan,
     kept_rows,
     run_small,
     small_plan,
@@ -69,9 +70,11 @@ def actors() -> list[int]:
     return found
 
 
-def test_a_killed_actor_changes_no_row(tmp_path):
-    golden = train_small(tmp_path / "golden")
-    plan = small_plan(golden, 40)
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+def test_a_killed_actor_changes_no_row(compiled, tmp_path):
+    how = {"compiled": True, "replicas": 1} if compiled else {}
+    golden = train_small(tmp_path / "golden", **how)
+    plan = (compiled_plan if compiled else small_plan)(golden, 40)
     killed = []
 
     def kill_one_at_work() -> None:

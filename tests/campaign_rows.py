@@ -25,7 +25,7 @@ def fake_row(experiment: int, **changes) -> Row:
         replica=0,
         start=rng.randrange(1 << 40),
         count=rng.randrange(1, 17),
-        rule="words",
+        operation="flip",
         bit=rng.choice((None, 30, 3)),
         fault_digest=f"{rng.getrandbits(64):016x}",
     )

@@ -20,6 +20,7 @@ from tpufi.campaign.journal.row import Row
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
+from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
 from tpufi.golden import GoldenConfig, train_golden
 from tpufi.models import WORKLOADS
 from tpufi.outcomes.outcome_thresholds import read_thresholds
@@ -57,6 +58,28 @@ def small_plan(golden: pathlib.Path, experiments: int = 40, **changes) -> Campai
         "propagation": True,
     }
     return CampaignPlan(**{**fields, **changes})
+
+
+def compiled_plan(
+    golden: pathlib.Path,
+    experiments: int,
+    models: tuple[FaultModel, ...] = tuple(FAULT_MODELS.values()),
+    patterns: tuple[str, ...] = ("conv1/*", "fc/forward/*"),
+) -> CampaignPlan:
+    """Return a plan of few sites, since XLA takes its time for each.
+
+    The first 60 of its experiments have all 18 published fault models.
+    """
+    sampling = SamplingPlan(
+        equally(models),
+        site_weights="sites",
+        patterns=patterns,
+        epochs=(0, 0),
+        steps=(1, 4),
+        durations=(1, 2),
+        replicas=(0,),
+    )
+    return small_plan(golden, experiments, sampling=sampling, seed=3)
 
 
 def train_small(folder: pathlib.Path, steps: int = STEPS, **changes) -> pathlib.Path:
@@ -117,6 +140,7 @@ def run_small(
     make,
     workers: int = 1,
     timeout: float = 300,
+    start_timeout: float = 300,
     method: str = "spawn",
     **options,
 ) -> Ended:
@@ -125,9 +149,9 @@ def run_small(
         plan,
         plan.sampler(CONFIG.per_replica),
         folder,
-        MANIFEST,
-        SESSION,
-        lambda: LocalPool(make, workers, timeout, 300, method),
+        options.pop("manifest", MANIFEST),
+        options.pop("session", SESSION),
+        lambda: LocalPool(make, workers, timeout, start_timeout, method),
         Watcher(),
         options.pop("scale", Scale(16, 3)),
         **options,

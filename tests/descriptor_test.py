@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Descriptors made from positions and rules, and the record that comes back."""
+"""Descriptors made from positions and words, and the record that comes back."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.modes import assert_same_bits, random_bits
+from tests.rows import changing
 from tpufi import descriptor
 from tpufi.element import from_words, to_words
 from tpufi.errors import InputError
@@ -40,7 +41,6 @@ def test_positions_are_grouped_into_the_fewest_rows(positions, capacity, expecte
     d = descriptor.replacing(3, 0, positions, positions + 1000, capacity)
     assert runs(d) == expected
     assert d.words.shape == (len(expected), capacity)
-    assert d.armed
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "int8"])
@@ -101,14 +101,14 @@ def test_positions_that_name_no_clear_fault_are_input_errors(
 )
 def test_a_rule_keeps_some_bits_and_flips_some(keep, word, expected):
     x = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
-    y, (struck,) = strike(x, descriptor.rule(3, 0, 1, 2, keep=keep, word=word))
+    y, (struck,) = strike(x, changing(3, 0, 1, 2, keep=keep, word=word))
     assert_same_bits(y, np.array(expected, np.float32))
     assert from_words(struck.golden, "float32").tolist() == [2.0, 3.0]
 
 
 def test_the_record_of_a_program_is_the_sum_over_its_sites():
     x = np.arange(1, 9, dtype=np.float32)
-    d = descriptor.rule(2, 0, 4, 2, keep=0, word=0, capacity=3)
+    d = changing(2, 0, 4, 2, keep=0, word=0, capacity=3)
     records = [
         inject_fault(tf.constant(x * (1 + i)), i, 0, d.faults, d.words)[1]
         for i in range(5)
@@ -120,7 +120,7 @@ def test_the_record_of_a_program_is_the_sum_over_its_sites():
 
 def test_a_record_carries_every_bit_of_64():
     words = np.array([0xFFFFFFFFFFFFFFFF, 0x0123456789ABCDEF, 1 << 63], np.uint64)
-    d = descriptor.rule(3, 0, 0, 3, keep=-1, word=1)
+    d = changing(3, 0, 0, 3, keep=-1, word=1)
     for dtype in ("uint64", "int64", "float64"):
         _, (struck,) = strike(from_words(words, dtype), d)
         assert struck.golden.tolist() == words.tolist()

@@ -2,6 +2,7 @@
 """Replicas on devices of their own do what virtual replicas do."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -23,22 +24,37 @@ def report():
         capture_output=True,
         text=True,
         check=False,
+        # Its kernels for one thread write where they must not (TensorFlow 2.19.1).
+        env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"},
     )
     assert run.returncode == 0, run.stderr[-2000:]
     return json.loads(run.stdout)
 
 
-def test_eight_mirrored_replicas_equal_eight_virtual_ones_to_rounding(report):
+BOTH = ("virtual", "mirrored")
+
+
+@pytest.mark.parametrize("how", BOTH)
+def test_a_step_is_the_sum_of_its_replicas_to_the_rounding_of_the_sum(report, how):
     assert report["replicas"] == 8
+    assert len(report["steps"]) == 3
     for step in report["steps"]:
-        assert step["mirrored"] == pytest.approx(step["virtual"], rel=1e-5)
-        assert step["accuracy"][0] == step["accuracy"][1]
-        # The all-reduce adds in another order: a few roundings of 2**-24 a step.
-        assert step["difference"] < 1e-5
+        # The bound is that of any order of addition; see `mirrored_program.py`.
+        assert step[how]["share_of_bound"] <= 1
+        accuracy, of_replicas = step[how]["accuracy"]
+        assert accuracy == of_replicas
+
+
+def test_a_mirrored_replica_computes_what_a_virtual_one_does(report):
+    # In float64, so that kernels may add in any order: that moves the results by 2**-53
+    # times the terms of a sum and the condition of the network, which leaves a factor
+    # of 2**29 to what training in float32 can tell apart.
+    assert report["replicas_apart"] < 2**-24
 
 
 def test_a_fault_strikes_one_replica_once(report):
-    assert [step["struck"] for step in report["steps"]] == [[0, 0], [0, 0], [1, 1]]
+    for how in BOTH:
+        assert [step[how]["struck"] for step in report["steps"]] == [0, 0, 1]
 
 
 def test_all_replicas_hold_the_same_bits_after_the_update(report):
@@ -47,7 +63,8 @@ def test_all_replicas_hold_the_same_bits_after_the_update(report):
 
 def test_each_program_is_traced_for_all_faults_alike(report):
     # MirroredStrategy builds the replica's step once per device within one trace.
-    assert report["traces"] == [1, 1]
+    # The clean step is one, the armed one another.
+    assert report["traces"] == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from tests.modes import assert_same_bits, in_mode, random_bits
 from tests.tiny_workload import TINY
 from tpufi import descriptor
 from tpufi.element import to_words
-from tpufi.faults.fault import RULES
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
 from tpufi.faults.stale import holding
 from tpufi.ops import inject_fault
@@ -22,8 +21,6 @@ from tpufi.sampling.sampling_plan import SamplingPlan, equally
 from tpufi.sampling.site_space import SiteSpace
 
 TYPES = ["float32", "float64", "bfloat16", "float16"]
-# Of these the host does not know the bits beforehand.
-DEVICE_DRAWN = ("error_rate", "copy_random")
 
 
 def sampler(dtype, *names, per_replica=2):
@@ -35,20 +32,14 @@ def sampler(dtype, *names, per_replica=2):
 def strike(fault, table, x, mode="eager"):
     d = fault.descriptor(table)
     site = table.id_of(fault.site)
-    lowering = "select" if d.fits_select else "branch"
 
     def program(x, replica, faults, words):
-        how = {"lowering": lowering, "confines": True}
-        return inject_fault(x, site, replica, faults, words, **how)
+        return inject_fault(x, site, replica, faults, words, confines=True)
 
     replica = tf.constant(max(fault.replica, 0), tf.int64)
     y, record = in_mode(mode, program)(tf.constant(x), replica, d.faults, d.words)
     (struck,) = descriptor.read_record(record.numpy())
     return y.numpy(), struck
-
-
-def test_the_rules_are_those_of_the_descriptor():
-    assert set(RULES) == set(descriptor.RULES)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -63,14 +54,7 @@ def test_a_drawn_fault_strikes_as_the_host_says(name, dtype):
             fault = holding(fault, [number] * fault.positions.count)
         y, struck = strike(fault, space.table, x)
         assert struck.count == fault.positions.count
-        others = np.ones(x.size, bool)
-        others[struck_indices(fault)] = False
-        assert_same_bits(y.reshape(-1)[others], x.reshape(-1)[others])
-        if fault.rule not in DEVICE_DRAWN:
-            assert_same_bits(y, apply(fault, x))
-        elif fault.rule == "copy_random":
-            sources = set(to_words(x).reshape(-1).tolist())
-            assert set(to_words(y).reshape(-1).tolist()) <= sources
+        assert_same_bits(y, apply(fault, x))
 
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
@@ -105,7 +89,7 @@ def test_copies_of_the_device_come_from_uniform_places():
     fault = next(
         f
         for f in (draws.draw(34, i) for i in range(2000))
-        if f.rule == "copy_random" and 64 < np.prod(f.shape) <= 256
+        if f.operation == "copy_random" and 64 < np.prod(f.shape) <= 256
     )
     size = int(np.prod(fault.shape))
     x = np.arange(size, dtype=np.float32).reshape(fault.shape)

@@ -23,7 +23,7 @@ FAULT = Fault(
     step=4,
     duration=2,
     positions=Positions(3, 2, 1, 9),
-    rule="words",
+    operation="replace",
     keep=0,
     words=(0x7FC00001, 0x80000000),
     confine=Confinement(16, 1, 4),
@@ -31,7 +31,7 @@ FAULT = Fault(
 LINE = (
     '{"model":"N64_INPUT_16","site":"conv1/forward/input","dtype":"float32",'
     '"shape":[2,8,8,3],"replica":3,"epoch":1,"step":4,"duration":2,"start":3,'
-    '"count":2,"block":1,"stride":9,"rule":"words","keep":"0x0",'
+    '"count":2,"block":1,"stride":9,"operation":"replace","keep":"0x0",'
     '"words":["0x7fc00001","0x80000000"],"confine":[16,1,4],"stale":false}'
 )
 
@@ -78,9 +78,9 @@ def changed(**changes) -> str:
         (changed(shape=[2, "8"]), "shape: .*expected an integer"),
         (changed(confine=[1, 2]), "confine: .*expected null or"),
         (changed(confine=[1, None, 2]), "confine: 'None'; expected an integer"),
-        (changed(words=["0x1"]), "words: '1 words'; expected 2"),
+        (changed(words=["0x1"] * 3), "words: '3 words'; expected one for each elem"),
         (changed(words=["0x01", "0x0"]), "words: .*0x01.*; expected hexadecimal text"),
-        (changed(rule="xor"), "rule: 'xor'; expected one of"),
+        (changed(operation="xor"), "operation: 'xor'; expected one of"),
         (changed(start=383), "last position 392 lies outside"),
     ],
 )

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fault does to an array, written with Python integers, element by element."""
+"""What a fault does to an array, in numpy and integers."""
 
 import numpy as np
 
+from tpufi._library import host
 from tpufi.element import element, from_words, to_words
 from tpufi.faults.fault import Fault
-from tpufi.random import random_patterns
+from tpufi.random import random_patterns, words
 
 
 def struck_indices(fault: Fault) -> list[int]:
@@ -18,23 +19,49 @@ def struck_indices(fault: Fault) -> list[int]:
 
 
 def apply(fault: Fault, x: np.ndarray) -> np.ndarray:
-    """Return `x` as the fault leaves it; the rules whose bits the host knows."""
-    golden = to_words(x).reshape(-1).tolist()
-    bits, name = list(golden), fault.dtype
-    for i, index in enumerate(struck_indices(fault)):
-        if fault.rule in ("words", "repeat"):
-            word = fault.words[i if fault.rule == "words" else 0]
-            bits[index] = (golden[index] & fault.keep) ^ word
-        elif fault.rule == "copy":
-            bits[index] = golden[fault.words[i]]
-        elif fault.rule == "random":
-            key = fault.words[0] & 0xFFFFFFFF, fault.words[0] >> 32
-            bits[index] = int(random_patterns(name, key, index, 1)[0])
-        elif fault.rule in ("add", "multiply"):
-            operand = from_words([fault.words[i]], name)
-            old = x.reshape(-1)[index : index + 1]
-            new = old + operand if fault.rule == "add" else old * operand
-            bits[index] = int(to_words(new.astype(element(name).numpy))[0])
-        else:
-            raise ValueError(f"the host does not know the bits of {fault.rule}")
-    return from_words(np.array(bits, np.uint64), name).reshape(x.shape)
+    """Return `x` as the fault leaves it."""
+    golden, at = to_words(x).reshape(-1), np.array(struck_indices(fault))
+    bits = golden.copy()
+    bits[at] = _new_bits(fault, golden, at)
+    return from_words(bits, fault.dtype).reshape(x.shape)
+
+
+def _new_bits(fault: Fault, golden: np.ndarray, at: np.ndarray) -> np.ndarray:
+    name, operation, layout = fault.dtype, fault.operation, element(fault.dtype)
+    given = np.array(fault.words, np.uint64)
+    each = np.resize(given, at.size)  # One word for each element, or one for all.
+    key = () if not len(given) else (int(given[0]) & 0xFFFFFFFF, int(given[0]) >> 32)
+    first, end = int(at.min()), int(at.max()) + 1
+    if operation == "zero":
+        return np.zeros_like(each)
+    if operation in ("flip", "replace"):
+        keep = layout.mask if operation == "flip" else fault.keep
+        return (golden[at] & np.uint64(keep)) ^ each
+    if operation == "copy":
+        return golden[each.astype(np.int64)]
+    if operation in ("random", "random_bits"):
+        finite = operation == "random"
+        drawn = random_patterns(name, key, first, end - first, finite)
+        return drawn[at - first]
+    if operation == "copy_random":
+        sources = words(key, first, end - first)[at - first] % np.uint64(golden.size)
+        return golden[sources.astype(np.int64)]
+    if operation == "error_rate":
+        flips = [errors(key, i, fault.words[1], layout.bits) for i in at.tolist()]
+        return golden[at] ^ (np.array(flips, np.uint64) & np.uint64(fault.keep))
+    old, operand = from_words(golden[at], name), from_words(each, name)
+    with np.errstate(all="ignore"):
+        new = {"add": np.add, "multiply": np.multiply}[operation](old, operand)
+    is_nan = np.isnan(new.astype(np.float64))
+    return np.where(is_nan, np.uint64(layout.nan), to_words(new.astype(old.dtype)))
+
+
+def errors(key: tuple[int, int], index: int, rate: int, bits: int) -> int:
+    """Return the bits that an error rate of `rate` / 2**32 flips in one element."""
+    flips = 0
+    for pair in range(bits // 2):
+        counter = index * 32 + pair
+        draws = host.threefry2x32(key, (counter & 0xFFFFFFFF, counter >> 32))
+        for half, draw in enumerate(draws):
+            flips |= (draw < rate) << (2 * pair + half)
+    return flips

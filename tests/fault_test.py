@@ -23,8 +23,8 @@ FAULT = Fault(
     step=0,
     duration=1,
     positions=Positions.run(3, 7),
-    rule="words",
-    keep=(1 << 32) - 1,
+    operation="flip",
+    keep=0,
     words=(1, 2, 3, 4, 5, 6, 7),
 )
 
@@ -43,15 +43,16 @@ FAULT = Fault(
         ({"positions": Positions(3, 7, 0, 7)}, "block: 0"),
         ({"positions": Positions(3, 7, 2, 1)}, "stride: 1"),
         ({"positions": Positions(3, 0, 1, 1)}, "count: 0"),
-        ({"rule": "flip"}, "rule: 'flip'; expected one of words, repeat"),
-        ({"keep": 1 << 32}, "keep: '0x100000000'"),
-        ({"words": (1,) * 6}, "words: '6 words'; expected 7"),
+        ({"operation": "swap"}, "operation: 'swap'; expected one of flip, zero"),
+        ({"operation": "replace", "keep": 1 << 32}, "keep: '0x100000000'"),
+        ({"keep": 1}, "keep: '0x1'; expected bits of float32 or 0"),
+        ({"words": (1,) * 6}, "words: '6 words'; expected one for each element"),
         ({"words": (1 << 32,) * 7}, "32 bits of float32"),
-        ({"rule": "copy", "keep": 0, "words": (20,) * 7}, "a position in"),
-        ({"rule": "copy", "words": (2,) * 7}, "keep: '0xffffffff'"),
-        ({"rule": "error_rate", "words": (1, 0)}, "rate 0x0"),
-        ({"rule": "repeat", "words": (1, 2)}, "'2 words'; expected 1"),
-        ({"stale": True, "rule": "repeat"}, "'words' for a stale fault"),
+        ({"operation": "copy", "words": (20,) * 7}, "a position in"),
+        ({"operation": "copy", "keep": 7, "words": (2,) * 7}, "keep: '0x7'"),
+        ({"operation": "error_rate", "words": (1, 0)}, "rate 0x0"),
+        ({"operation": "random", "words": (1, 2)}, "'2 words'; expected a key"),
+        ({"stale": True, "operation": "zero"}, "'replace' for a stale fault"),
         ({"confine": Confinement(0, 0, 1)}, "confine stride: 0"),
     ],
 )
@@ -68,7 +69,12 @@ def test_rules_with_a_list_hold_at_most_64_words():
         )
     with pytest.raises(InputError, match="count: 65; expected at most 64"):
         dataclasses.replace(
-            FAULT, shape=(100,), positions=Positions.run(0, 65), words=(), stale=True
+            FAULT,
+            shape=(100,),
+            positions=Positions.run(0, 65),
+            words=(),
+            operation="replace",
+            stale=True,
         )
 
 
@@ -104,7 +110,7 @@ def test_the_row_is_made_of_the_fields(monkeypatch):
     plain = {
         **{"site": 1, "replica": 0, "start": 3, "count": 7},
         **{"block": None, "stride": None},
-        **{"rule": "words", "keep": 0xFFFFFFFF, "words": (1, 2, 3, 4, 5, 6, 7)},
+        **{"operation": "flip", "keep": 0, "words": (1, 2, 3, 4, 5, 6, 7)},
         "confine": None,
     }
     moved = {"replica": -1, "start": 1, "block": 2, "stride": 4, "confine": (8, 2, 3)}

@@ -133,7 +133,6 @@ def _struck(
             replica,
             faults,
             words,
-            lowering="branch",
             confines=fault.confine is not None,
         )
 

@@ -110,6 +110,9 @@ def replays(program: Program, folder: pathlib.Path) -> dict:
         out = folder / "out"
         result = replay(injection, folder, name="x", out=out, session=session)
         text, lines = (path.read_text().splitlines() for path in result.paths)
+        # Written since: the device, and whether the program is compiled.
+        since = ', "device": "cpu", "compiled": false'
+        lines = [line.replace(since, "") for line in lines]
         cases.append({"name": name, "txt": text, "jsonl": lines})
     return {"golden": _golden(folder), "cases": cases}
 

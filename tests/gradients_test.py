@@ -7,12 +7,13 @@ import tensorflow as tf
 
 import tpufi
 from tests.modes import MODES, assert_same_bits, in_mode, random_bits, struck
-from tpufi.descriptor import FIELDS
+from tpufi.descriptor import FIELDS, OPERATIONS
 from tpufi.element import ELEMENTS
 from tpufi.ops import inject_fault
 
 I64 = tf.int64
-FLOATS = [name for name, e in ELEMENTS.items() if e.exponent_bits]
+# Of float8 TensorFlow takes no gradients.
+FLOATS = [name for name, e in ELEMENTS.items() if e.exponent_bits and e.bits > 8]
 START, COUNT = 3, 5
 OPS = {
     "flip_bits": lambda x, s, c, g: tpufi.flip_bits(x, s, c, 0x4102, gradient=g),
@@ -23,17 +24,24 @@ OPS = {
 }
 
 
-def rows(*fields: list[int]) -> np.ndarray:
-    """Return rows of a descriptor whose other fields are 0."""
-    return np.array([row + [0] * (len(FIELDS) - len(row)) for row in fields], np.int64)
+def rows(*fields: tuple[int, int, int, int, str, int]) -> np.ndarray:
+    """Return rows of a descriptor: site, replica, start, count, operation, words."""
+    result = np.zeros((len(fields), len(FIELDS)), np.int64)
+    for row, (site, replica, start, count, operation, words) in zip(
+        result, fields, strict=True
+    ):
+        named = {"site": site, "replica": replica, "start": start, "count": count}
+        named |= {"operation": OPERATIONS.index(operation), "words": words}
+        row[[FIELDS.index(name) for name in named]] = list(named.values())
+    return result
 
 
 # One row that strikes view elements 3 .. 7 in replica 4, and three that do not strike.
 FAULTS = rows(
-    [9, 4, START, COUNT, -1, 1],
-    [9, 5, 0, 9, 0, 1],
-    [8, -1, 0, 9, 0, 1],
-    [-1, -1, 0, 9, 0, 1],
+    (9, 4, START, COUNT, "flip", 1),
+    (9, 5, 0, 9, "replace", 1),
+    (8, -1, 0, 9, "replace", 1),
+    (-1, -1, 0, 9, "replace", 1),
 )
 WORDS = np.full((4, 2), 0x4102, np.uint64)
 
@@ -99,7 +107,17 @@ def test_a_descriptor_stops_the_gradient_where_it_strikes_and_only_there(
 
 def test_a_fault_that_is_void_stops_no_gradient():
     x, upstream = np.ones(10, np.float32), np.arange(1, 11, dtype=np.float32)
-    for row in ([9, 4, 0, 3, 0, 0], [9, 4, 9, 2, 0, 1]):  # Three elements, two words.
+    voids = [
+        (9, 4, 9, 2, "replace", 1),  # Beyond the end.
+        (9, 4, 0, 3, "replace", 3),  # Three words of two.
+        (9, 4, 0, 3, "replace", 2),  # Three elements, two words.
+        (9, 4, 0, 3, "zero", 1),  # A word for what takes none.
+        (9, 4, 0, 1, "random", 2),
+        (9, 4, 0, 1, "error_rate", 1),
+        (9, 4, 0, 2, "random", 2),
+        (9, 4, 0, 1, "copy", 1),  # Of an element beyond the end.
+    ]
+    for row in voids:
         actual = gradient(
             lambda x, f, w: inject_fault(x, 9, 4, f, w, gradient="zero_at_struck")[0],
             "xla", x, upstream, rows(row), WORDS[:1],
@@ -129,9 +147,9 @@ def test_the_default_is_straight_through():
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "int32"])
-def test_integers_have_no_gradient(dtype, mode):
-    """Neither the parameters of a fault nor an integer tensor that is struck."""
+@pytest.mark.parametrize("dtype", ["float32", "int32", "float8_e5m2"])
+def test_integers_and_float8_have_no_gradient(dtype, mode):
+    """Neither the parameters of a fault nor a tensor of integers or of 8 bits."""
     run, mask = [tf.zeros([], I64), tf.ones([], I64)], tf.ones([], tf.uint64)
     seed, finite = tf.constant([1, 2], tf.uint32), tf.constant(True)
     descriptor = [tf.constant(4, I64), tf.constant(FAULTS), tf.constant(WORDS)]
@@ -154,17 +172,17 @@ def test_integers_have_no_gradient(dtype, mode):
         gradients([x, *descriptor], lambda x, *d: inject_fault(x, 9, *d)[0])
         return x
 
-    in_mode(mode, every_op)(tf.ones([3, 4], dtype))
+    in_mode(mode, every_op)(tf.constant(np.ones([3, 4], ELEMENTS[dtype].numpy)))
     assert len(found) == 4
     for of_x, *of_parameters in found:
-        assert (of_x is None) == (dtype == "int32")
+        assert (of_x is None) == (dtype != "float32")
         assert of_parameters == [None] * len(of_parameters)
 
 
 @pytest.mark.parametrize("option", ["straight_through", "zero_at_struck"])
 def test_the_second_derivative_is_stopped_where_the_first_is(option):
     x, run = tf.constant([1.0, 2.0, 3.0]), (tf.zeros([], I64), tf.ones([], I64))
-    faults = tf.constant(rows([9, -1, 0, 1, 0, 1]))
+    faults = tf.constant(rows((9, -1, 0, 1, "replace", 1)))
     words = tf.zeros([1, 1], tf.uint64)
     for function in (
         lambda x: tpufi.zero_out(x, *run, gradient=option),

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.inject_fault_test import REPLICA, SITE, random_descriptor, run, site
 from tests.modes import MODES, assert_same_bits, in_mode, random_bits
+from tests.rows import changing, set_row
 from tpufi import descriptor
 from tpufi.descriptor import EVERY_REPLICA
 from tpufi.element import ELEMENTS, from_words, to_words
@@ -21,11 +22,12 @@ SPARING = [(SITE, REPLICA + 1), (SITE, 0), (SITE, -2), (SITE + 1, EVERY_REPLICA)
 def test_rows_apply_in_order_and_each_records_what_it_found(mode):
     x = np.arange(1, 7, dtype=np.int32)
     d = descriptor.disarmed(3, 2)
-    d.faults[:, :6] = [
-        (SITE, -1, 1, 2, 0, 0),  # Elements 1 and 2 become 70 and 80,
-        (SITE, -1, 2, 2, -1, 1),  # elements 2 and 3 are flipped by 1,
-        (SITE, -1, 2, 1, 0, 0),  # element 2 becomes 90.
-    ]
+    everywhere = {"site": SITE, "replica": -1}
+    # Elements 1 and 2 become 70 and 80, elements 2 and 3 are flipped by 1, element 2
+    # becomes 90.
+    set_row(d, 0, **everywhere, start=1, count=2, operation="replace", words=2)
+    set_row(d, 1, **everywhere, start=2, count=2, operation="flip", words=1)
+    set_row(d, 2, **everywhere, start=2, count=1, operation="replace", words=1)
     d.words[:] = [(70, 80), (1, 0), (90, 0)]
     y, struck = run(site(mode), x, d)
     assert y.tolist() == [1, 70, 90, 4 ^ 1, 5, 6]
@@ -37,7 +39,7 @@ def test_rows_apply_in_order_and_each_records_what_it_found(mode):
 def test_only_the_named_site_and_replica_are_struck(at, replica, mode):
     strikes = (at, replica) in STRIKING
     x = np.arange(8, dtype=np.float32)
-    d = descriptor.rule(at, replica, 2, 3, keep=-1, word=1 << 31)
+    d = changing(at, replica, 2, 3, keep=-1, word=1 << 31)
     y, (struck,) = run(site(mode), x, d)
     expected = np.array([0, 1, -2, -3, -4, 5, 6, 7] if strikes else x, np.float32)
     assert_same_bits(y, expected)
@@ -48,7 +50,7 @@ def test_only_the_named_site_and_replica_are_struck(at, replica, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_one_word_serves_more_elements_than_the_row_has_words(mode):
     x = np.arange(1000, dtype=np.float64).reshape(10, 100)
-    d = descriptor.rule(SITE, REPLICA, 1, 998, keep=-1, word=1 << 63, capacity=4)
+    d = changing(SITE, REPLICA, 1, 998, keep=-1, word=1 << 63, capacity=4)
     y, (struck,) = run(site(mode), x, d)
     want = x.copy().reshape(-1)
     want[1:999] *= -1
@@ -64,7 +66,6 @@ def test_a_disarmed_site_is_the_identity_with_an_empty_record(dtype, mode):
     x = random_bits(rng, (3, 7), dtype)
     for rows, capacity in ((1, 4), (2, 1)):
         d = descriptor.disarmed(rows, capacity)
-        assert not d.armed
         y, record = function(
             tf.constant(x), tf.constant(d.faults), tf.constant(d.words)
         )
@@ -89,7 +90,7 @@ def test_a_thousand_descriptors_need_one_trace(mode):
 
 def test_neither_a_variable_nor_a_value_that_is_used_again_is_overwritten():
     variable = tf.Variable([1.0, 2.0, 3.0])
-    d = descriptor.rule(SITE, REPLICA, 0, 3, keep=0, word=0)
+    d = changing(SITE, REPLICA, 0, 3, keep=0, word=0)
     faults, words = tf.constant(d.faults), tf.constant(d.words)
 
     @tf.function(autograph=False)
@@ -110,9 +111,13 @@ def test_neither_a_variable_nor_a_value_that_is_used_again_is_overwritten():
 def test_a_row_of_more_elements_than_words_is_an_error_or_void(mode):
     x = np.arange(10, dtype=np.float32)
     d = descriptor.disarmed(2, 3)
-    d.faults[:, :6] = [(SITE, -1, 2, 4, 0, 0), (SITE, -1, 9, 1, 0, 1)]
+    everywhere = {"site": SITE, "replica": -1, "operation": "replace"}
+    set_row(d, 0, **everywhere, start=2, count=4, words=4)
+    set_row(d, 1, **everywhere, start=9, count=1, words=1)
     if mode != "xla":
-        with pytest.raises(tf.errors.InvalidArgumentError, match="rule words needs 4"):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match="4 of at most 3 words"
+        ):
             run(site(mode), x, d)
         return
     y, struck = run(site(mode), x, d)
@@ -125,7 +130,7 @@ def test_a_row_of_count_zero_strikes_nothing_wherever_it_starts(mode):
     x = np.arange(10, dtype=np.float32)
     function = site(mode)
     for start in (0, 10, -1, (1 << 63) - 1, -(1 << 63)):
-        d = descriptor.rule(SITE, REPLICA, start, 0, keep=0, word=1, capacity=2)
+        d = changing(SITE, REPLICA, start, 0, keep=0, word=1, capacity=2)
         y, (struck,) = run(function, x, d)
         assert_same_bits(y, x)
         assert struck.count == 0

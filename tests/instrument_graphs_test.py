@@ -13,7 +13,8 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same, check_exposed, check_off
-from tpufi.descriptor import read_record, rule
+from tests.rows import changing
+from tpufi.descriptor import read_record
 from tpufi.instrument import flip, replace, zero
 
 X = tf.constant([1.0, 2.0, 3.0, 4.0])
@@ -222,7 +223,7 @@ def test_a_saved_model_takes_its_faults_as_inputs(tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     sites = json.loads(loaded.sites().numpy())
     assert [s["op"] for s in sites] == ["Neg", "Mul", "Exp"]
-    d = rule(sites[2]["id"], -1, 2, 1, keep=0, word=0)
+    d = changing(sites[2]["id"], -1, 2, 1, keep=0, word=0)
     outputs, record = loaded.armed(X, d.faults, d.words)
     golden = tf.exp(-X * w).numpy()
     assert outputs.numpy().tolist() == [*golden[:2].tolist(), 0.0, float(golden[3])]

@@ -13,13 +13,12 @@ import tensorflow as tf
 
 import tpufi
 from tests.keras_resnet18 import gradients_of, keras_resnet18, load
+from tests.one_replica import replica_passes
 from tpufi.descriptor import read_record, replacing
 from tpufi.element import to_words
 from tpufi.instrument import replace
-from tpufi.layers import Hooks
 from tpufi.models.resnet18 import WORKLOAD, architecture
 from tpufi.training import initial_state
-from tpufi.training.replica import replica_gradients
 
 PER_REPLICA = 2
 WORK = dataclasses.replace(WORKLOAD, model=architecture(dropout=0.0), dtype="float64")
@@ -44,12 +43,8 @@ class Ours:
         return {name: g.numpy() for name, g in result.gradients.items()}
 
     def _traced(self, images, labels, faults, words):
-        zero = tf.constant(0, tf.int64)
-        hooks = Hooks(self.table, zero, faults, words)
-        key = tf.zeros(2, tf.uint32)
-        return replica_gradients(
-            WORK, self.state, images, labels, key, hooks, PER_REPLICA
-        )
+        inputs = images, labels, tf.zeros(2, tf.uint32)
+        return replica_passes(WORK, self.state, inputs, (faults, words))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same
-from tpufi.descriptor import rule
+from tests.rows import changing
 from tpufi.instrument import flip, zero
 from tpufi.instrument.prefix import CleanPrefix, CutProgram
 
@@ -185,7 +185,7 @@ def test_executions_and_saved_programs_are_of_their_own_trace(tmp_path):
     loaded = tf.saved_model.load(str(tmp_path / "deep"))
     (saved,) = json.loads(loaded.sites().numpy())
     assert (saved["id"], saved["shape"]) == (site.id, [5])
-    d = rule(saved["id"], -1, 2, 1, keep=0, word=0)
+    d = changing(saved["id"], -1, 2, 1, keep=0, word=0)
     outputs, _ = loaded.armed(X, d.faults, d.words)
     assert np.flatnonzero(outputs != program(X, True)).tolist() == [2]
 

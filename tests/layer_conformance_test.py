@@ -28,7 +28,6 @@ from tpufi.layers import (
     DepthwiseConv2D,
     Dropout,
     Embedding,
-    GroupedConv2D,
     Layer,
     LayerNorm,
     MaxPooling,
@@ -39,9 +38,17 @@ from tpufi.layers import (
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
-in_every_mode = pytest.mark.parametrize(("case", "mode"), CASES_IN_MODES)
+# The scope lets the tests of a case follow one another, with its programs in memory.
+in_every_mode = pytest.mark.parametrize(
+    ("case", "mode"), CASES_IN_MODES, scope="module"
+)
 # A fault that replaces one element by an unlikely finite value.
-WORD = np.array([0x40490FDB], np.uint64)
+WORD = {
+    "float32": np.array([0x40490FDB], np.uint64),
+    "float64": np.array([0x400921FB54442D18], np.uint64),
+}
+# The tests of sites take the compiled program that the test of gradients has as well.
+DTYPE = {"graph": "float32", "xla": "float64"}
 
 
 def _same(actual: dict, expected: dict) -> None:
@@ -79,14 +86,6 @@ def test_every_layer_of_the_package_has_a_case():
         (lambda: Conv2D("conv", 5, 3, 0), "stride 0 is not positive"),
         (lambda: DepthwiseConv2D("dw", 4), "kernel 4 is not odd"),
         (lambda: DepthwiseConv2D("dw", 3, 4), "stride 4 is not from 1 to .* size 3"),
-        (lambda: GroupedConv2D("conv", 4, 2, 2), "kernel 2 is not odd"),
-        (lambda: GroupedConv2D("conv", 4, 3, 2, 0), "stride 0 is not positive"),
-        (lambda: GroupedConv2D("conv", 4, 3, 3), "3 groups do not divide the 4 filt"),
-        (lambda: GroupedConv2D("conv", 4, 3, 0), "0 groups do not divide the 4 filt"),
-        (
-            lambda: GroupedConv2D("conv", 4, 3, 2).parameters((8, 8, 3)),
-            "2 groups do not divide the 3 input channels of conv",
-        ),
         (lambda: MaxPooling("pool", 0, 1), "window size 0 is not positive"),
         (lambda: MaxPooling("pool", 2, 0), "window stride 0 is not positive"),
         (lambda: MaxPooling("pool", 2, 2, "full"), "'full' is not one of valid, same"),
@@ -174,12 +173,13 @@ def test_outside_training_the_moving_statistics_and_no_dropout_apply(case: Case)
 
 @in_every_mode
 def test_every_declared_site_is_visited_and_reports_what_was_asked(case: Case, mode):
-    program = layer_program(case, "float32", mode)
-    values = Values.drawn(case, "float32")
+    dtype = DTYPE[mode]
+    program = layer_program(case, dtype, mode)
+    values = Values.drawn(case, dtype)
     for site_id, site in enumerate(program.table):
         count = min(site.size, 3)
         start = site.size - count
-        words = np.full(count, WORD[0])
+        words = np.full(count, WORD[dtype][0])
         for replica in (0, EVERY_REPLICA):
             fault = replacing(site_id, replica, np.arange(start, site.size), words)
             assert program(values, fault).struck.count == count, site.name
@@ -188,9 +188,10 @@ def test_every_declared_site_is_visited_and_reports_what_was_asked(case: Case, m
 
 @in_every_mode
 def test_a_disarmed_layer_equals_one_without_sites(case: Case, mode):
-    values = Values.drawn(case, "float32")
-    disarmed = layer_program(case, "float32", mode)(values)
-    clean = layer_program(case, "float32", mode, with_sites=False)(values)
+    dtype = DTYPE[mode]
+    values = Values.drawn(case, dtype)
+    disarmed = layer_program(case, dtype, mode)(values)
+    clean = layer_program(case, dtype, mode, with_sites=False)(values)
     if mode == "xla":
         _equal_to_rounding(disarmed.results, clean.results)
     else:
@@ -200,11 +201,12 @@ def test_a_disarmed_layer_equals_one_without_sites(case: Case, mode):
 
 @in_every_mode
 def test_a_fault_of_another_replica_changes_no_bit(case: Case, mode):
-    program = layer_program(case, "float32", mode)
-    values = Values.drawn(case, "float32")
+    dtype = DTYPE[mode]
+    program = layer_program(case, dtype, mode)
+    values = Values.drawn(case, dtype)
     expected = program(values).results
     for site_id, site in enumerate(program.table):
-        fault = replacing(site_id, 1, np.array([site.size // 2]), WORD)
+        fault = replacing(site_id, 1, np.array([site.size // 2]), WORD[dtype])
         outcome = program(values, fault, replica=0)
         assert outcome.struck.count == 0, site.name
         _same(outcome.results, expected)

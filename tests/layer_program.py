@@ -8,10 +8,17 @@ import numpy as np
 import tensorflow as tf
 
 from tests.layer_cases import Case, Values
+from tests.memory import release_programs
 from tests.modes import in_mode
-from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
+from tpufi.descriptor import (
+    Descriptor,
+    Struck,
+    disarmed,
+    read_record,
+    record_shape,
+)
 from tpufi.layers import Hooks, Run
-from tpufi.layers.lowering import BRANCH, SELECT
+from tpufi.layers.hooks import CLEAN
 from tpufi.site_table import SiteTable
 
 
@@ -35,9 +42,7 @@ class LayerProgram:
         self.case = case
         self.table = SiteTable(case.sites(dtype))
         self.traces = 0
-        # Compiling every rule for every layer would take an hour.
-        self._lowering = SELECT if mode == "xla" else BRANCH
-        self._hooked = self.table if with_sites else None
+        self._with_sites, self._mode = with_sites, mode
         self._run = in_mode(mode, self._traced)
 
     def __call__(
@@ -70,14 +75,18 @@ class LayerProgram:
         words: tf.Tensor,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
-        hooks = Hooks(self._hooked, replica, faults, words, self._lowering)
-        probe = tf.zeros(hooks.record_shape)
+        hooks = Hooks(self.table, replica, faults, words, compiled=self._mode == "xla")
+        if not self._with_sites:
+            hooks = CLEAN
+        probe = hooks.probe()
+        watched = [] if probe is None else [probe]
         run = Run(parameters, statistics, True, hooks, probe, seed)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([x, *parameters.values(), probe])
+            tape.watch([x, *parameters.values(), *watched])
             y = self.case.layer(x, run)
-        wanted = [x, *parameters.values(), probe]
-        dx, *gradients, record = tape.gradient(y, wanted, dy)
+        wanted = [x, *parameters.values()]
+        dx, *gradients = tape.gradient(y, [*wanted, *watched], dy)
+        record = gradients.pop() if watched else tf.zeros(record_shape(words))
         results = {"output": y, "gradient/input": dx}
         for name, gradient in zip(parameters, gradients, strict=True):
             results[f"gradient/{name}"] = gradient
@@ -86,9 +95,15 @@ class LayerProgram:
         return results, record
 
 
-@functools.cache
+# One that XLA compiled takes 27 MiB.
+_AT_ONCE = 16
+
+
+@functools.lru_cache(_AT_ONCE)
 def layer_program(
     case: Case, dtype: str, mode: str, with_sites: bool = True
 ) -> LayerProgram:
-    """Return the program, traced once for all tests of a process."""
+    """Return the program, traced once for tests that follow one another."""
+    if layer_program.cache_info().misses % _AT_ONCE == 0:
+        release_programs()
     return LayerProgram(case, dtype, mode, with_sites)

@@ -81,9 +81,7 @@ def test_a_fault_in_a_result_changes_exactly_the_elements_of_its_record(
         expected[positions] = words
         assert (_words(outcome.results[name], site) == expected).all()
         assert outcome.struck.count == count
-        ulps = outcome.struck.golden.astype(int) - disarmed[positions].astype(int)
-        # XLA may compute the reported value once more, fused with other operations.
-        assert (abs(ulps) <= (4 if mode == "xla" else 0)).all()
+        assert (outcome.struck.golden == disarmed[positions]).all()
 
 
 def _words(x: np.ndarray, site: Site) -> np.ndarray:

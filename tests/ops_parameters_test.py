@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import tpufi
 from tests.modes import MODES, assert_same_bits, in_mode
-from tpufi import descriptor
+from tests.rows import changing
 from tpufi.descriptor import EVERY_REPLICA
 from tpufi.ops import inject_fault
 
@@ -119,7 +119,7 @@ def test_shape_inference_keeps_unknown_shapes():
 
 
 def test_a_matching_row_outside_its_site_is_an_error_or_void_and_unrecorded():
-    outside = descriptor.rule(7, EVERY_REPLICA, 4, 1, keep=0, word=5, capacity=1)
+    outside = changing(7, EVERY_REPLICA, 4, 1, keep=0, word=5, capacity=1)
     faults, words = tf.constant(outside.faults), tf.constant(outside.words)
     x = tf.ones([4])
     with pytest.raises(tf.errors.InvalidArgumentError, match="at site 7: start 4"):

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.descriptor import replacing
+from tpufi.layers import Dropout
+from tpufi.models.resnet18 import WORKLOAD
 from tpufi.training import Program, initial_state, same_state
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -53,3 +55,15 @@ def test_a_peer_leaves_the_state_that_we_leave(module, name, site, ours, monkeyp
     found, _ = peer.step(state, inputs, site, POSITIONS, WORDS)
     assert same_state(found, struck(site))
     assert not same_state(found, state)
+
+
+def test_the_model_in_keras_is_the_workload(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    module = importlib.import_module("peers.keras_resnet18")
+    model = module.keras_resnet18("float32", 0.15)
+    dropouts = [x for x in model.layers if isinstance(x, tf.keras.layers.Dropout)]
+    layers = [layer for layer, _ in WORKLOAD.layers if isinstance(layer, Dropout)]
+    assert [x.rate for x in dropouts] == [layer.rate for layer in layers]
+    weights = initial_state(WORKLOAD, 1).parameters.values()
+    shapes = sorted(tuple(v.shape) for v in model.trainable_variables)
+    assert shapes == sorted(tuple(w.shape) for w in weights)

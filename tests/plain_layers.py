@@ -18,7 +18,6 @@ from tpufi.layers import (
     DepthwiseConv2D,
     Dropout,
     GlobalAveragePooling,
-    GroupedConv2D,
     Layer,
     MaxPooling,
     ReLU,
@@ -75,11 +74,6 @@ def _sum_of_taps(
     )
 
 
-def _grouped(layer: GroupedConv2D, x: tf.Tensor, w: list, _: np.ndarray):
-    groups = zip(*(tf.split(t, layer.groups, -1) for t in (x, *w)), strict=True)
-    return tf.concat([convolve(*group, layer.stride) for group in groups], -1)
-
-
 def _pool(layer: Windowed, x: tf.Tensor, reduce, fill: float) -> tf.Tensor:
     """Reduce a stack of shifted images, one for each pixel of a window."""
     height, width, _ = layer.output_shape(tuple(x.shape[1:]))
@@ -125,7 +119,6 @@ def _loss(layer: LabelledLoss, x: tf.Tensor, _weights: list, _: np.ndarray):
 PLAIN = {
     Conv2D: lambda layer, x, w, _: convolve(x, w[0], layer.stride),
     DepthwiseConv2D: lambda layer, x, w, _: convolve_depthwise(x, w[0], layer.stride),
-    GroupedConv2D: _grouped,
     StandardisedConv2D: _standardised,
     Scale: lambda layer, x, w, _: x * layer.factor,
     SkipGain: lambda layer, x, w, _: x * w[0],

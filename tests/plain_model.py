@@ -8,21 +8,19 @@ import tensorflow as tf
 
 from tests.drawn_examples import drawn_examples
 from tests.layer_cases import LabelledLoss
+from tests.one_replica import replica_passes
 from tests.plain_layers import plain
 from tpufi.descriptor import disarmed
 from tpufi.layers import (
     Attention,
-    Biased,
     Concatenation,
     Gate,
-    Hooks,
     Layer,
     Node,
     Residual,
     Sequence,
 )
 from tpufi.training import State, initial_state
-from tpufi.training.replica import replica_gradients
 from tpufi.workload import Workload
 
 Weights = dict[str, tf.Tensor]
@@ -51,8 +49,6 @@ def plain_model(
             for part in node.parts:
                 x = run(part, x)
             return x
-        case Biased():
-            return run(node.bias, run(node.convolution, x))
         case Residual():
             return run(node.main, x) + run(node.shortcut, x)
         case Concatenation():
@@ -79,12 +75,11 @@ def check_whole_gradient(workload: Workload, images: int = 2) -> None:
     x = tf.constant(x)
     key = rng.integers(0, 1 << 32, 2, np.uint32)
     state = _generic(initial_state(workload, 4), rng)
-    table, fault = workload.sites(images), disarmed()
+    fault = disarmed()
 
     @tf.function(autograph=False)
     def handwritten(faults: tf.Tensor, words: tf.Tensor):
-        hooks = Hooks(table, tf.constant(0, tf.int64), faults, words)
-        return replica_gradients(workload, state, x, labels, key, hooks, images)
+        return replica_passes(workload, state, (x, labels, key), (faults, words))
 
     actual = handwritten(tf.constant(fault.faults), tf.constant(fault.words))
     weights = state.parameters

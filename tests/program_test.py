@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.modes import assert_same_bits
+from tests.one_replica import replica_passes
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.data.batches import Batch
 from tpufi.descriptor import (
@@ -18,11 +19,10 @@ from tpufi.descriptor import (
     replacing,
 )
 from tpufi.element import to_words
-from tpufi.layers import Hooks
 from tpufi.optimizers import SGD
 from tpufi.training import Program, State, initial_state, same_state
-from tpufi.training.replica import ReplicaResult, replica_gradients
 from tpufi.training.state import to_arrays
+from tpufi.training.step import ReplicaResult
 
 REPLICAS, PER_REPLICA = 3, 4
 RATE = 0.01
@@ -77,10 +77,9 @@ class Replicas:
         )
 
     def _traced(self, images, labels, key, replica, faults, words) -> ReplicaResult:
-        hooks = Hooks(self.table, replica, faults, words)
-        total = self.count * self.per_replica
-        return replica_gradients(
-            self._workload, self._state, images, labels, key, hooks, total
+        inputs, fault = (images, labels, key), (faults, words)
+        return replica_passes(
+            self._workload, self._state, inputs, fault, self.count, replica
         )
 
 
@@ -89,8 +88,9 @@ def replicas(state) -> Replicas:
     return Replicas(TINY, state, *_batch())
 
 
-def test_one_trace_serves_a_fault_in_every_site(program, state):
+def test_two_traces_serve_clean_steps_and_a_fault_in_every_site(program, state):
     batch, keys = _batch()
+    program.step(state, batch, keys, RATE)
     rng = np.random.default_rng(3)
     assert len(program.table) >= 100
     for site_id, site in enumerate(program.table):
@@ -103,7 +103,9 @@ def test_one_trace_serves_a_fault_in_every_site(program, state):
         result = program.step(state, batch, keys, RATE, fault)
         (struck,) = read_record(result.record)
         assert struck.count == count, site.name
-    assert program.traces == 1
+    program.step(state, batch, keys, RATE, disarmed())
+    program.step(state, batch, keys, RATE)
+    assert program.traces == 2
 
 
 def test_a_fault_of_every_replica_strikes_each_of_them_and_the_update_once(
@@ -120,15 +122,16 @@ def test_a_fault_of_every_replica_strikes_each_of_them_and_the_update_once(
         assert read_record(result.record)[0].count == count, site
 
 
-def test_a_disarmed_step_equals_one_without_sites_by_bits(program, state):
-    plain = Program(TINY, REPLICAS, PER_REPLICA, with_sites=False)
+def test_an_armed_step_without_a_fault_equals_a_clean_one_by_bits(program, state):
     ours = theirs = state
     for step in range(4):
         batch, keys = _batch(seed=step)
         a, b = (
-            p.step(s, batch, keys, RATE) for p, s in ((program, ours), (plain, theirs))
+            program.step(s, batch, keys, RATE, fault)
+            for s, fault in ((ours, disarmed()), (theirs, None))
         )
         assert (a.loss, a.accuracy) == (b.loss, b.accuracy)
+        assert read_record(a.record)[0].count == 0 and b.record is None
         ours, theirs = a.state, b.state
         assert same_state(ours, theirs), f"step {step}"
     assert not same_state(ours, state)
@@ -147,13 +150,15 @@ def test_a_fault_of_an_absent_replica_changes_no_bit(program, state):
 def test_the_same_step_gives_the_same_bits_and_leaves_its_state_alone(program, state):
     before = {name: array.copy() for name, array in to_arrays(state).items()}
     batch, keys = _batch()
-    for fault in (None, _fault(program, "conv1/forward/output", 1)):
+    struck = _fault(program, "conv1/forward/output", 1)
+    for fault in (None, disarmed(), struck):
         first = program.step(state, batch, keys, RATE, fault)
         for _ in range(3):
             again = program.step(state, batch, keys, RATE, fault)
             assert same_state(first.state, again.state)
             np.testing.assert_equal(first.loss, again.loss)
-            assert_same_bits(first.record, again.record)
+            if fault is not None:
+                assert_same_bits(first.record, again.record)
     for name, array in to_arrays(state).items():
         assert array.tobytes() == before[name].tobytes(), name
 
@@ -232,21 +237,22 @@ def test_batch_statistics_are_those_of_each_replica():
 def test_the_compiled_step_equals_the_graph_for_a_fault_in_every_site():
     state = initial_state(EXACT, 1)
     graph, compiled = (
-        Program(EXACT, REPLICAS, PER_REPLICA, jit_compile=jit) for jit in (False, True)
+        Program(EXACT, REPLICAS, PER_REPLICA, compiled=jit) for jit in (False, True)
     )
     batch, keys = _exact_batch(REPLICAS, PER_REPLICA)
     word = to_words(np.array([1e3]))
     faults = [_fault(graph, site.name, 0, word) for site in graph.table]
-    for fault in (None, *faults):
+    for fault in (None, disarmed(), *faults):
         a, b = (p.step(state, batch, keys, RATE, fault) for p in (graph, compiled))
-        counts = [read_record(r.record)[0].count for r in (a, b)]
-        assert counts == [fault is not None] * 2
+        if fault is not None:
+            counts = [read_record(r.record)[0].count for r in (a, b)]
+            assert counts == [fault.armed] * 2
         assert a.loss == pytest.approx(b.loss, rel=1e-9)
         x, y = to_arrays(a.state), to_arrays(b.state)
         for name, array in x.items():
             # Roundings of 1e-16, blown up by the fault and by norms of few images.
             np.testing.assert_allclose(array, y[name], rtol=1e-9, atol=1e-9)
-    assert compiled.traces == 1
+    assert compiled.traces == graph.traces == 2
 
 
 def test_evaluation_counts_present_images_only(program, state):

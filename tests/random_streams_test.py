@@ -48,6 +48,8 @@ def pattern(dtype: str, key: tuple[int, int], index: int, finite: bool) -> int:
     bits = (high << 32 | low) & layout.mask
     if not layout.exponent_bits or not finite:
         return bits
+    if not layout.has_infinity:  # NaN becomes the number below it.
+        return bits - 1 if bits & layout.nan == layout.nan else bits
     if layout.bits == 64:  # A second draw: the first has no bits left.
         high, _ = host.threefry2x32(key, (index & ALL, index >> 32 | 1 << 31))
     top = (1 << layout.exponent_bits) - 1

@@ -9,14 +9,13 @@ from tests.layer_cases import Case, Values
 from tests.layer_program import layer_program
 from tests.modes import MODES, assert_same_bits, in_mode
 from tpufi.descriptor import fault_row
-from tpufi.layers import Conv2D, Dense, DepthwiseConv2D, GroupedConv2D
+from tpufi.layers import Conv2D, Dense, DepthwiseConv2D
 from tpufi.ops import inject_fault
 
 CASES = {
     "strided": Case(Conv2D("a", 5, 3, 2), (6, 6, 4), 3),
     "pointwise": Case(Conv2D("a", 8, 1), (4, 4, 3), 2),
     "depthwise": Case(DepthwiseConv2D("a", 3), (4, 4, 3), 2),
-    "grouped": Case(GroupedConv2D("a", 4, 3, groups=2), (4, 4, 6), 2),
     "dense": Case(Dense("a", 7), (5,), 4),
 }
 RESULTS = {
@@ -24,10 +23,8 @@ RESULTS = {
     "grad_in": "gradient/input",
     "grad_wt": "gradient/a/kernel",
 }
-# The layout of the textbook convolution's weight gradient: channels first.
-PERMS = {
-    (name, "grad_wt"): (2, 0, 1, 3) for name in ("strided", "pointwise", "grouped")
-}
+# The layout of the reference convolution's weight gradient: channels first.
+PERMS = {(name, "grad_wt"): (2, 0, 1, 3) for name in ("strided", "pointwise")}
 EXPONENT = 1 << 29
 HUGE = 0x7E800000
 
@@ -56,7 +53,7 @@ def test_results_in_reach_see_the_fault_and_all_others_are_golden(
     size = program.table[site_id].size
     clean = program(values).results[RESULTS[direction]]
     fault = {"site": site_id, "replica": 0, "start": 0, "count": size}
-    fault |= {"rule": "repeat", "keep": -1, "words": [EXPONENT]}
+    fault |= {"operation": "flip", "words": [EXPONENT]}
     everywhere = program(values, fault_row(**fault))
     faulty = everywhere.results[RESULTS[direction]]
     assert (faulty != clean).any()
@@ -84,7 +81,7 @@ def test_infinite_errors_outside_the_reach_leave_no_trace():
     )
     site_id = program.table.id_of("a/forward/weight")
     clean = program(values).results["output"]
-    fault = {"site": site_id, "replica": 0, "start": 0, "rule": "repeat"}
+    fault = {"site": site_id, "replica": 0, "start": 0, "operation": "replace"}
     fault |= {"count": program.table[site_id].size, "words": [HUGE]}
     y = program(values, fault_row(**fault, confine=(2, 1, 1))).results["output"]
     assert np.isinf(y).sum() + np.isnan(y).sum() == 1
@@ -99,22 +96,18 @@ def test_a_reach_outside_the_results_is_an_error(confine):
         Values.drawn(case, "float32"),
     )
     site_id = program.table.id_of("a/forward/input")
-    fault = fault_row(site=site_id, replica=0, start=0, count=1, rule="repeat",
+    fault = fault_row(site=site_id, replica=0, start=0, count=1, operation="replace",
                       words=[1], confine=confine)  # fmt: skip
     with pytest.raises(tf.errors.InvalidArgumentError, match="flat indices are"):
         program(values, fault)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("lowering", ["select", "branch"])
-def test_a_site_that_cannot_confine_a_fault_refuses_it(lowering, mode):
+def test_a_site_that_cannot_confine_a_fault_refuses_it(mode):
     x = np.arange(10, dtype=np.float32)
-    fault = fault_row(site=3, replica=0, start=0, count=1, rule="repeat", words=[1],
-                      confine=(0, 1, 2))  # fmt: skip
-    assert not fault.fits_select
-    function = in_mode(
-        mode, lambda x, f, w: inject_fault(x, 3, 0, f, w, lowering=lowering)
-    )
+    fault = fault_row(site=3, replica=0, start=0, count=1, operation="replace",
+                      words=[1], confine=(0, 1, 2))  # fmt: skip
+    function = in_mode(mode, lambda x, f, w: inject_fault(x, 3, 0, f, w))
     operands = [tf.constant(value) for value in (x, fault.faults, fault.words)]
     if mode != "xla":
         with pytest.raises(tf.errors.InvalidArgumentError, match="leave the reach out"):

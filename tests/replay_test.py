@@ -192,6 +192,7 @@ def test_damaged_golden_files_are_named(session, golden, tmp_path):
         replay(OUTPUT, copy, name="x", out=tmp_path, session=session)
 
 
-def test_all_these_replays_used_one_trace_per_number_of_runs(session):
-    # OUTPUT has two runs of consecutive positions, everything else one.
-    assert session.program.traces == 2
+def test_all_these_replays_used_one_armed_trace_per_number_of_runs(session):
+    # OUTPUT has two runs of consecutive positions, everything else one; the golden run
+    # and what follows a fault is clean.
+    assert session.program.traces == 3

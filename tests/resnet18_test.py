@@ -11,14 +11,15 @@ import tensorflow as tf
 
 from tests.artefact_tables import artefact_sites
 from tests.disarmed_steps import check_disarmed_steps
+from tests.one_replica import replica_passes
 from tests.resnet18_reference import mean_loss
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
 from tpufi.injection.csv_file import read_injection
-from tpufi.layers import Conv2D, Hooks
+from tpufi.layers import Conv2D
 from tpufi.models import WORKLOADS, workload
 from tpufi.training import initial_state
-from tpufi.training.replica import ReplicaResult, replica_gradients
+from tpufi.training.step import ReplicaResult
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PUBLISHED = sorted((ROOT / "injections").glob("resnet18/*.csv"))
@@ -89,10 +90,9 @@ class Gradients:
         )
 
     def _traced(self, images, labels, key, replica, faults, words) -> ReplicaResult:
-        hooks = Hooks(self.table, replica, faults, words)
-        total = REPLICAS * PER_REPLICA
-        return replica_gradients(
-            self.workload, self.state, images, labels, key, hooks, total
+        inputs, fault = (images, labels, key), (faults, words)
+        return replica_passes(
+            self.workload, self.state, inputs, fault, REPLICAS, replica
         )
 
 

@@ -19,7 +19,7 @@ from tpufi.show.observed_step import ObservedStep
 from tpufi.show.spread import results
 from tpufi.show.tapped_sites import TappedHooks
 from tpufi.training import Program, initial_state, same_state
-from tpufi.training.replica import apply_update, replica_gradients
+from tpufi.training.step import StepInputs, TrainingStep
 from tpufi.workload import Workload
 
 TWO_LAYERS = Workload(
@@ -209,9 +209,10 @@ def test_every_result_of_every_workload_can_be_seen(name):
 
     def traced(images, labels, key, faults, words):
         first = tf.zeros([], tf.int64)
-        hooks.append(TappedHooks(table, first, faults, words, names=frozenset(names)))
-        part = replica_gradients(workload, state, images, labels, key, hooks[0], 1)
-        apply_update(workload, state, part, 1, tf.constant(0.1), hooks[0])
+        hooks.append(TappedHooks(table, first, faults, words, seen=frozenset(names)))
+        step, rate = TrainingStep(workload, 1, 1), tf.constant(0.1)
+        part = step.passes(state, StepInputs(images, labels, key, rate), hooks[0])
+        step.update(state, part, rate, hooks[0])
         return part.loss
 
     fault = disarmed()

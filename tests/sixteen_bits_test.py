@@ -13,16 +13,17 @@ from tests.disarmed_steps import check_disarmed_steps
 from tests.layer_cases import ONE_OF_EACH, SIXTEEN_BITS, Case, Values
 from tests.layer_program import layer_program
 from tests.modes import assert_same_bits, in_mode
+from tests.one_replica import replica_passes
+from tests.rows import changing
 from tests.textbook import textbook
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.data.batches import Batch
-from tpufi.descriptor import Descriptor, disarmed, read_record, rule
+from tpufi.descriptor import Descriptor, disarmed, read_record
 from tpufi.element import element, to_words
-from tpufi.layers import BatchNorm, Hooks
+from tpufi.layers import BatchNorm, SkipGain
 from tpufi.optimizers import SGD
 from tpufi.training import Program, initial_state, same_state
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.replica import replica_gradients
 from tpufi.training.state import to_arrays
 from tpufi.workload import Workload
 
@@ -34,7 +35,10 @@ in_modes = pytest.mark.parametrize("mode", ["graph", "xla"])
 in_slow_modes = pytest.mark.parametrize(
     "mode", ["graph", pytest.param("xla", marks=pytest.mark.slow)]
 )
-each_layer = pytest.mark.parametrize("case", ONE_OF_EACH, ids=lambda c: c.kind)
+# The scope lets the tests of a layer follow one another, with its programs in memory.
+each_layer = pytest.mark.parametrize(
+    "case", ONE_OF_EACH, ids=lambda c: c.kind, scope="module"
+)
 # Sites of the tiny workload in all directions; of a convolution also operands that only
 # the textbook form has.
 STRUCK = (
@@ -72,11 +76,27 @@ def _widened(values: Values) -> Values:
     )
 
 
+def _summed_exactly(case: Case, values: Values) -> Values:
+    """Let the one gradient of a skip gain be the same in any order of addition.
+
+    Some processors add in 16 bits, and a sum over a whole tensor may cancel to less
+    than its roundings. Of -1, 0 and 1 every partial sum is exact up to 2**8 terms.
+    """
+    if not isinstance(case.layer, SkipGain):
+        return values
+    assert values.x.size <= 2**8
+
+    def whole(x: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint(x.astype(float)), -1, 1).astype(x.dtype)
+
+    return dataclasses.replace(values, x=whole(values.x), dy=whole(values.dy))
+
+
 @in_modes
 @in_both
 @each_layer
 def test_layers_round_what_they_compute_in_float64(case: Case, dtype, mode):
-    values = Values.drawn(case, dtype)
+    values = _summed_exactly(case, Values.drawn(case, dtype))
     with exact_arithmetic():
         actual = layer_program(case, dtype, mode)(values).results
     expected = textbook(case, _widened(values), _unaltered)
@@ -140,13 +160,13 @@ def _batch(dtype: str, seed: int = 0) -> tuple[Batch, np.ndarray]:
 @functools.cache
 def _program(dtype: str, mode: str) -> Program:
     workload = _tiny(dtype)
-    return Program(workload, REPLICAS, PER_REPLICA, jit_compile=mode == "xla")
+    return Program(workload, REPLICAS, PER_REPLICA, compiled=mode == "xla")
 
 
 def _flip(program: Program, name: str, position: int, bit: int) -> Descriptor:
     site_id = program.table.id_of(name)
     replica = 0 if "/update/" in name else 1
-    return rule(site_id, replica, position, 1, keep=-1, word=1 << bit)
+    return changing(site_id, replica, position, 1, keep=-1, word=1 << bit)
 
 
 @in_both
@@ -169,7 +189,7 @@ def test_a_workload_trains_in_its_type(dtype, mode):
     for name, array in to_arrays(state).items():
         assert array.dtype.name == (dtype if name != "updates" else "int64"), name
         assert not name.startswith("parameters") or (array != before[name]).any(), name
-    assert program.traces == 1
+    assert program.traces <= 2
 
 
 @in_slow_modes
@@ -179,7 +199,7 @@ def test_a_flipped_bit_is_recorded_and_changes_the_step(name, dtype, mode):
     program, (batch, keys) = _program(dtype, mode), _batch(dtype)
     # After a step, slots are not zero.
     state = program.step(initial_state(program.workload, 1), batch, keys, RATE).state
-    clean = program.step(state, batch, keys, RATE)
+    clean = program.step(state, batch, keys, RATE, disarmed())
     site = program.table[program.table.id_of(name)]
     bits = element(site.dtype).bits
     fault = _flip(program, name, site.size // 2, bits - 2)
@@ -198,7 +218,7 @@ def test_a_flipped_bit_is_recorded_and_changes_the_step(name, dtype, mode):
 def test_a_flip_in_an_update_changes_one_element_of_one_tensor(operand, dtype, mode):
     program, (batch, keys) = _program(dtype, mode), _batch(dtype)
     state = initial_state(program.workload, 1)
-    clean = to_arrays(program.step(state, batch, keys, RATE).state)
+    clean = to_arrays(program.step(state, batch, keys, RATE, disarmed()).state)
     position, sign = 3, element(dtype).bits - 1
     fault = _flip(program, f"fc/kernel/update/{operand}", position, sign)
     result = program.step(state, batch, keys, RATE, fault)
@@ -225,9 +245,10 @@ def test_a_flip_in_a_weight_gradient_changes_that_element_alone(dtype, mode):
     batch, keys = _batch(dtype)
 
     def traced(faults: tf.Tensor, words: tf.Tensor) -> tuple[dict, tf.Tensor]:
-        hooks = Hooks(table, tf.constant(0, tf.int64), faults, words)
-        found = replica_gradients(
-            workload, state, batch.images[0], batch.labels[0], keys[0], hooks, 8
+        inputs = batch.images[0], batch.labels[0], keys[0]
+        found = replica_passes(
+            *(workload, state, inputs, (faults, words), REPLICAS),
+            compiled=mode == "xla",
         )
         return found.gradients, found.record
 
@@ -235,7 +256,7 @@ def test_a_flip_in_a_weight_gradient_changes_that_element_alone(dtype, mode):
     for layer in ("conv1", "block_downsample", "fc"):
         site = table[table.id_of(f"{layer}/grad_wt/output")]
         position, bit = site.size - 1, 5
-        fault = rule(table.id_of(site.name), 0, position, 1, keep=-1, word=1 << bit)
+        fault = changing(table.id_of(site.name), 0, position, 1, keep=-1, word=1 << bit)
         none = disarmed()
         clean, _ = run(tf.constant(none.faults), tf.constant(none.words))
         gradients, record = run(tf.constant(fault.faults), tf.constant(fault.words))

@@ -63,5 +63,5 @@ def test_misuse_is_refused():
         recording(dataclasses.replace(fault, epoch=0, step=0), 10)
     with pytest.raises(InputError, match="step 10 is not in an epoch of 10"):
         recording(dataclasses.replace(fault, step=10), 10)
-    with pytest.raises(InputError, match="'2 words'; expected 1"):
+    with pytest.raises(InputError, match="'2 words'; expected one for each"):
         holding(fault, [1, 2])

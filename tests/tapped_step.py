@@ -10,7 +10,7 @@ from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
 from tpufi.show.tapped_sites import TappedHooks
 from tpufi.training import State
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.replica import apply_update, replica_gradients
+from tpufi.training.step import StepInputs, TrainingStep
 from tpufi.workload import Workload
 
 
@@ -61,13 +61,12 @@ class TappedStep:
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
         hooks = TappedHooks(
-            self.table, tf.constant(0, tf.int64), faults, words, names=self._tapped
+            self.table, tf.constant(0, tf.int64), faults, words, seen=self._tapped
         )
-        seed = tf.constant([1, 2], tf.uint32)
         rate = tf.constant(self.workload.learning_rate)
-        total = replica_gradients(
-            self.workload, state, examples, labels, seed, hooks, self._per_replica
-        )
-        _, record = apply_update(self.workload, state, total, 1, rate, hooks)
+        seed = tf.constant([1, 2], tf.uint32)
+        step = TrainingStep(self.workload, 1, self._per_replica)
+        total = step.passes(state, StepInputs(examples, labels, seed, rate), hooks)
+        _, record = step.update(state, total, rate, hooks)
         assert set(hooks.tensors) == self._tapped
         return hooks.tensors, total.record + record

@@ -14,7 +14,6 @@ import numpy as np
 from tests.layer_cases import Case, Gated, LabelledLoss, Values
 from tests.plain_layers import dropout_mask
 from tests.textbook_decoder import DECODER
-from tests.textbook_grouped import grouped
 from tests.textbook_nfnet import scale, skip_gain, standardised
 from tests.textbook_pooling import POOLING
 from tpufi.layers import (
@@ -25,7 +24,6 @@ from tpufi.layers import (
     DepthwiseConv2D,
     Dropout,
     GlobalAveragePooling,
-    GroupedConv2D,
     ReLU,
     Scale,
     Sigmoid,
@@ -280,7 +278,6 @@ _TEXTBOOK = {
     Conv2D: _conv2d,
     DepthwiseConv2D: _depthwise,
     StandardisedConv2D: lambda la, v, alter: standardised(la, v, alter, _conv2d),
-    GroupedConv2D: lambda la, v, alter: grouped(la, v, alter, _conv2d),
     **POOLING,
     **DECODER,
     Dense: _dense,

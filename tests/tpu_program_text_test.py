@@ -50,14 +50,8 @@ def test_copies_between_memories_are_summed_by_bytes():
     assert read_program(text).copied_bytes == 2 * 2 * 3 + 5
 
 
-def test_each_branch_is_counted_with_what_is_around_it():
-    around = 200 + 7
-    assert read_program(PROGRAM).branch_cycles == (around + 1000, around + 10)
-    assert read_program("ENTRY %main () -> f32[] {\n}\n").branch_cycles == ()
-
-
-def test_the_disarmed_path_takes_the_cheapest_branch():
-    assert read_program(PROGRAM).disarmed_cycles == 200 + 7 + 10
+def test_the_path_without_a_fault_takes_the_cheapest_branch():
+    assert read_program(PROGRAM).cycles_without_branches == 200 + 7 + 10
 
 
 @pytest.mark.parametrize(

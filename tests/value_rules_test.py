@@ -34,7 +34,7 @@ def fault(rule, dtype, number=0, positions=RUN, shape=SHAPE) -> Fault:
     value = rule.draw(Draws(21, number), element(dtype), positions, size)
     return Fault(
         *("TEST", "conv/forward/output", dtype, shape, 0, 0, 0, 1, positions),
-        *(value.rule, value.keep, value.words),
+        *(value.operation, value.keep, value.words),
         stale=rule.stale,
     )
 
@@ -133,7 +133,7 @@ def test_copies_come_from_uniform_positions_of_the_same_tensor(dtype):
 
 def test_many_copies_leave_the_sources_to_the_device():
     f = fault(CopyRandomPosition(), "float32", 0, Positions.run(0, 65), (100,))
-    assert f.rule == "copy_random" and len(f.words) == 1
+    assert f.operation == "copy_random" and len(f.words) == 1
 
 
 def test_a_swap_exchanges_two_elements_and_twice_is_nothing():
@@ -148,14 +148,18 @@ def test_a_swap_exchanges_two_elements_and_twice_is_nothing():
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("value", [0, 1.5, -0.0, math.inf, -math.inf, math.nan])
 def test_constants_are_what_numpy_says(dtype, value):
+    if math.isinf(value) and not element(dtype).has_infinity:
+        assert "float8_e4m3fn has no infinity" in Constant(value).misfit(element(dtype))
+        return
+    assert Constant(value).misfit(element(dtype)) is None
     _, new = strike(Constant(value), dtype)
     e = element(dtype)
     (word,) = set(new)
     got = np.array([word], e.word).view(e.numpy).astype(np.float64)[0]
     assert np.array_equal(got, value, equal_nan=True)
     assert math.isnan(value) or math.copysign(1, got) == math.copysign(1, value)
-    if math.isnan(value) and dtype == "float32":
-        assert word == 0x7FC00000
+    if math.isnan(value):
+        assert word == e.nan and (dtype != "float32" or word == 0x7FC00000)
 
 
 def test_integer_constants_are_exact_or_refused():
@@ -165,6 +169,8 @@ def test_integer_constants_are_exact_or_refused():
     assert "not a number of type int8" in Constant(1.5).misfit(element("int8"))
     assert "not a number of type int8" in Constant(math.nan).misfit(element("int8"))
     assert "beyond float16" in Constant(1e5).misfit(element("float16"))
+    assert "beyond float8_e4m3fn" in Constant(500).misfit(element("float8_e4m3fn"))
+    assert Constant(448).misfit(element("float8_e4m3fn")) is None
     assert Constant(1e5).misfit(element("bfloat16")) is None
 
 
@@ -182,7 +188,7 @@ def test_noise_adds_and_multiplies(dtype):
 
 def test_an_error_rate_names_all_bits_a_key_and_the_rate():
     f = fault(ErrorRate(2**-20), "bfloat16", 0, Positions.run(0, 20))
-    assert (f.rule, f.keep, f.words[1]) == ("error_rate", 0xFFFF, 1 << 12)
+    assert (f.operation, f.keep, f.words[1]) == ("error_rate", 0xFFFF, 1 << 12)
     assert fault(ErrorRate(2**-20), "bfloat16", 1, Positions.run(0, 20)) != f
 
 

@@ -3,8 +3,8 @@
 """Measures what an injection costs, against a clean step and other ways to inject.
 
 Real training steps of one replica of ResNet-18, in graph mode and compiled by XLA. All
-ways run the same layers on the same batch, interleaved; ratios are paired, medians with
-their intervals of 95 % confidence.
+ways run on the same batch, interleaved; ratios are paired, medians with their intervals
+of 95 % confidence.
 """
 
 import json
@@ -19,11 +19,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 import tensorflow as tf
 from measure.boundary import CountedStep
 from measure.child import run_child
-from measure.paired import Spread, differences, interleaved, ratios
+from measure.experiment_cost import experiment_cost
+from measure.goals import goals
+from measure.paired import Spread, against, interleaved
 from measure.step_bench import SITE, StepBench
 from measure.step_memory import KINDS, peer_fault, peer_inputs
 from measure.xla_steps import xla_steps
 from peers.host_callback import HostCallbackInjector
+from peers.keras_step import KerasStep
 from peers.mask_delta import MaskDeltaInjector
 
 from tpufi.cli import Parser, positive, run
@@ -35,6 +38,7 @@ from tpufi.sampling.site_space import SiteSpace
 from tpufi.training import make_deterministic
 
 MANY = 100  # Injections of one program whose traces are counted.
+EXPERIMENT = 8  # Steps.
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None) -> int:
     parser = Parser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="JSON on the last line")
     parser.add_argument(
-        "--quick", action="store_true", help="under 2 minutes: no XLA, no memory"
+        "--quick", action="store_true", help="about 3 minutes: no XLA, no memory"
     )
     parser.add_argument("--per-replica", type=positive, help="images in a step")
     parser.add_argument("--rounds", type=positive, help="rounds of each variant, >= 2")
@@ -50,20 +54,29 @@ def main(argv: Sequence[str] | None) -> int:
     sys.stdout.reconfigure(line_buffering=True)
     begun = time.monotonic()
     images = options.per_replica or (32 if options.quick else 128)
-    rounds = max(options.rounds or (15 if options.quick else 60), 2)
+    rounds = max(options.rounds or (15 if options.quick else 50), 2)
     bench = StepBench(images)
 
     result = {"workload": bench.work.name, "images": images, "rounds": rounds}
     result |= {"cores": len(os.sched_getaffinity(0)), "tensorflow": tf.__version__}
     result["steps"] = _steps(bench, rounds)
-    _print_steps(f"resnet18, {images} images, graph mode", result["steps"])
+    _print_steps(f"resnet18, {images} images, graph mode", result["steps"], "clean")
+    result["keras"] = _keras(bench, max(rounds // 2, 2))
+    _print_steps("the same model in Keras", result["keras"], "clean")
+    result["experiment"] = _experiment(bench, max(rounds // 8, 2))
+    _print_steps(
+        f"an experiment of {EXPERIMENT} steps", result["experiment"]["ways"], "steps"
+    )
     result["peers"] = _peers(bench, 2 if options.quick else 3)
     result["campaign"] = _many_injections()
-    result["peer_extra_over_ours"] = _peer_over_ours(result)
     _print_others(result)
     if not options.quick:
         result["peak_bytes"] = _peaks(KINDS, images)
         result["xla"] = _compiled(rounds=10)
+    result["goals"] = goals(result)
+    for name, row in result["goals"].items():
+        goal = f"{row['bound']} {row['goal']}: {'met' if row['met'] else 'missed'}"
+        print(f"{name:22} {_figure(row['value']):>9}  {goal}")
     result["seconds"] = round(time.monotonic() - begun)
     print(f"took {result['seconds']} s")
     if options.json:
@@ -72,15 +85,17 @@ def main(argv: Sequence[str] | None) -> int:
 
 
 def _steps(bench: StepBench, rounds: int) -> dict:
-    """Time clean, disarmed and armed steps; the first three in more rounds.
+    """Time steps without a fault and armed ones; the first four in more rounds.
 
     Each of the armed ones strikes another site, drawn from all with the same chance.
     """
-    anywhere = iter([bench.words(), *bench.words_anywhere(rounds)])
+    anywhere = iter([bench.run_of_words(), *bench.anywhere(rounds)])
+    bench.step(bench.ours, disarmed())  # What "no fault" has traced, and clean not.
     variants = {
         "clean": lambda: bench.step(bench.clean),
+        "no fault": lambda: bench.step(bench.ours),
         "disarmed": lambda: bench.step(bench.ours, disarmed()),
-        "armed words": lambda: bench.step(bench.ours, next(anywhere)),
+        "armed": lambda: bench.step(bench.ours, next(anywhere)),
     }
     others = {
         name: lambda fault=fault: bench.step(bench.ours, fault)
@@ -88,21 +103,28 @@ def _steps(bench: StepBench, rounds: int) -> dict:
     }
     for variant in (variants | others).values():
         variant()  # Traces, and fills caches.
-    found = _against_clean(interleaved(variants, rounds))
+    found = against(interleaved(variants, rounds), "clean")
     some = {"clean": variants["clean"], **others}
-    times = interleaved(some, max(rounds // 8, 2))
-    return found | {n: v for n, v in _against_clean(times).items() if n != "clean"}
+    times = against(interleaved(some, max(rounds // 10, 2)), "clean")
+    return found | {name: row for name, row in times.items() if name != "clean"}
 
 
-def _against_clean(seconds: dict[str, list[float]]) -> dict:
-    return {
-        name: {
-            "seconds": vars(Spread.of(times)),
-            "ratio_to_clean": vars(ratios(times, seconds["clean"])),
-            "extra_seconds": vars(differences(times, seconds["clean"])),
-        }
-        for name, times in seconds.items()
+def _keras(bench: StepBench, rounds: int) -> dict:
+    """Time the clean step and the step that a user writes in Keras."""
+    peer = KerasStep(bench.batch.images[0], bench.batch.labels[0])
+    variants = {
+        "clean": lambda: bench.step(bench.clean),
+        "keras tape": peer.tape,
+        "keras train_on_batch": peer.train_on_batch,
     }
+    for variant in variants.values():
+        variant()
+    return against(interleaved(variants, rounds), "clean")
+
+
+def _experiment(bench: StepBench, rounds: int) -> dict:
+    found = experiment_cost(bench, EXPERIMENT, rounds)
+    return found | {"ways": against(found.pop("seconds"), "steps")}
 
 
 def _peers(bench: StepBench, rounds: int) -> dict:
@@ -120,7 +142,7 @@ def _peers(bench: StepBench, rounds: int) -> dict:
         step()  # Its caches are warm, too.
         traces, sent = peer.traces, peer.host_bytes
         variants = {"clean": lambda: bench.step(bench.clean), name: step}
-        found[name] = _against_clean(interleaved(variants, rounds))[name] | {
+        found[name] = against(interleaved(variants, rounds), "clean")[name] | {
             "traces_per_injection": (peer.traces - traces) / rounds,
             "host_bytes_per_injection": (peer.host_bytes - sent) // rounds,
         }
@@ -136,6 +158,7 @@ def _many_injections() -> dict:
     plan = SamplingPlan(models, site_weights="sites", replicas=(0,))
     sampler = Sampler(space, plan)
     faults = [sampler.draw(1, number) for number in range(MANY)]
+    bench.step(bench.ours)  # The clean program's trace counts, too.
     for fault in faults:
         bench.step(bench.ours, fault.descriptor(bench.ours.table))
     return {
@@ -144,20 +167,6 @@ def _many_injections() -> dict:
         "traces": bench.ours.traces,
         "host_bytes_per_injection": counted.fault_bytes // MANY,
         "most_host_bytes": counted.most,
-    }
-
-
-def _peer_over_ours(result: dict) -> dict:
-    """Return how many times as much longer than a clean step a peer's injection takes.
-
-    `at_least` takes the upper end of the interval of our extra time, for the median
-    may be nothing but noise; it may even be negative, and then there is no ratio.
-    """
-    peer = result["peers"]["mask_delta"]["extra_seconds"]["median"]
-    ours = result["steps"]["armed words"]["extra_seconds"]
-    return {
-        "ratio": peer / ours["median"] if ours["median"] > 0 else None,
-        "at_least": peer / ours["most"] if ours["most"] > 0 else None,
     }
 
 
@@ -176,12 +185,11 @@ def _peaks(kinds: Sequence[str], images: int) -> dict[str, int]:
 
 def _compiled(rounds: int) -> dict:
     found = xla_steps(1, rounds, MANY)
-    found["steps"] = _against_clean(found.pop("seconds"))
-    _print_steps(f"compiled by XLA, {found['images']} image", found["steps"])
+    found["steps"] = against(found.pop("seconds"), "clean")
+    _print_steps(f"compiled by XLA, {found['images']} image", found["steps"], "clean")
     print(
         f"{found['injections']} injections at as many sites, traces: "
-        f"{found['traces']}, compilations: {sorted(found['compilations'].values())} "
-        "(clean program, program with sites)"
+        f"{found['traces']}, compilations: {sorted(found['compilations'].values())}"
     )
     return found
 
@@ -200,19 +208,17 @@ def _print_others(result: dict) -> None:
         f"{many['traces']}, {many['host_bytes_per_injection']:,} bytes each, at most "
         f"{many['most_host_bytes']:,}"
     )
-    over = {k: "no" if v is None else f"{v:.0f}x" for k, v in
-            result["peer_extra_over_ours"].items()}  # fmt: skip
-    print(
-        f"extra time, mask and delta over ours: {over['ratio']}, at least "
-        f"{over['at_least']}"
-    )
 
 
-def _print_steps(title: str, steps: dict) -> None:
-    print(f"{title}\n{'step':18} {'seconds':>9} {'against clean (95 %)':>30}")
+def _print_steps(title: str, steps: dict, base: str) -> None:
+    print(f"{title}\n{'':20} {'seconds':>9} {f'against {base} (95 %)':>30}")
     for name, row in steps.items():
-        ratio = Spread(**row["ratio_to_clean"])
-        print(f"{name:18} {row['seconds']['median']:9.4f} {ratio!s:>30}")
+        ratio = Spread(**row[f"ratio_to_{base}"])
+        print(f"{name:20} {row['seconds']['median']:9.4f} {ratio!s:>30}")
+
+
+def _figure(value: float | None) -> str:
+    return "noise" if value is None else f"{value:.4g}"
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def _rows(count: int) -> Iterator[Row]:
             replica=rng.randrange(8),
             start=rng.randrange(1 << 23),
             count=16,
-            rule="words",
+            operation="flip",
             bit=rng.randrange(32),
             fault_digest=f"{rng.getrandbits(64):016x}",
         )

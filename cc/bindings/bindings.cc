@@ -10,10 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "cc/lib/fault_row.h"
+#include "cc/lib/operation.h"
 #include "cc/lib/random_patterns.h"
 #include "cc/lib/threefry.h"
-#include "cc/lib/value_rule.h"
 
 namespace tpufi {
 namespace {
@@ -36,9 +35,10 @@ py::array_t<uint64_t> Allocate(int64_t count) {
 }
 
 py::array_t<uint64_t> Patterns(int bits, int exponent_bits, int mantissa_bits, Key key,
-                               uint64_t start, int64_t count, bool finite) {
+                               uint64_t start, int64_t count, bool finite,
+                               bool has_infinity) {
   py::array_t<uint64_t> patterns = Allocate(count);
-  const ElementFormat format = {bits, exponent_bits, mantissa_bits};
+  const ElementFormat format = {bits, exponent_bits, mantissa_bits, has_infinity};
   RandomPatterns(format, {key.first, key.second}, start, count, finite,
                  patterns.mutable_data());
   return patterns;
@@ -46,7 +46,7 @@ py::array_t<uint64_t> Patterns(int bits, int exponent_bits, int mantissa_bits, K
 
 // The 64 bits of each counter are those of a random uint64 element.
 py::array_t<uint64_t> Words(Key key, uint64_t start, int64_t count) {
-  return Patterns(64, 0, 0, key, start, count, false);
+  return Patterns(64, 0, 0, key, start, count, false, true);
 }
 
 }  // namespace
@@ -56,17 +56,18 @@ PYBIND11_MODULE(_tpufi, m) {
   m.attr("built_for_tensorflow") = TPUFI_TF_VERSION;
   m.attr("fault_fields") =
       std::vector<std::string>(kFaultFieldNames, kFaultFieldNames + kFaultFields);
-  m.attr("fault_rules") =
-      std::vector<std::string>(kFaultRuleNames, kFaultRuleNames + kFaultRules);
-  m.def("words_needed", &WordsNeeded, py::arg("rule"), py::arg("count"),
-        "Words a row of rule number `rule` needs for `count` elements.");
+  m.attr("operations") =
+      std::vector<std::string>(kOperationNames, kOperationNames + kOperations);
+  m.def("words_fit", &WordsFit<int64_t>, py::arg("operation"), py::arg("count"),
+        py::arg("given"),
+        "Whether `given` words are what an operation takes for `count` elements.");
   m.def("threefry2x32", &Threefry, py::arg("key"), py::arg("counter"),
         "Returns the 64 random bits of `counter` under `key`.");
   m.def("words", &Words, py::arg("key"), py::arg("start"), py::arg("count"),
         "Random words of counters start .. start + count - 1, as uint64.");
   m.def("random_patterns", &Patterns, py::arg("bits"), py::arg("exponent_bits"),
         py::arg("mantissa_bits"), py::arg("key"), py::arg("start"), py::arg("count"),
-        py::arg("finite"),
+        py::arg("finite"), py::arg("has_infinity") = true,
         "Random bit patterns of elements start .. start + count - 1.");
 }
 

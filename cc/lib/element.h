@@ -13,11 +13,14 @@
 
 namespace tpufi {
 
-// Width of an element and of its fields. Integers have `exponent_bits` 0.
+// Width of an element and of its fields. Integers have `exponent_bits` 0. Without
+// infinity (float8_e4m3fn) all ones are NaN, and the rest of the largest exponent are
+// numbers.
 struct ElementFormat {
   int bits;
   int exponent_bits;
   int mantissa_bits;
+  bool has_infinity = true;
 
   constexpr bool is_float() const { return exponent_bits > 0; }
   constexpr uint64_t mask() const {
@@ -32,11 +35,13 @@ inline constexpr ElementFormat kFloat32{32, 8, 23};
 inline constexpr ElementFormat kFloat64{64, 11, 52};
 inline constexpr ElementFormat kHalf{16, 5, 10};
 inline constexpr ElementFormat kBfloat16{16, 8, 7};
+inline constexpr ElementFormat kFloat8E5M2{8, 5, 2};
+inline constexpr ElementFormat kFloat8E4M3Fn{8, 4, 3, false};
 
-// The value rule of every fault: keep some bits of `x`, xor `word` into the result.
-// Flip: keep all. Replace: keep none. Stuck-at-0 and stuck-at-1: keep all but the bits.
+// Keeps some bits of `x` and xors `word` into the result. Flip: keep all. Replace: keep
+// none. Stuck-at-0 and stuck-at-1: keep all but the bits.
 template <typename Word>
-constexpr Word Strike(Word x, Word keep, Word word) {
+constexpr Word Change(Word x, Word keep, Word word) {
   return (x & keep) ^ word;
 }
 
@@ -55,24 +60,35 @@ constexpr Word FiniteExponent(Word r, int exponent_bits) {
   return high - LessThan(low, r);
 }
 
-// Random words of element `index` (64 bits as a pair) under `key`. `block` 1 is a
+// Counter of the random words of element `index` (64 bits as a pair). `block` 1 is a
 // second, independent draw: counters are below 2^63, so the top bit is free.
+template <typename Word>
+constexpr WordPair<Word> RandomCounter(WordPair<Word> index, int block) {
+  return {index.lo, index.hi | Literal(index.hi, block == 0 ? 0u : 0x80000000u)};
+}
+
+// Random words of element `index` under `key`.
 template <typename Word>
 constexpr WordPair<Word> RandomWords(WordPair<Word> key, WordPair<Word> index,
                                      int block) {
-  return Threefry2x32(
-      key, {index.lo, index.hi | Literal(index.hi, block == 0 ? 0u : 0x80000000u)});
+  return Threefry2x32(key, RandomCounter(index, block));
 }
 
 // Random bit pattern of an element of at most 32 bits: sign and mantissa are fair
 // bits of the first word; the exponent field is drawn from the second word.
-// `finite` selects between that and the first word as it is.
+// `finite_mask`, all ones or zero, selects between that and the first word as it is.
 template <typename Word>
 constexpr Word RandomPattern32(ElementFormat format, WordPair<Word> words,
                                Word finite_mask) {
   const Word raw = words.lo & Literal(words.lo, static_cast<uint32_t>(format.mask()));
   if (!format.is_float()) return raw;
   const uint32_t field = static_cast<uint32_t>(format.exponent_mask());
+  if (!format.has_infinity) {  // Only NaN is not finite: take the number below it.
+    const uint32_t magnitude = static_cast<uint32_t>(format.mask() >> 1);
+    const Word is_nan =
+        LessThan(Literal(raw, magnitude - 1), raw & Literal(raw, magnitude));
+    return raw ^ (is_nan & finite_mask);
+  }
   const Word exponent = FiniteExponent(words.hi, format.exponent_bits)
                         << Literal(raw, format.mantissa_bits);
   const Word replaced = (raw & Literal(raw, ~field)) | exponent;

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "cc/lib/element.h"
+#include "cc/lib/operation.h"
 
 namespace tpufi {
 
@@ -72,6 +73,29 @@ inline uint64_t RandomPattern(ElementFormat format, WordPair<uint32_t> key,
   uint64_t pattern = 0;
   RandomPatterns(format, key, index, 1, finite, &pattern);
   return pattern;
+}
+
+// The bits of an element that flip at an error rate of threshold / 2^32.
+inline uint64_t ErrorPattern(ElementFormat format, WordPair<uint32_t> key,
+                             uint64_t index, uint64_t threshold) {
+  const WordPair<uint32_t> at = {static_cast<uint32_t>(index),
+                                 static_cast<uint32_t>(index >> 32)};
+  const WordPair<uint32_t> rate = {static_cast<uint32_t>(threshold),
+                                   static_cast<uint32_t>(threshold >> 32)};
+  uint64_t errors = 0;
+  for (int pair = 0; pair < format.bits / 2; ++pair) {
+    const WordPair<uint32_t> bits =
+        ErrorBits(Threefry2x32(key, ErrorCounter<uint32_t>(at, pair)), rate);
+    errors |= uint64_t{bits.lo | (bits.hi << 1)} << (2 * pair);
+  }
+  return errors;
+}
+
+// A random flat index below `size`, for the element with flat index `index`.
+inline uint64_t RandomIndex(WordPair<uint32_t> key, uint64_t index, uint64_t size) {
+  const WordPair<uint32_t> words = RandomWords<uint32_t>(
+      key, {static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32)}, 0);
+  return ((uint64_t{words.hi} << 32) | words.lo) % size;
 }
 
 }  // namespace tpufi

@@ -14,7 +14,7 @@
 
 namespace tpufi {
 
-// A constant of the same word type as `like`. The XLA twin is in cc/ops/xla_words.h.
+// A constant of the same word type as `like`. The XLA twin is in cc/ops/xla.h.
 constexpr uint32_t Literal(uint32_t /*like*/, uint32_t value) { return value; }
 
 template <typename Word>
@@ -23,28 +23,40 @@ struct WordPair {
   Word hi;
 };
 
+inline constexpr int kRounds = 20;
+inline constexpr int kRotations[8] = {13, 15, 26, 6, 17, 29, 16, 24};
+
+// What one round needs: round r rotates by kRotations[r % 8], and adds `key` behind
+// each fourth round, zeros behind the others.
 template <typename Word>
-constexpr Word RotateLeft(Word x, int distance) {
-  return (x << Literal(x, distance)) | (x >> Literal(x, 32 - distance));
+constexpr WordPair<Word> Round(WordPair<Word> words, Word left, Word right,
+                               WordPair<Word> key) {
+  const Word lo = words.lo + words.hi;
+  const Word hi = ((words.hi << left) | (words.hi >> right)) ^ lo;
+  return {lo + key.lo, hi + key.hi};
+}
+
+// What is added behind group 0 to 5 of four rounds; 0 is before the first round.
+template <typename Word>
+constexpr WordPair<Word> KeyOfGroup(WordPair<Word> key, int group) {
+  const Word parity = key.lo ^ key.hi ^ Literal(key.lo, 0x1BD11BDA);
+  const Word keys[3] = {key.lo, key.hi, parity};
+  return {keys[group % 3], keys[(group + 1) % 3] + Literal(key.hi, group)};
 }
 
 // Returns the 64 random bits of `counter` under `key`.
 template <typename Word>
 constexpr WordPair<Word> Threefry2x32(WordPair<Word> key, WordPair<Word> counter) {
-  constexpr int kRotations[2][4] = {{13, 15, 26, 6}, {17, 29, 16, 24}};
-  const Word parity = key.lo ^ key.hi ^ Literal(key.lo, 0x1BD11BDA);
-  const Word keys[3] = {key.lo, key.hi, parity};
-  Word lo = counter.lo + keys[0];
-  Word hi = counter.hi + keys[1];
-  for (int group = 1; group <= 5; ++group) {  // Five groups of four rounds.
-    for (int round = 0; round < 4; ++round) {
-      lo = lo + hi;
-      hi = RotateLeft(hi, kRotations[(group + 1) % 2][round]) ^ lo;
-    }
-    lo = lo + keys[group % 3];
-    hi = hi + keys[(group + 1) % 3] + Literal(hi, group);
+  const Word zero = Literal(key.lo, 0);
+  const WordPair<Word> first = KeyOfGroup(key, 0);
+  WordPair<Word> words = {counter.lo + first.lo, counter.hi + first.hi};
+  for (int round = 0; round < kRounds; ++round) {
+    const int rotation = kRotations[round % 8];
+    const bool last = round % 4 == 3;
+    words = Round(words, Literal(zero, rotation), Literal(zero, 32 - rotation),
+                  last ? KeyOfGroup(key, round / 4 + 1) : WordPair<Word>{zero, zero});
   }
-  return {lo, hi};
+  return words;
 }
 
 }  // namespace tpufi

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tpufi>InjectFault: the op behind every site of a workload.
 //
-// One descriptor (cc/lib/fault_row.h) reaches all sites of a program as run-time
+// One descriptor (cc/lib/operation.h) reaches all sites of a program as run-time
 // operands; a site whose id is in no row passes its tensor on.
-#include "cc/lib/element.h"
-#include "cc/lib/fault_row.h"
-#include "cc/lib/view.h"
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "cc/lib/operation.h"
 #include "cc/ops/element_type.h"
-#include "cc/ops/inject_fault_cpu.h"
-#include "cc/ops/inject_fault_xla.h"
-#include "cc/ops/struck_elements.h"
+#include "cc/ops/inject_cpu.h"
+#include "cc/ops/inject_xla.h"
 #include "tensorflow/core/framework/op.h"
-#include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/shape_inference.h"
-#include "tensorflow/core/util/work_sharder.h"
 
 namespace tpufi {
 namespace {
@@ -22,19 +21,27 @@ using tensorflow::OpKernel;
 using tensorflow::OpKernelConstruction;
 using tensorflow::OpKernelContext;
 using tensorflow::Tensor;
+using tensorflow::XlaOpKernelContext;
 using tensorflow::shape_inference::DimensionHandle;
 using tensorflow::shape_inference::InferenceContext;
 using tensorflow::shape_inference::ShapeHandle;
+using xla::XlaOp;
 
 absl::Status Shape(InferenceContext* ctx) {
   ShapeHandle faults, words, unused;
-  DimensionHandle rows, capacity, records;
+  DimensionHandle rows, capacity, numbers;
   TF_RETURN_IF_ERROR(ctx->WithRank(ctx->input(1), 0, &unused));
   TF_RETURN_IF_ERROR(ctx->Merge(
       ctx->input(2), ctx->MakeShape({ctx->UnknownDim(), kFaultFields}), &faults));
   TF_RETURN_IF_ERROR(ctx->WithRank(ctx->input(3), 2, &words));
   TF_RETURN_IF_ERROR(ctx->Merge(ctx->Dim(faults, 0), ctx->Dim(words, 0), &rows));
-  TF_RETURN_IF_ERROR(ctx->Add(ctx->Dim(words, 1), 1, &records));
+  int64_t noted;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("noted", &noted));
+  numbers = ctx->UnknownDim();
+  if (ctx->ValueKnown(ctx->Dim(words, 1))) {
+    const int64_t capacity = ctx->Value(ctx->Dim(words, 1));
+    numbers = ctx->MakeDim((noted < 0 ? capacity : std::min(noted, capacity)) + 1);
+  }
   std::vector<int64_t> perm;
   TF_RETURN_IF_ERROR(ctx->GetAttr("perm", &perm));
   if (ctx->RankKnown(ctx->input(0)) && !IsPermutation(perm, ctx->Rank(ctx->input(0)))) {
@@ -42,218 +49,292 @@ absl::Status Shape(InferenceContext* ctx) {
         absl::StrCat("Tpufi>InjectFault: perm is not a permutation of ",
                      ctx->Rank(ctx->input(0)), " axes"));
   }
-  ctx->set_output(0, ctx->input(0));
-  ctx->set_output(1, ctx->MakeShape({rows, records, kQuarters}));
+  tensorflow::DataType record;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("R", &record));
+  TF_RETURN_IF_ERROR(LikeInput(ctx));
+  ctx->set_output(1, record == tensorflow::DT_INT64
+                         ? ctx->MakeShape({rows, numbers})
+                         : ctx->MakeShape({rows, numbers, kQuarters}));
   return absl::OkStatus();
 }
 
 REGISTER_OP("Tpufi>InjectFault")
     .Attr(TPUFI_ELEMENT_TYPES)
+    .Attr("R: {float, int64} = DT_FLOAT")
     .Attr("gradient: {'straight_through', 'zero_at_struck'} = 'straight_through'")
     .Attr("site: int >= 0")
     .Attr("perm: list(int) = []")
-    .Attr("lowering: {'select', 'branch'} = 'select'")
     .Attr("confines: bool = false")
+    .Attr("operations: list(string) = []")
+    .Attr("noted: int >= -1 = -1")
     .Input("x: T")
     .Input("replica: int64")
     .Input("faults: int64")
     .Input("words: uint64")
     .Output("y: T")
-    .Output("record: float")
+    .Output("record: R")
     .SetShapeFn(Shape)
     .Doc(R"doc(
-Applies the faults that name this site and replica.
+Injects the faults that name this site and replica.
 
-Each row of `faults` is (site, replica, start, count, keep, rule, block, stride,
-reach_start, reach_count, reach_stride). A row with this site and with this replica, or
-replica -1, changes `count` elements of the site's view: element i of the fault, 0 <= i <
-count, has flat index start + i, or start + (i / block) * stride + i % block if block is
-not 0. Rows apply in order; a row reads all it needs before it writes. Other rows change
-nothing. The last three fields are for the layer, which sets `confines` if it heeds them.
+Each row of `faults` is (site, replica, operation, start, count, block, stride, keep,
+words, reach_start, reach_count, reach_stride). A row with this site and with this
+replica, or replica -1, changes `count` elements of the site's view: element i of the
+fault, 0 <= i < count, has flat index start + i, or start + (i / block) * stride + i %
+block if block is not 0. Rows apply in order; a row reads all it needs before it writes.
+Other rows change nothing. The last three fields are for the layer, which sets `confines`
+if it heeds them.
 
-With w = words[row], an element x becomes
-  rule 0, words: (x & keep) ^ w[i]
-  rule 1, repeat: (x & keep) ^ w[0]
-  rule 2, random: random finite bits that depend on w[0] and the flat index
-  rule 3, copy: the element at flat index w[i]
-  rule 4, copy_random: the element at a random flat index, which depends on w[0] and the
-    element's own flat index
-  rule 5, error_rate: x with each bit of keep flipped with probability w[1] / 2^32,
-    depending on w[0] and the flat index
-  rule 6, add: x + w[i]; rule 7, multiply: x * w[i]; as numbers of the element type, in
-    which any NaN is the positive quiet one without payload
+`words` says how many of words[row] the row has. The word w of element i is
+words[row, i], or words[row, 0] if there is one word. By `operation` an element x becomes
+  0, flip: x ^ w
+  1, zero: +0; no words
+  2, random: random finite bits that depend on words[row, 0] and the flat index
+  3, replace: (x & keep) ^ w
+  4, copy: the element at flat index w
+  5, add: x + w; 6, multiply: x * w; as numbers of the element type, in which any NaN is
+    the positive quiet one without payload
+  7, error_rate: x with each bit of keep flipped with probability words[row, 1] / 2^32,
+    depending on words[row, 0] and the flat index
+  8, random_bits: as random, but any bits
+  9, copy_random: the element at a random flat index, which depends on words[row, 0] and
+    the element's own flat index
 
 x: Tensor of any shape.
 replica: Scalar, the replica that runs this program.
-faults: Descriptor, [rows, 11].
-words: Bits for the struck elements, [rows, capacity], in the low bits of each word.
+faults: Descriptor, [rows, 12].
+words: Bits for the elements, [rows, capacity], in the low bits of each word.
 y: Tensor like x.
-record: [rows, 1 + capacity, 4]: how many elements the row struck here, then the bits
-  that the first `capacity` of them had before. 64-bit numbers as four quarters of 16
-  bits, least significant first. Zero where the row does not strike.
+record: How many elements the row changed here, then the bits that the first of them had
+  before; 0 where the row does not name this site. Of type int64 [rows, 1 + n], n the
+  smaller of capacity and `noted`; of float, for a record that flows through a gradient,
+  [rows, 1 + n, 4]: each number as four quarters of 16 bits, least significant first.
 gradient: What flows back to x; see docs/decisions/0003-gradients.md.
 site: Id of this site.
 perm: Axis order of the site's view (view axis j is axis perm[j] of x); empty: as x.
-lowering: What XLA makes of it. `select`: elementwise operations that fuse with their
-  neighbours; rows must have rule 0 or 1 and block 0. `branch`: everything, under a
-  conditional that is taken only if a row strikes. See docs/decisions/0011-two-lowerings.md.
 confines: Whether rows may have a reach; see docs/decisions/0012-confined-faults.md.
+operations: The operations that rows for this site have; a compiled program takes no
+  other. Empty: all.
+noted: Most golden bits that a record has; -1: as many as there are words.
 )doc");
+
+// What both kernels know of a site.
+struct SiteAttributes {
+  explicit SiteAttributes(OpKernelConstruction* ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("site", &site));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("perm", &perm));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("confines", &confines));
+    tensorflow::DataType record;
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("R", &record));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("noted", &noted));
+    whole_record = record == tensorflow::DT_INT64;
+    std::vector<std::string> names;
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("operations", &names));
+    if (!names.empty()) operations = 0;
+    for (const std::string& name : names) {
+      const auto* const found =
+          std::find(std::begin(kOperationNames), std::end(kOperationNames), name);
+      OP_REQUIRES(ctx, found != std::end(kOperationNames),
+                  absl::InvalidArgumentError(
+                      absl::StrCat("Tpufi>InjectFault: there is no operation ", name)));
+      operations |= 1u << (found - std::begin(kOperationNames));
+    }
+  }
+
+  // Golden bits of a record.
+  int64_t Noted(int64_t capacity) const {
+    return noted < 0 ? capacity : std::min(capacity, noted);
+  }
+
+  absl::Status CheckPerm(int rank) const {
+    if (IsPermutation(perm, rank)) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "Tpufi>InjectFault: perm is not a permutation of ", rank, " axes"));
+  }
+
+  int64_t site = 0;
+  std::vector<int64_t> perm;
+  bool confines = false;
+  int64_t noted = 0;
+  bool whole_record = false;  // Of int64, not of quarters.
+  OperationSet operations = kAllOperations;
+};
 
 class InjectFaultCpuOp final : public OpKernel {
  public:
-  explicit InjectFaultCpuOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("site", &site_));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("perm", &perm_));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("lowering", &lowering_));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("confines", &confines_));
-  }
+  explicit InjectFaultCpuOp(OpKernelConstruction* ctx) : OpKernel(ctx), site_(ctx) {}
 
   void Compute(OpKernelContext* ctx) override {
-    const Tensor faults = ctx->input(2);
-    const Tensor words = ctx->input(3);
-    OP_REQUIRES_OK(ctx, CheckScalar(type_string(), "replica", ctx->input(1)));
-    OP_REQUIRES(ctx,
-                faults.dims() == 2 && faults.dim_size(1) == kFaultFields &&
-                    words.dims() == 2 && words.dim_size(0) == faults.dim_size(0),
-                absl::InvalidArgumentError(absl::StrCat(
-                    type_string(), ": faults must be [rows, ", kFaultFields,
-                    "] and words [rows, capacity], got ", faults.shape().DebugString(),
-                    " and ", words.shape().DebugString())));
-    const int64_t replica = ctx->input(1).scalar<int64_t>()();
+    const Tensor *x = nullptr, *replica = nullptr;
+    Inputs in;
+    OP_REQUIRES_OK(ctx, ctx->input("x", &x));
+    OP_REQUIRES_OK(ctx, ctx->input("replica", &replica));
+    OP_REQUIRES_OK(ctx, ctx->input("faults", &in.faults));
+    OP_REQUIRES_OK(ctx, ctx->input("words", &in.words));
+    OP_REQUIRES_OK(ctx, CheckScalar(type_string(), "replica", *replica));
+    OP_REQUIRES(
+        ctx,
+        in.faults->dims() == 2 && in.faults->dim_size(1) == kFaultFields &&
+            in.words->dims() == 2 && in.words->dim_size(0) == in.faults->dim_size(0),
+        absl::InvalidArgumentError(absl::StrCat(
+            type_string(), ": faults must be [rows, ", kFaultFields,
+            "] and words [rows, capacity], got ", in.faults->shape().DebugString(),
+            " and ", in.words->shape().DebugString())));
+    tensorflow::TensorShape shape({in.rows(), site_.Noted(in.capacity()) + 1});
+    if (!site_.whole_record) shape.AddDim(kQuarters);
     Tensor* record = nullptr;
-    OP_REQUIRES_OK(
-        ctx, ctx->allocate_output(
-                 1, {words.dim_size(0), words.dim_size(1) + 1, int64_t{kQuarters}},
-                 &record));
-    record->flat<float>().setZero();
-    Tensor* y = nullptr;  // Null as long as nothing is struck.
-    for (int64_t row = 0; row < faults.dim_size(0); ++row) {
-      const auto fault = faults.matrix<int64_t>();
-      const int64_t target = fault(row, kReplica);
-      if (fault(row, kSite) != site_ || fault(row, kCount) == 0) continue;
-      if (target != -1 && target != replica) continue;
-      OP_REQUIRES_OK(ctx, CheckRow(ctx->input(0), faults, words, row));
+    OP_REQUIRES_OK(ctx, ctx->allocate_output("record", shape, &record));
+    std::memset(record->data(), 0, record->TotalBytes());
+    Tensor* y = nullptr;  // Null as long as nothing is changed.
+    for (int64_t row = 0; row < in.rows(); ++row) {
+      const int64_t target = in.Field(row, kReplica);
+      if (in.Field(row, kSite) != site_.site || in.Field(row, kCount) == 0) continue;
+      if (target != -1 && target != replica->scalar<int64_t>()()) continue;
+      OP_REQUIRES_OK(ctx, CheckRow(*x, in, row));
       if (y == nullptr) OP_REQUIRES_OK(ctx, WritableOutput(ctx, &y));
-      StrikeRow(ctx, faults, words, row, y, record);
+      InjectRow(ctx, in, row, y, record);
     }
-    if (y == nullptr) ctx->set_output(0, ctx->input(0));
+    if (y == nullptr) ctx->set_output(0, *x);
   }
 
  private:
-  absl::Status CheckRow(const Tensor& x, const Tensor& faults, const Tensor& words,
-                        int64_t row) const {
-    const auto fault = faults.matrix<int64_t>();
-    const int rank = x.dims();
-    if (!IsPermutation(perm_, rank)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          type_string(), ": perm is not a permutation of ", rank, " axes"));
+  struct Inputs {
+    const Tensor* faults = nullptr;
+    const Tensor* words = nullptr;
+
+    int64_t rows() const { return faults->dim_size(0); }
+    int64_t capacity() const { return words->dim_size(1); }
+    int64_t Field(int64_t row, FaultField field) const {
+      return faults->matrix<int64_t>()(row, field);
     }
-    const int64_t count = fault(row, kCount);
-    const int64_t capacity = words.dim_size(1);
-    const int64_t rule = fault(row, kRule);
-    const int64_t needed = WordsNeeded(rule, count);
-    if (needed < 0) {
+    const uint64_t* Words(int64_t row) const {
+      return static_cast<const uint64_t*>(words->data()) + row * capacity();
+    }
+    Elements ElementsOf(int64_t row) const {
+      return {Field(row, kStart), Field(row, kCount), Field(row, kBlock),
+              Field(row, kStride)};
+    }
+  };
+
+  absl::Status CheckRow(const Tensor& x, const Inputs& in, int64_t row) const {
+    TF_RETURN_IF_ERROR(site_.CheckPerm(x.dims()));
+    const std::string here = absl::StrCat(type_string(), " at site ", site_.site);
+    const Elements elements = in.ElementsOf(row);
+    const int64_t operation = in.Field(row, kOperation);
+    const int64_t given = in.Field(row, kGiven);
+    if (operation < 0 || operation >= kOperations) {
       return absl::InvalidArgumentError(
-          absl::StrCat(type_string(), ": rule ", rule, " is not one of 0 to ",
-                       kFaultRules - 1, "; see the op's documentation"));
+          absl::StrCat(here, ": operation ", operation, " is not one of 0 to ",
+                       kOperations - 1, "; see the op's documentation"));
     }
-    if (needed > capacity) {
+    if (!WordsFit(operation, elements.count, given) || given > in.capacity()) {
       return absl::InvalidArgumentError(absl::StrCat(
-          type_string(), ": count ", count, " of rule ", kFaultRuleNames[rule],
-          " needs ", needed, " words, got ", capacity, "; widen words or repeat one"));
+          here, ": ", given, " of at most ", in.capacity(), " words for count ",
+          elements.count, " of operation ", kOperationNames[operation],
+          "; give a word for each element or one for all, a key, or a key and a rate"));
     }
-    if (lowering_ == "select" && (rule > kRepeat || fault(row, kBlock) != 0)) {
+    if (!site_.confines && in.Field(row, kReachCount) != 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          type_string(), ": rule ", kFaultRuleNames[rule], " with block ",
-          fault(row, kBlock), " needs lowering 'branch', this program has 'select'"));
-    }
-    if (!confines_ && fault(row, kReachCount) != 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          type_string(), " at site ", site_,
+          here,
           ": a fault can be confined to some results in the input and weight of a "
           "convolution or dense layer only; leave the reach out"));
     }
-    const FaultRun run = RunOf(faults, row);
-    if (!IsValid(run, x.NumElements())) {
-      if (run.block == 0) {
-        return CheckRange(absl::StrCat(type_string(), " at site ", site_),
-                          FaultRange{run.start, count}, x.NumElements());
-      }
-      return absl::InvalidArgumentError(absl::StrCat(
-          type_string(), " at site ", site_, ": start ", run.start, ", count ", count,
-          ", block ", run.block, ", stride ", run.stride,
-          " leave the tensor, whose flat indices are [0, ", x.NumElements(),
-          "), or overlap; choose stride >= block and fewer elements"));
-    }
-    for (int64_t i = 0; rule == kCopy && i < count; ++i) {
-      const uint64_t source = words.matrix<uint64_t>()(row, i);
+    TF_RETURN_IF_ERROR(CheckElements(here, elements, x.NumElements()));
+    for (int64_t i = 0; operation == kCopy && i < given; ++i) {
+      const uint64_t source = in.Words(row)[i];
       if (source < static_cast<uint64_t>(x.NumElements())) continue;
       return absl::InvalidArgumentError(
-          absl::StrCat(type_string(), " at site ", site_, ": source ", source,
+          absl::StrCat(here, ": source ", source,
                        " of a copy is outside the tensor, whose flat indices are [0, ",
                        x.NumElements(), ")"));
     }
     return absl::OkStatus();
   }
 
-  static FaultRun RunOf(const Tensor& faults, int64_t row) {
-    const auto fault = faults.matrix<int64_t>();
-    return {fault(row, kStart), fault(row, kCount), fault(row, kBlock),
-            fault(row, kStride)};
-  }
-
-  void StrikeRow(OpKernelContext* ctx, const Tensor& faults, const Tensor& words,
-                 int64_t row, Tensor* y, Tensor* record) const {
-    const auto fault = faults.matrix<int64_t>();
-    auto note = record->tensor<float, 3>();
+  void InjectRow(OpKernelContext* ctx, const Inputs& in, int64_t row, Tensor* y,
+                 Tensor* record) const {
     const auto dims = y->shape().dim_sizes();
-    const View view({dims.begin(), dims.end()}, perm_);
-    const FaultRun run = RunOf(faults, row);
+    const View view({dims.begin(), dims.end()}, site_.perm);
     const ElementFormat format = FormatOf(y->dtype());
-    for (int q = 0; q < kQuarters; ++q) note(row, 0, q) = Quarter(run.count, q);
+    const Fault fault = {in.ElementsOf(row),
+                         static_cast<Operation>(in.Field(row, kOperation)),
+                         static_cast<uint64_t>(in.Field(row, kKeep)),
+                         in.Field(row, kGiven), in.Words(row)};
     WithWords(y, format, [&](auto* elements) {
-      using Word = std::remove_pointer_t<decltype(elements)>;
-      const RowStrike<Word> strike = {format,
-                                      run,
-                                      fault(row, kRule),
-                                      static_cast<Word>(fault(row, kKeep)),
-                                      &words.matrix<uint64_t>()(row, 0),
-                                      view,
-                                      elements,
-                                      static_cast<uint64_t>(y->NumElements())};
-      const int64_t noted = std::min(run.count, words.dim_size(1));
+      const CpuInjection injection(format, fault, view, elements, y->NumElements());
+      Note(record, row, 0, fault.elements.count);
+      const int64_t noted = std::min(fault.elements.count, site_.Noted(in.capacity()));
       for (int64_t i = 0; i < noted; ++i) {
-        const Word golden = elements[view.TensorIndex(run.Position(i))];
-        for (int q = 0; q < kQuarters; ++q) note(row, 1 + i, q) = Quarter(golden, q);
+        Note(record, row, 1 + i, injection.Bits(i));
       }
-      const auto for_all = [&](auto put) {
-        const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
-        tensorflow::Shard(
-            threads.num_threads, threads.workers, run.count,
-            CyclesPerElement(fault(row, kRule)),
-            [&](int64_t first, int64_t last) { strike.NewBits(first, last, put); });
-      };
-      if (!strike.Copies()) {
-        for_all([elements](int64_t, int64_t at, Word bits) { elements[at] = bits; });
-        return;
-      }
-      std::vector<Word> fresh(run.count);
-      for_all([&](int64_t i, int64_t, Word bits) { fresh[i] = bits; });
-      for (int64_t i = 0; i < run.count; ++i) {
-        elements[view.TensorIndex(run.Position(i))] = fresh[i];
-      }
+      injection.Run(ctx);
     });
   }
 
-  static int64_t CyclesPerElement(int64_t rule) {
-    return rule == kErrorRate ? 1000 : 50;
+  void Note(Tensor* record, int64_t row, int64_t i, uint64_t number) const {
+    if (site_.whole_record) {
+      record->matrix<int64_t>()(row, i) = static_cast<int64_t>(number);
+      return;
+    }
+    for (int q = 0; q < kQuarters; ++q) {
+      record->tensor<float, 3>()(row, i, q) = Quarter(number, q);
+    }
   }
 
-  int64_t site_;
-  std::vector<int64_t> perm_;
-  std::string lowering_;
-  bool confines_;
+  SiteAttributes site_;
+};
+
+class InjectFaultXlaOp final : public tensorflow::XlaOpKernel {
+ public:
+  explicit InjectFaultXlaOp(OpKernelConstruction* ctx) : XlaOpKernel(ctx), site_(ctx) {}
+
+  void Compile(XlaOpKernelContext* ctx) override {
+    const absl::StatusOr<xla::Shape> shape = ctx->InputXlaShape("x");
+    const absl::StatusOr<xla::Shape> words_shape = ctx->InputXlaShape("words");
+    OP_REQUIRES_OK(ctx, shape.status());
+    OP_REQUIRES_OK(ctx, words_shape.status());
+    const int64_t rows = words_shape->dimensions(0);
+    const int64_t capacity = words_shape->dimensions(1);
+    const std::vector<int64_t> dims(shape->dimensions().begin(),
+                                    shape->dimensions().end());
+    OP_REQUIRES_OK(ctx, site_.CheckPerm(dims.size()));
+    xla::XlaBuilder* builder = ctx->builder();
+    if (xla::ShapeUtil::ElementsIn(*shape) == 0 || rows == 0 || capacity == 0) {
+      ctx->SetOutput(0, ctx->Input("x"));
+      ctx->SetOutput(1, NoRecord(builder, rows, site_.Noted(capacity) + 1));
+      return;
+    }
+    const ElementFormat format = FormatOf(ctx->input_type(0));
+    const XlaInjection injection(
+        builder, format, ctx->input_xla_type(0), View(dims, site_.perm), dims, capacity,
+        site_.Noted(capacity), site_.whole_record, site_.operations);
+    const WordPair<XlaOp> replica = Halves(ctx->Input("replica"));
+    XlaOp bits = xla::BitcastConvertType(ctx->Input("x"), WordType(format));
+    std::vector<XlaOp> records;
+    for (int64_t row = 0; row < rows; ++row) {
+      const auto of_row = [&](absl::string_view name, int64_t size) {
+        return xla::Reshape(xla::SliceInDim(ctx->Input(name), row, row + 1, 1, 0),
+                            {size});
+      };
+      const XlaFault fault(of_row("faults", kFaultFields), of_row("words", capacity),
+                           capacity);
+      XlaOp names = fault.Names(site_.site, replica);
+      if (!site_.confines) names = xla::And(names, xla::Not(fault.IsConfined()));
+      records.push_back(injection.Apply(names, fault, &bits));
+    }
+    ctx->SetOutput(0, xla::BitcastConvertType(bits, ctx->input_xla_type(0)));
+    ctx->SetOutput(1, xla::ConcatInDim(builder, records, 0));
+  }
+
+ private:
+  XlaOp NoRecord(xla::XlaBuilder* builder, int64_t rows, int64_t numbers) const {
+    if (site_.whole_record) {
+      return xla::Broadcast(xla::Zero(builder, xla::S64), {rows, numbers});
+    }
+    return xla::Broadcast(xla::Zero(builder, xla::F32), {rows, numbers, kQuarters});
+  }
+
+  SiteAttributes site_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("Tpufi>InjectFault").Device(tensorflow::DEVICE_CPU),

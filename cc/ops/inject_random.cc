@@ -3,10 +3,8 @@
 //
 // The model of a fault in control logic that leaves an arbitrary value. The pattern of
 // element i is a pure function of (seed, i): cc/lib/random_patterns.h.
-#include "cc/lib/random_patterns.h"
 #include "cc/ops/element_type.h"
-#include "cc/ops/run_fault_cpu.h"
-#include "cc/ops/run_fault_xla.h"
+#include "cc/ops/run_kernel.h"
 #include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/framework/shape_inference.h"
 
@@ -21,8 +19,7 @@ using tensorflow::shape_inference::ShapeHandle;
 absl::Status Shape(InferenceContext* ctx) {
   ShapeHandle unused;
   TF_RETURN_IF_ERROR(ctx->Merge(ctx->input(3), ctx->MakeShape({2}), &unused));
-  ctx->set_output(0, ctx->input(0));
-  return absl::OkStatus();
+  return LikeInput(ctx);
 }
 
 REGISTER_OP("Tpufi>InjectRandom")
@@ -44,74 +41,93 @@ all other elements are unchanged, bit for bit. Sign and mantissa bits are fair. 
 occur; without it all patterns are equally likely. Integers are uniform in both cases.
 
 x: Tensor of any shape.
-start: Scalar, flat index of the first struck element.
-count: Scalar, number of struck elements. 0 changes nothing, for any start.
+start: Scalar, flat index of the first changed element.
+count: Scalar, number of changed elements. 0 changes nothing, for any start.
 seed: Two words, the key of Threefry-2x32.
 finite: Scalar, whether Inf and NaN are excluded.
 y: Tensor like x.
 gradient: What flows back to x; see docs/decisions/0003-gradients.md.
 )doc");
 
-struct RandomRule {
-  absl::Status Read(OpKernelContext* ctx, absl::string_view op,
-                    ElementFormat element_format) {
-    const tensorflow::Tensor& seed = ctx->input(3);
-    if (seed.dims() != 1 || seed.dim_size(0) != 2) {
+struct RandomRule : RunRule {
+  static constexpr OperationSet kOperations = 1u << kRandom | 1u << kRandomBits;
+
+  absl::Status Read(OpKernelContext* ctx, absl::string_view op, ElementFormat) {
+    const tensorflow::Tensor* seed = nullptr;
+    const tensorflow::Tensor* finite = nullptr;
+    TF_RETURN_IF_ERROR(ctx->input("seed", &seed));
+    TF_RETURN_IF_ERROR(ctx->input("finite", &finite));
+    if (seed->dims() != 1 || seed->dim_size(0) != 2) {
       return absl::InvalidArgumentError(absl::StrCat(
-          op, ": seed must have shape [2], got ", seed.shape().DebugString()));
+          op, ": seed must have shape [2], got ", seed->shape().DebugString()));
     }
-    if (absl::Status s = CheckScalar(op, "finite", ctx->input(4)); !s.ok()) {
-      return s;
-    }
-    key = {seed.vec<uint32_t>()(0), seed.vec<uint32_t>()(1)};
-    finite = ctx->input(4).scalar<bool>()();
-    format = element_format;
+    TF_RETURN_IF_ERROR(CheckScalar(op, "finite", *finite));
+    operation = finite->scalar<bool>()() ? kRandom : kRandomBits;
+    word = uint64_t{seed->vec<uint32_t>()(1)} << 32 | seed->vec<uint32_t>()(0);
     return absl::OkStatus();
   }
-  uint64_t keep() const { return 0; }
-  template <typename Word>
-  void words(int64_t start, int n, Word* words) const {
-    RandomPatterns(format, key, start, n, finite, words);
-  }
-  static constexpr int64_t kCyclesPerElement = 20;
-
-  ElementFormat format = {};
-  WordPair<uint32_t> key = {};
-  bool finite = true;
-};
-
-struct XlaRandomRule {
-  void Build(XlaOpKernelContext* ctx, ElementFormat format, xla::XlaOp indices,
-             xla::PrimitiveType index_type) {
-    const xla::XlaOp seed = ctx->Input(3);
-    const auto seed_word = [&](int i) {
+  void Build(XlaOpKernelContext* ctx, ElementFormat) {
+    const xla::XlaOp seed = ctx->Input("seed");
+    const auto half = [&](int i) {
       return xla::Reshape(xla::SliceInDim(seed, i, i + 1, 1, 0), {});
     };
-    const WordPair<xla::XlaOp> key = {seed_word(0), seed_word(1)};
-    const WordPair<xla::XlaOp> index = UnsignedHalves(indices, index_type);
-    const xla::XlaOp finite_mask = FullMask(ctx->Input(4));
-    const WordPair<xla::XlaOp> words = RandomWords(key, index, 0);
-    if (format.bits <= 32) {
-      word = xla::ConvertElementType(RandomPattern32(format, words, finite_mask),
-                                     WordType(format));
-    } else {
-      const WordPair<xla::XlaOp> pattern =
-          RandomPattern64(format, words, RandomWords(key, index, 1), finite_mask);
-      const xla::XlaOp hi = xla::ConvertElementType(pattern.hi, xla::U64);
-      word = (hi << xla::ScalarLike(hi, 32)) |
-             xla::ConvertElementType(pattern.lo, xla::U64);
+    xla_word = Whole({half(0), half(1)});
+    const auto number = [&](Operation operation) {
+      return xla::ConstantR0<int64_t>(ctx->builder(), operation);
+    };
+    xla_operation =
+        xla::Select(ctx->Input("finite"), number(kRandom), number(kRandomBits));
+  }
+};
+
+// A stream of random bits (dropout) replaces all elements, which is known while the
+// program is compiled. Then each element is computed where it stands.
+class InjectRandomXlaOp final : public RunXlaOp<RandomRule> {
+ public:
+  using RunXlaOp::RunXlaOp;
+
+  void Compile(XlaOpKernelContext* ctx) override {
+    const absl::StatusOr<xla::Shape> shape = ctx->InputXlaShape("x");
+    OP_REQUIRES_OK(ctx, shape.status());
+    const int64_t size = xla::ShapeUtil::ElementsIn(*shape);
+    const ElementFormat format = FormatOf(ctx->input_type(0));
+    if (size == 0 || format.bits > 32 || IndexType(size) != xla::U32 ||
+        !IsConstant(ctx, 1, 0) || !IsConstant(ctx, 2, size)) {
+      return RunXlaOp::Compile(ctx);
     }
-    keep = xla::Zero(ctx->builder(), WordType(format));
-    valid = xla::ConstantR0<bool>(ctx->builder(), true);
+    RandomRule rule;
+    rule.Build(ctx, format);
+    const xla::Shape words = xla::ShapeUtil::MakeShape(xla::U32, shape->dimensions());
+    xla::XlaOp index =
+        xla::Broadcast(xla::Zero(ctx->builder(), xla::U32), shape->dimensions());
+    int64_t stride = 1;
+    for (int64_t axis = shape->rank() - 1; axis >= 0; --axis) {
+      const xla::XlaOp coordinate = xla::Iota(ctx->builder(), words, axis);
+      index = index + coordinate * xla::ScalarLike(coordinate, stride);
+      stride *= shape->dimensions(axis);
+    }
+    const xla::XlaOp finite = xla::ConvertElementType(ctx->Input("finite"), xla::U32);
+    const xla::XlaOp bits =
+        RandomPattern32(format,
+                        RandomWords<xla::XlaOp>(Halves(rule.xla_word),
+                                                {index, xla::ZerosLike(index)}, 0),
+                        xla::ZerosLike(finite) - finite);
+    ctx->SetOutput(
+        0, xla::BitcastConvertType(xla::ConvertElementType(bits, WordType(format)),
+                                   ctx->input_xla_type(0)));
   }
 
-  xla::XlaOp keep, word, valid;
+ private:
+  static bool IsConstant(XlaOpKernelContext* ctx, int input, int64_t value) {
+    const auto& constant = ctx->InputExpression(input).constant_value();
+    return constant.has_value() && constant->scalar<int64_t>()() == value;
+  }
 };
 
 REGISTER_KERNEL_BUILDER(Name("Tpufi>InjectRandom").Device(tensorflow::DEVICE_CPU),
-                        RunFaultCpuOp<RandomRule>);
+                        RunCpuOp<RandomRule>);
 REGISTER_XLA_OP(Name("Tpufi>InjectRandom").TypeConstraint("T", kElementTypes),
-                RunFaultXlaOp<XlaRandomRule>);
+                InjectRandomXlaOp);
 
 }  // namespace
 }  // namespace tpufi

@@ -2,7 +2,7 @@
 """The fault descriptor: what a compiled program is told about a fault at run time.
 
 `faults` holds one row of int64 per fault and `words` the bits it works with; see
-`cc/lib/fault_row.h`. All programs take a descriptor; "no fault" is one as well.
+`cc/lib/operation.h`. An armed program takes one also where there is no fault.
 """
 
 import dataclasses
@@ -14,11 +14,12 @@ from tpufi._library import host
 from tpufi.errors import InputError
 
 FIELDS = tuple(host.fault_fields)
-RULES = tuple(host.fault_rules)
+OPERATIONS = tuple(host.operations)
+# What is left once words are drawn (`tpufi.ops.draw_words`).
+DRAWN = ("flip", "zero", "replace", "copy", "add", "multiply")
 EVERY_REPLICA = -1
 CAPACITY = 64  # Words per row: the largest group of the published fault models.
 _NO_SITE = -1
-_KEEP_NOTHING = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Descriptor:
     """Faults as arrays.
 
     Args:
-      faults: int64 [rows, 11], fields as in `FIELDS`.
+      faults: int64 [rows, 12], fields as in `FIELDS`.
       words: uint64 [rows, capacity], bits in the low end of each word.
     """
 
@@ -38,20 +39,8 @@ class Descriptor:
         """Whether any row names a site."""
         return bool((self.faults[:, FIELDS.index("site")] != _NO_SITE).any())
 
-    @property
-    def fits_select(self) -> bool:
-        """Whether a program with lowering `select` takes it (decision 0011)."""
-        given = self.faults[:, FIELDS.index("rule")] <= RULES.index("repeat")
-        plain = [FIELDS.index("block"), FIELDS.index("reach_count")]
-        return bool(given.all() and not self.faults[:, plain].any())
-
-    @property
-    def fits_lean(self) -> bool:
-        """Whether a program with lowering `lean` takes it (decision 0014)."""
-        return self.fits_select and not self.faults[:, FIELDS.index("keep")].any()
-
     def positions(self, row: int = 0) -> np.ndarray:
-        """Return the flat indices that a row strikes, int64 [count], in its order."""
+        """Return the flat indices that a row names, int64 [count], in its order."""
         fields = dict(zip(FIELDS, self.faults[row].tolist(), strict=True))
         number = np.arange(fields["count"])
         if fields["block"] == 0:
@@ -129,29 +118,16 @@ def replacing(
     ]
     result = disarmed(len(runs), capacity)
     for row, run in enumerate(runs):
-        start, count = positions[run[0]], len(run)
-        _fill(result, row, site, replica, start, count, _KEEP_NOTHING, "words")
-        result.words[row, :count] = words[run]
-    return result
-
-
-def rule(
-    site: int,
-    replica: int,
-    start: int,
-    count: int,
-    *,
-    keep: int,
-    word: int,
-    capacity: int = CAPACITY,
-) -> Descriptor:
-    """Return a descriptor that changes a run of elements to `(x & keep) ^ word`.
-
-    Flip bits: `keep` all ones, `word` the mask. Stuck-at-0: `keep` without the bits.
-    """
-    result = disarmed(1, capacity)
-    _fill(result, 0, site, replica, start, count, keep, "repeat")
-    result.words[0, 0] = word
+        one = fault_row(
+            site=site,
+            replica=replica,
+            start=int(positions[run[0]]),
+            count=len(run),
+            operation="replace",
+            words=words[run].tolist(),
+            capacity=capacity,
+        )
+        result.faults[row], result.words[row] = one.faults[0], one.words[0]
     return result
 
 
@@ -163,7 +139,7 @@ def fault_row(
     count: int,
     block: int | None = None,
     stride: int | None = None,
-    rule: str = "words",
+    operation: str,
     keep: int = 0,
     words: Sequence[int] = (),
     confine: tuple[int, int, int] | None = None,
@@ -172,18 +148,20 @@ def fault_row(
     """Return the descriptor of one fault of any kind.
 
     Args:
-      site: id of the struck site.
-      replica: the struck replica, or `EVERY_REPLICA`.
-      start: flat index of the first struck element in the site's layout, >= 0.
-      count: struck elements, >= 1.
+      site: id of the site.
+      replica: the replica, or `EVERY_REPLICA`.
+      start: flat index of the first element in the site's layout, >= 0.
+      count: elements, >= 1.
       block: consecutive elements of a block, >= 1; None: all are consecutive.
       stride: distance of the starts of blocks, >= `block`.
-      rule: value rule, one of `RULES`; the op's documentation defines them.
-      keep: bits kept (`words`, `repeat`) or that may flip (`error_rate`), 64 bits.
-      words: what the rule works with, each 0 to 2^64 - 1.
+      operation: what is done to an element, one of `OPERATIONS`; the documentation of
+        the op defines them.
+      keep: bits that are kept (`replace`) or that may flip (`error_rate`), 64 bits.
+      words: what the operation works with, each 0 to 2^64 - 1: one for each element or
+        one for all; a key; a key and a rate; none (`zero`).
       confine: (start, stride, count): the flat indices start + j * stride, j < count,
-        of the operation's output, which alone keep the error of a struck operand of a
-        convolution or dense layer; None: all of them.
+        of the operation's output, which alone the error of a faulty operand of a
+        convolution or dense layer reaches; None: all of them.
       capacity: words per row of the program.
 
     Raises:
@@ -192,15 +170,17 @@ def fault_row(
 
     Example:
       >>> row = fault_row(site=3, replica=0, start=1, count=2, block=1, stride=4,
-      ...                 rule="repeat", words=[0])
+      ...                 operation="zero")
       >>> row.positions().tolist()
       [1, 5]
     """
-    if rule not in RULES:
-        raise InputError(f"value rule {rule!r} is unknown; known: {', '.join(RULES)}")
+    if operation not in OPERATIONS:
+        raise InputError(
+            f"operation {operation!r} is unknown; known: {', '.join(OPERATIONS)}"
+        )
     if count < 1 or start < 0:
         raise InputError(
-            f"start {start} with count {count} strikes nothing in any tensor; choose "
+            f"start {start} with count {count} names no element of any tensor; choose "
             "start 0 or more and count 1 or more"
         )
     if (block is None) != (stride is None):
@@ -210,71 +190,82 @@ def fault_row(
             f"blocks of {block} elements at distance {stride} overlap or are empty; "
             "choose block 1 or more and stride at least block"
         )
-    needed = words_needed(rule, count)
-    if not needed <= len(words) <= capacity:
+    if not words_fit(operation, count, len(words)) or len(words) > capacity:
         raise InputError(
-            f"rule {rule} for {count} elements needs {needed} words and a row holds "
-            f"{capacity}, got {len(words)}; strike fewer elements or give all words"
+            f"{len(words)} words are not what {operation} takes for {count} elements, "
+            f"or more than the {capacity} of a row; give {words_taken(operation)}"
         )
     if confine is not None and min(confine) < 0 or confine and 0 in confine[1:]:
         raise InputError(
             f"confinement (start, stride, count) {confine} holds no result; choose "
             "start 0 or more, stride and count 1 or more"
         )
-    result = disarmed(1, capacity)
-    _fill(result, 0, site, replica, start, count, keep, rule)
-    # One way to write a single run, which the lowering `select` takes too.
+    # A single run is written in one way.
     single = block is None or block >= count or block == stride
-    fields = {} if single else {"block": block, "stride": stride}
-    reach, stride_of_reach, results = confine or (0, 0, 0)
-    fields |= {"reach_start": reach, "reach_count": results}
-    fields |= {"reach_stride": stride_of_reach}
-    for name, value in fields.items():
-        result.faults[0, FIELDS.index(name)] = value
+    reach_start, reach_stride, results = confine or (0, 0, 0)
+    row = {
+        "site": site,
+        "replica": replica,
+        "operation": OPERATIONS.index(operation),
+        "start": start,
+        "count": count,
+        "block": 0 if single else block,
+        "stride": 0 if single else stride,
+        "keep": int(np.uint64(keep & ((1 << 64) - 1)).astype(np.int64)),
+        "words": len(words),
+        "reach_start": reach_start,
+        "reach_count": results,
+        "reach_stride": reach_stride,
+    }
+    result = disarmed(1, capacity)
+    result.faults[0] = [row[field] for field in FIELDS]
     result.words[0, : len(words)] = np.array(words, np.uint64)
     return result
 
 
-def words_needed(rule: str, count: int) -> int:
-    """Return how many words a fault of `count` elements needs.
+def words_fit(operation: str, count: int, given: int) -> bool:
+    """Return whether `given` words are what an operation takes for `count` elements.
 
     Args:
-      rule: one of `RULES`.
-      count: struck elements, >= 0.
+      operation: one of `OPERATIONS`.
+      count: elements, >= 1.
+      given: how many words there are.
     """
-    return host.words_needed(RULES.index(rule), count)
+    return host.words_fit(OPERATIONS.index(operation), count, given)
 
 
-def _fill(
-    descriptor: Descriptor,
-    row: int,
-    site: int,
-    replica: int,
-    start: int,
-    count: int,
-    keep: int,
-    rule: str,
-) -> None:
-    """Set the fields that every row has."""
-    signed = int(np.uint64(keep & ((1 << 64) - 1)).astype(np.int64))
-    descriptor.faults[row, :6] = (
-        site,
-        replica,
-        start,
-        count,
-        signed,
-        RULES.index(rule),
-    )
+def words_taken(operation: str) -> str:
+    """Return in words how many words an operation takes."""
+    return {
+        "zero": "none",
+        "random": "a key",
+        "random_bits": "a key",
+        "copy_random": "a key",
+        "error_rate": "a key and a rate",
+    }.get(operation, "one for each element or one for all")
+
+
+def record_shape(words: np.ndarray, noted: int = -1) -> tuple[int, int, int]:
+    """Return the shape of a record that flows through a gradient.
+
+    Args:
+      words: the words of a descriptor, an array or a tensor.
+      noted: most golden bits of a record; -1: as many as there are words.
+    """
+    rows, capacity = words.shape
+    return rows, 1 + (capacity if noted < 0 else min(noted, capacity)), 4
 
 
 def read_record(record: np.ndarray) -> tuple[Struck, ...]:
     """Decode the record of a step, one entry per row of its descriptor.
 
     Args:
-      record: float32 [rows, 1 + capacity, 4], summed over all sites.
+      record: float32 [rows, 1 + capacity, 4] or int64 [rows, 1 + capacity], summed
+        over all sites.
     """
-    quarters = np.asarray(record).astype(np.uint64)
-    numbers = sum(quarters[..., q] << np.uint64(16 * q) for q in range(4))
+    numbers = np.asarray(record).astype(np.uint64)
+    if record.dtype != np.int64:
+        numbers = sum(numbers[..., q] << np.uint64(16 * q) for q in range(4))
     return tuple(
         Struck(int(row[0]), row[1 : 1 + min(int(row[0]), len(row) - 1)])
         for row in numbers

@@ -17,6 +17,8 @@ class Element:
       bits: width.
       exponent_bits: width of the exponent field, 0 for integers.
       mantissa_bits: width of the mantissa field, 0 for integers.
+      has_infinity: False for float8_e4m3fn, whose only values that are no numbers are
+        the two NaN with all other bits set.
     """
 
     name: str
@@ -24,11 +26,19 @@ class Element:
     bits: int
     exponent_bits: int = 0
     mantissa_bits: int = 0
+    has_infinity: bool = True
 
     @property
     def mask(self) -> int:
         """All bits of the element."""
         return (1 << self.bits) - 1
+
+    @property
+    def nan(self) -> int:
+        """The positive quiet NaN without payload, which arithmetic writes; floats."""
+        if not self.has_infinity:
+            return self.mask >> 1
+        return ((1 << self.exponent_bits + 1) - 1) << self.mantissa_bits - 1
 
     @property
     def word(self) -> np.dtype:
@@ -43,6 +53,8 @@ ELEMENTS = {
         Element("bfloat16", np.dtype(ml_dtypes.bfloat16), 16, 8, 7),
         Element("float16", np.dtype(np.float16), 16, 5, 10),
         Element("float64", np.dtype(np.float64), 64, 11, 52),
+        Element("float8_e5m2", np.dtype(ml_dtypes.float8_e5m2), 8, 5, 2),
+        Element("float8_e4m3fn", np.dtype(ml_dtypes.float8_e4m3fn), 8, 4, 3, False),
         Element("int8", np.dtype(np.int8), 8),
         Element("uint8", np.dtype(np.uint8), 8),
         Element("int16", np.dtype(np.int16), 16),

@@ -9,7 +9,6 @@ transient fault changes a value, not the program that differentiates it.
 the old or new value is Inf or NaN and no derivative exists.
 """
 
-import numpy as np
 import tensorflow as tf
 
 from tpufi._library import host
@@ -41,15 +40,8 @@ def _inject_random_gradient(op: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor |
     return [_stopped(op, dy), None, None, None, None]
 
 
-# By value rule: the one that writes a given word to the same elements, `words` if the
-# rule has a word for each of them, else `repeat`.
-_EACH = ("words", "copy", "add", "multiply")
-_ZEROING = np.array(
-    [
-        host.fault_rules.index("words" if r in _EACH else "repeat")
-        for r in host.fault_rules
-    ]
-)
+# How many words the operations have that do not have one for each element or for all.
+_TAKEN = {"zero": 0, "random": 1, "random_bits": 1, "copy_random": 1, "error_rate": 2}
 
 
 @tf.RegisterGradient("Tpufi>InjectFault")
@@ -57,22 +49,34 @@ def _inject_fault_gradient(
     op: tf.Operation, dy: tf.Tensor, _: tf.Tensor
 ) -> list[tf.Tensor | None]:
     if op.get_attr("gradient") == b"zero_at_struck":
-        _x, replica, faults, words = op.inputs
-        # The same rows with "keep nothing, write zero". Rules of a word for each
-        # element stay so: a row of more elements than words is void, as in forward.
-        site, replica_, start, count, _keep, rule, *rest = tf.unstack(faults, axis=1)
-        known = tf.logical_and(rule >= 0, rule < len(_ZEROING))
-        zeroing = tf.gather(_ZEROING, tf.clip_by_value(rule, 0, len(_ZEROING) - 1))
-        rule = tf.where(known, zeroing, rule)
-        keep = tf.zeros_like(rule)
+        x, replica, faults, words = op.inputs
+        # The same rows, replacing by zero. A row that is void in a compiled program
+        # because its words do not fit stays so.
+        columns = dict(zip(host.fault_fields, tf.unstack(faults, axis=1), strict=True))
+        operation, given = columns["operation"], columns["words"]
+        known = tf.logical_and(operation >= 0, operation < len(host.operations))
+        one, never = tf.ones_like(given), -tf.ones_like(given)
+        for name, taken in _TAKEN.items():
+            here = tf.equal(operation, host.operations.index(name))
+            new = tf.where(tf.equal(given, taken), one, never)
+            columns["words"] = tf.where(here, new, columns["words"])
+        outside = words >= tf.cast(tf.size(x, tf.int64), tf.uint64)
+        used = tf.range(tf.shape(words, tf.int64)[1]) < given[:, None]
+        void = tf.logical_and(
+            tf.equal(operation, host.operations.index("copy")),
+            tf.reduce_any(tf.logical_and(outside, used), 1),
+        )
+        columns["words"] = tf.where(void, never, columns["words"])
+        replace = tf.fill(tf.shape(operation), host.operations.index("replace"))
+        columns["operation"] = tf.where(known, tf.cast(replace, tf.int64), operation)
+        columns["keep"] = tf.zeros_like(operation)
         dy, _ = _ops.tpufi_inject_fault(
             dy,
             replica,
-            tf.stack([site, replica_, start, count, keep, rule, *rest], axis=1),
+            tf.stack(list(columns.values()), axis=1),
             tf.zeros_like(words),
             site=op.get_attr("site"),
             perm=op.get_attr("perm"),
-            lowering=op.get_attr("lowering"),
             confines=op.get_attr("confines"),
             gradient="zero_at_struck",
         )

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tpufi._library import ops as _ops
 from tpufi.element import element
+from tpufi.site_table import Site
 
 IntLike = int | np.integer | tf.Tensor
 
@@ -28,7 +29,8 @@ def flip_bits(
     operands: changing tensors never retraces a `tf.function`.
 
     Args:
-      x: tensor of any shape; float32, bfloat16, half, float64 or any integer type.
+      x: tensor of any shape; float32, bfloat16, half, float64,
+        float8_e5m2, float8_e4m3fn (of `tf.dtypes.experimental`) or any integer type.
       start: int64 scalar, flat row-major index, 0 <= start <= size - count.
       count: int64 scalar, 0 <= count <= size; 0 changes nothing, for any start.
       mask: unsigned scalar, bits to flip; bit 0 is the least significant.
@@ -142,8 +144,10 @@ def inject_fault(
     words: tf.Tensor,
     *,
     perm: tuple[int, ...] = (),
-    lowering: str = "select",
     confines: bool = False,
+    record: tf.DType = tf.float32,
+    operations: tuple[str, ...] = (),
+    noted: int = -1,
     gradient: str = "straight_through",
     name: str | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -153,18 +157,21 @@ def inject_fault(
       x: tensor of any shape; see `flip_bits`.
       site: id of this site; fixed when the program is traced.
       replica: int64 scalar, the replica that runs.
-      faults: int64 [rows, 11], see `tpufi.descriptor`.
+      faults: int64 [rows, 12], see `tpufi.descriptor`.
       words: uint64 [rows, capacity], bits for the struck elements.
       perm: axis order that positions refer to; view axis j is axis `perm[j]` of `x`.
-      lowering: what XLA makes of it: `select` (fuses; given bits for consecutive
-        elements only) or `branch` (every rule; decision 0011).
       confines: whether rows may be confined to some results, which the caller then has
         to see to (decision 0012).
+      record: type of the record: float32, which can flow through a gradient, or int64.
+      operations: those that rows for this site have (`tpufi.descriptor.OPERATIONS`); a
+        compiled program takes no other, and is smaller. Empty: all.
+      noted: most golden bits of a record; -1: as many as there are words.
       gradient: `straight_through` or `zero_at_struck` (decision 0003).
       name: name of the operation.
 
     Returns:
-      Tensor like `x`, and the float32 record [rows, 1 + capacity, 4] of what was struck
+      Tensor like `x`, and the record of the elements that were changed: float32 [rows,
+      1 + n, 4] or int64 [rows, 1 + n], n the smaller of capacity and `noted`
       (`tpufi.descriptor.read_record`).
 
     Raises:
@@ -178,58 +185,40 @@ def inject_fault(
         words,
         site=site,
         perm=list(perm),
-        lowering=lowering,
         confines=confines,
+        R=record,
+        operations=list(operations),
+        noted=noted,
         gradient=gradient,
         name=name,
     )
 
 
-def replace_run(
-    x: tf.Tensor,
-    starts: tf.Tensor,
-    counts: tf.Tensor,
-    tables: tf.Tensor,
-    strides: Sequence[int],
-    offset: int = 0,
-    *,
-    base: int,
-    banks: Sequence[int],
-    name: str | None = None,
-) -> tf.Tensor:
-    """Replace runs of elements by given bits; the leanest site of a program.
+def draw_words(
+    faults: tf.Tensor, words: tf.Tensor, sites: Sequence[Site], capacity: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draw the words of faults before the sites of a compiled program, which draw none.
 
-    The element at coordinates c has the index offset + sum(c * strides) and the number
-    base + index, modulo 2**32. For each row in order, the elements whose number is in
-    [starts[r], starts[r] + max(counts[r, banks])) get the bits tables[r, index mod
-    period].
+    Rows whose operation draws become rows with a word for each element that do the
+    same: random bits replace, errors flip, random places are copied from.
 
     Args:
-      x: tensor of any shape.
-      starts: uint32 [rows].
-      counts: uint32 [rows, all banks].
-      tables: [rows, period], unsigned integers as wide as the elements.
-      strides: one for each axis of `x`; may be negative.
-      offset: index of the first element; all indices are in [0, 2**32).
-      base: number of the element with index 0, in [0, 2**32).
-      banks: columns of `counts`.
-      name: name of the operation.
+      faults: int64 [rows, 12], see `tpufi.descriptor`.
+      words: uint64 [rows, any number].
+      sites: the sites by id.
+      capacity: words of a row of the result; rows with more elements stay as they are.
 
     Returns:
-      Tensor like `x`. It has no gradient: layers write their own.
-
-    Source: docs/decisions/0014-lean-sites.md.
+      Faults and words, uint64 [rows, capacity].
     """
-    return _ops.tpufi_replace_run(
-        x,
-        starts,
-        counts,
-        tables,
-        strides=list(strides),
-        offset=offset,
-        base=base,
-        banks=list(banks),
-        name=name,
+    types = list(dict.fromkeys(site.dtype for site in sites))
+    return _ops.tpufi_draw_words(
+        faults,
+        words,
+        tf.constant([site.size for site in sites], tf.int64),
+        tf.constant([types.index(site.dtype) for site in sites], tf.int64),
+        capacity=max(capacity, words.shape[1]),
+        types=[tf.as_dtype(name) for name in types],
     )
 
 

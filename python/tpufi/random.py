@@ -62,7 +62,14 @@ def random_patterns(
     """
     e = element(dtype)
     return host.random_patterns(
-        e.bits, e.exponent_bits, e.mantissa_bits, key, start, count, finite
+        e.bits,
+        e.exponent_bits,
+        e.mantissa_bits,
+        key,
+        start,
+        count,
+        finite,
+        e.has_infinity,
     )
 
 

@@ -4,15 +4,17 @@
 import tensorflow as tf
 
 from tpufi.training import Program
-
-_DATA = 5  # State, images, labels, keys and rate go to every step, struck or not.
+from tpufi.training.state import State
+from tpufi.training.step import FaultOperands, StepInputs, StepOutputs
 
 
 class CountedStep:
-    """Stands in for the traced step of a program and counts the bytes of faults.
+    """Stands in for the armed step of a program and counts the bytes of faults.
+
+    State and inputs go to every step, struck or not, and are not counted.
 
     Args:
-      program: the program; its step is replaced.
+      program: the program; its armed step is replaced.
 
     Attributes:
       fault_bytes: operands of the faults and records of what they struck, so far.
@@ -21,13 +23,15 @@ class CountedStep:
 
     def __init__(self, program: Program):
         self.fault_bytes = self.most = 0
-        self._step = program._step
-        program._step = self
+        self._step = program._armed
+        program._armed = self
 
-    def __call__(self, *arguments: object) -> tuple:
-        results = self._step(*arguments)
-        crossed = tf.nest.flatten((arguments[_DATA:], results[-1]))
+    def __call__(
+        self, state: State, inputs: StepInputs, fault: FaultOperands
+    ) -> StepOutputs:
+        found = self._step(state, inputs, fault)
+        crossed = tf.nest.flatten((fault, found.record))
         size = sum(tensor.numpy().nbytes for tensor in crossed)
         self.fault_bytes += size
         self.most = max(self.most, size)
-        return results
+        return found

@@ -66,3 +66,20 @@ def ratios(of: list[float], against: list[float]) -> Spread:
 def differences(of: list[float], against: list[float]) -> Spread:
     """Return the spread of the differences of paired times, in seconds."""
     return Spread.of([a - b for a, b in zip(of, against, strict=True)])
+
+
+def against(seconds: Mapping[str, list[float]], base: str) -> dict[str, dict]:
+    """Return seconds, ratio to `base` and seconds more than it, by variant.
+
+    Args:
+      seconds: by variant and round, as `interleaved` gives them.
+      base: one of the variants.
+    """
+    return {
+        name: {
+            "seconds": vars(Spread.of(times)),
+            f"ratio_to_{base}": vars(ratios(times, seconds[base])),
+            "extra_seconds": vars(differences(times, seconds[base])),
+        }
+        for name, times in seconds.items()
+    }

@@ -18,7 +18,7 @@ from measure.memory import peak_bytes
 from measure.step_bench import SITE, StepBench
 from tpufi.training import make_deterministic
 
-KINDS = ("clean", "disarmed", "armed words", "mask_delta", "host_callback")
+KINDS = ("clean", "armed", "mask_delta", "host_callback")
 _PEERS = {"mask_delta": MaskDeltaInjector, "host_callback": HostCallbackInjector}
 _STEPS = 2
 
@@ -33,7 +33,7 @@ def main(kind: str, images: str) -> None:
         step = lambda: peer.step(bench.state, inputs, SITE, *peer_fault())  # noqa: E731
     else:
         program = bench.clean if kind == "clean" else bench.ours
-        fault = bench.words() if kind == "armed words" else None
+        fault = bench.run_of_words() if kind == "armed" else None
         step = lambda: bench.step(program, fault)  # noqa: E731
     peak = peak_bytes(lambda: [step() for _ in range(_STEPS)])
     print(json.dumps({"peak_bytes": peak}))

@@ -20,7 +20,7 @@ _LOG = {
     "TF_CPP_MIN_LOG_LEVEL": "0",
     "TF_CPP_VMODULE": "device_compilation_profiler=1",
 }
-_COMPILED = re.compile(r"Compiled (\S*traced_step\S*) (\d+) times")
+_COMPILED = re.compile(r"Compiled (\S*(?:clean|armed)_step\S*) (\d+) times")
 
 
 def xla_steps(images: int, rounds: int, injections: int) -> dict:
@@ -45,14 +45,13 @@ def main(images: str, rounds: str, injections: str) -> None:
     make_deterministic()
     bench = StepBench(int(images), compiled=True)
     variants = {
-        "clean": lambda: bench.step(bench.clean),
-        "disarmed": lambda: bench.step(bench.ours),
-        "armed words": lambda: bench.step(bench.ours, bench.words()),
+        "clean": lambda: bench.step(bench.ours),
+        "armed": lambda: bench.step(bench.ours, bench.run_of_words()),
     }
     for variant in variants.values():
         variant()
     seconds = interleaved(variants, int(rounds))
-    faults = list(bench.words_anywhere(int(injections)))
+    faults = list(bench.anywhere(int(injections)))
     for fault in faults:
         bench.step(bench.ours, fault)
     print(

@@ -76,7 +76,7 @@ def experiment(
 ) -> Spent:
     """Run one experiment and return the seconds of its parts."""
     work = session.program.workload
-    clean = Program(work, 1, session.program.per_replica, with_sites=False)
+    clean = Program(work, 1, session.program.per_replica)
     ours = Session(clean, session.batches, session.seed, session.learning_rate)
     moments = [time.monotonic()]
     begin = fault.epoch * session.steps_per_epoch

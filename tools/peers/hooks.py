@@ -19,8 +19,8 @@ class PeerHooks:
       change: returns the tensor that takes the place of the given one.
     """
 
-    record_shape = (1, 1, 4)
-    branches = False  # Every tensor with a site is there to be changed.
+    table = None  # It reports nothing: see `tpufi.layers.hooks.CLEAN`.
+    compiled = False
 
     def __init__(self, wanted: Callable[[str], bool], change: Change):
         self._wanted = wanted
@@ -31,14 +31,12 @@ class PeerHooks:
         del input_read  # What nothing depends on TensorFlow leaves out by itself.
         return PeerSites(name, self._wanted, self._change)
 
-    def record(self, directions: Sequence[str]) -> tf.Tensor:
-        """Return an empty record."""
-        del directions
-        return tf.zeros(self.record_shape)
+    def probe(self) -> None:
+        """Return what reports faults: nothing."""
 
 
 class PeerSites:
-    """The sites of one layer, with the methods of `tpufi.layers.hooks.LayerSites`."""
+    """The sites of one layer, with the methods of `tpufi.layers.LayerSites`."""
 
     def __init__(self, layer: str, wanted: Callable[[str], bool], change: Change):
         self._layer = layer
@@ -57,27 +55,33 @@ class PeerSites:
         back = [list(perm).index(axis) for axis in range(len(perm))]
         return tf.transpose(self._change(name, tf.transpose(x, perm)), back)
 
-    def strike_stored(
-        self, x: tf.Tensor, direction: str, operand: str, layout: object
-    ) -> tf.Tensor:
-        """Return the library's operand as it is: textbook operands are redone."""
-        del direction, operand, layout
-        return x
-
     def product(
         self,
         direction: str,
         compute: Callable[..., tf.Tensor],
         operands: Mapping[str, tf.Tensor],
         perms: Mapping[str, Sequence[int]] | None = None,
+        *,
+        reference: Callable[[Change], tf.Tensor] | None = None,
+        perm: Sequence[int] = (),
     ) -> tf.Tensor:
-        """Return what an operation makes of its operands."""
+        """Return what an operation makes of its operands.
+
+        Only if an operand is wanted that the library's kernel does not build, the
+        result is that of the reference operands.
+        """
         perms = perms or {}
-        changed = [
-            self.strike(x, direction, name, perms.get(name, ()))
-            for name, x in operands.items()
-        ]
-        return self.strike(compute(*changed), direction, "output")
+        names = [f"{self._layer}/{direction}/{operand}" for operand in operands]
+        if reference is not None and any(map(self._wanted, names)):
+            y = reference(self.strike)
+        else:
+            y = compute(
+                *(
+                    self.strike(x, direction, name, perms.get(name, ()))
+                    for name, x in operands.items()
+                )
+            )
+        return self.strike(y, direction, "output", perm)
 
     def if_struck(
         self,
@@ -90,29 +94,5 @@ class PeerSites:
         name = f"{self._layer}/{direction}/{operand}"
         return changed() if self._wanted(name) else same
 
-    def input_gradient(
-        self,
-        operands: Sequence[str],
-        compute: Callable[["PeerSites"], tf.Tensor],
-        like: tf.Tensor,
-    ) -> tf.Tensor:
-        """Return the gradient of the layer's input."""
-        del operands, like
-        return compute(self)
-
-    def redo_if_struck(
-        self,
-        result: tf.Tensor,
-        direction: str,
-        operands: Sequence[str],
-        redo: Callable[..., tf.Tensor],
-        perm: Sequence[int] = (),
-    ) -> tf.Tensor:
-        """Compute `result` from textbook operands if one of them is wanted."""
-        del perm
-        names = [f"{self._layer}/{direction}/{operand}" for operand in operands]
-        return redo(self.strike) if any(map(self._wanted, names)) else result
-
-    def record(self) -> tf.Tensor:
-        """Return an empty record."""
-        return tf.zeros(PeerHooks.record_shape)
+    def record(self) -> None:
+        """Return what was injected: nothing is reported."""

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from peers.hooks import PeerHooks
 from tpufi.training import State
-from tpufi.training.replica import apply_update, replica_gradients
+from tpufi.training.step import StepInputs, TrainingStep
 from tpufi.workload import Workload
 
 
@@ -19,7 +19,7 @@ def traced_step(
     rate: tf.Tensor,
 ) -> tuple[State, tf.Tensor]:
     """Build a step of one replica; return the new state and the loss."""
-    batch = examples.shape[0]
-    total = replica_gradients(workload, state, examples, labels, seed, hooks, batch)
-    new_state, _ = apply_update(workload, state, total, 1, rate, hooks)
+    step = TrainingStep(workload, 1, examples.shape[0])
+    total = step.passes(state, StepInputs(examples, labels, seed, rate), hooks)
+    new_state, _ = step.update(state, total, rate, hooks)
     return new_state, total.loss

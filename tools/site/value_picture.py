@@ -45,12 +45,10 @@ def struck(name: str, number: int) -> np.float32:
     model, first = any_fault_model(name), Positions.run(0, 1)
     value = model.rule.draw(Draws(5, number), element("float32"), first, len(_VALUES))
     row = descriptor.fault_row(
-        site=0, replica=0, start=0, count=1, rule=value.rule, keep=value.keep,
+        site=0, replica=0, start=0, count=1, operation=value.operation, keep=value.keep,
         words=value.words,
     )  # fmt: skip
-    x, _ = tpufi.inject_fault(
-        tf.constant(_VALUES), 0, 0, row.faults, row.words, lowering="branch"
-    )
+    x, _ = tpufi.inject_fault(tf.constant(_VALUES), 0, 0, row.faults, row.words)
     return x.numpy()[0]
 
 

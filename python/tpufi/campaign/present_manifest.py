@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tpufi._library import host
 from tpufi.campaign.allocation import Allocation
+from tpufi.campaign.engine.control import control_of
 from tpufi.campaign.journal.manifest import (
     Manifest,
     files_digest,
@@ -50,4 +51,7 @@ def present_manifest(plan: CampaignPlan, deterministic: bool = True) -> Manifest
         numpy=np.__version__,
         deterministic="yes" if deterministic else "no",
         allocation=allocation.text() if allocation else "",
+        device=config.device,
+        compiled="yes" if config.compiled else "no",
+        control=control_of(config.compiled),
     )

@@ -18,6 +18,8 @@ from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.present_manifest import present_manifest
 from tpufi.cli import above_0, positive
+from tpufi.errors import InputError
+from tpufi.training.devices import add_device_options, asked
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -75,12 +77,20 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     add(
         "--allow-inactive", action="store_true", help="go on if a fault strikes nothing"
     )
+    add_device_options(parser, "where the golden run was trained")
     add("--tensorboard", type=pathlib.Path, metavar="FOLDER", help="write scalars")
 
 
 def _run(options: argparse.Namespace) -> int:
     plan = read_plan(options.file)
-    sampler = plan.sampler(check_golden(plan).per_replica)
+    config = check_golden(plan)
+    asked(options).check_same(config.placement, plan.golden)
+    if config.device == "tpu" and options.engine == "local" and options.workers > 1:
+        raise InputError(
+            f"{options.workers} workers on one TPU, which belongs to one process; give "
+            "--workers 1, or --engine ray with a TPU for each"
+        )
+    sampler = plan.sampler(config.per_replica)
     verify = not options.allow_nondeterminism
     with interruptible() as stopping:
         ended = run_campaign(

@@ -20,6 +20,7 @@ from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.replays.loss_plot import plot_losses
 from tpufi.replays.replay import ReplayResult, replay
 from tpufi.replays.table import table
+from tpufi.training.devices import add_device_options, asked
 
 INJECTIONS = ("inj_immediate_infs_nans", "inj_slow_degrade", "inj_masked")
 FILES = PUBLISHED / "resnet18"
@@ -31,6 +32,7 @@ def _add_options(parser: CommandParser) -> None:
         "--data", default="fashion-mnist", help="data set; docs/data.md"
     )
     parser.add_argument("--step", type=positive, default=24, help="injected step")
+    add_device_options(parser, "a TPU, else a GPU, else the CPU")
     parser.add_argument("--horizon", type=positive, default=10, help="steps to follow")
 
 
@@ -38,15 +40,21 @@ def _demo(options: argparse.Namespace) -> int:
     sys.stdout.reconfigure(line_buffering=True)  # In step with the progress.
     begun = time.monotonic()
     out = pathlib.Path(options.out)
-    config = GoldenConfig("resnet18", options.data)
-    print(f"golden run: resnet18, 8 x 128 images a step of {options.data}")
-    session = train_golden(
-        config, out / "golden", options.step + options.horizon, options.step
+    where = asked(options).placement()
+    config = GoldenConfig(
+        "resnet18", options.data, device=where.device, compiled=where.compiled
     )
-    sites = workload(config.workload).sites(config.per_replica)
+    print(f"golden run: resnet18, 8 x 128 images a step of {options.data}, on {where}")
+    table_of = workload(config.workload).sites(config.per_replica)
+    injections = {
+        name: read_injection(FILES / f"{name}.csv", lambda _: table_of)
+        for name in INJECTIONS
+    }
+    session = config.session(sites={i.site_name for i in injections.values()})
+    end = options.step + options.horizon
+    train_golden(config, out / "golden", end, options.step, session)
     results: dict[str, ReplayResult] = {}
-    for name in INJECTIONS:
-        injection = read_injection(FILES / f"{name}.csv", lambda _: sites)
+    for name, injection in injections.items():
         print(
             f"{name}: {injection.fmodel} at {injection.site_name}, replica "
             f"{injection.target_worker}, step {options.step}"
@@ -64,7 +72,7 @@ def _demo(options: argparse.Namespace) -> int:
     print(table(results))
     print("thresholds:", read_thresholds())
     print("picture:", plot_losses(results, out / "losses.png"))
-    print(f"compiled {session.program.traces} training program for all of them")
+    print(f"traced {session.program.traces} training programs for all of them")
     print(f"took {time.monotonic() - begun:.0f} s")
     return 0
 

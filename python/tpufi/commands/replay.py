@@ -19,6 +19,7 @@ from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 from tpufi.replays.judge import Judge
 from tpufi.replays.replay import replay
 from tpufi.replays.table import table
+from tpufi.training.devices import add_device_options, asked
 
 
 def _add_options(parser: CommandParser) -> None:
@@ -52,6 +53,7 @@ def _add_options(parser: CommandParser) -> None:
         action="store_true",
         help="compare the accuracy on the test images after the last step",
     )
+    add_device_options(parser, "where the golden run was trained")
     parser.add_argument(
         "--thresholds", default=DEFAULT_FILE, metavar="FILE", help="docs/outcomes.md"
     )
@@ -68,6 +70,7 @@ def _replay(options: argparse.Namespace) -> int:
     # Check the files before anything is loaded or compiled.
     limits = read_thresholds(options.thresholds)
     config, _ = GoldenFolder(pathlib.Path(options.golden)).read_manifest()
+    asked(options).check_same(config.placement, options.golden)
     injection = read_injection(
         options.file, lambda name: workload(name).sites(config.per_replica)
     )
@@ -94,7 +97,7 @@ def _experiments(options: argparse.Namespace) -> int:
     golden = pathlib.Path(options.golden) if options.golden else None
     folder = pathlib.Path(options.campaign)
     differing = 0
-    for again in replay_experiments(folder, options.experiment, golden):
+    for again in replay_experiments(folder, options.experiment, golden, asked(options)):
         for line in again.lines():
             print(line)
         differing += bool(again.differences)

@@ -17,6 +17,7 @@ from tpufi.show.picture import check_ending, draw_spread
 from tpufi.show.spread import spread
 from tpufi.show.subject import Subject, from_campaign, from_file
 from tpufi.show.table import spread_tables
+from tpufi.training.devices import add_device_options, asked
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -52,8 +53,12 @@ def _show(options: argparse.Namespace) -> int:
 
 def _subject(options: argparse.Namespace) -> Subject:
     if options.file is not None:
-        return from_file(options.file, options.golden, options.epoch, options.step)
-    return from_campaign(options.campaign, options.experiment, options.golden)
+        return from_file(
+            options.file, options.golden, options.epoch, options.step, asked(options)
+        )
+    return from_campaign(
+        options.campaign, options.experiment, options.golden, asked(options)
+    )
 
 
 def _add_options(parser: CommandParser) -> None:
@@ -68,6 +73,7 @@ def _add_options(parser: CommandParser) -> None:
     add("--epoch", type=natural, help="instead of the file's epoch")
     add("--step", type=natural, help="instead of the file's step")
     add("--out", type=pathlib.Path, help="picture to write: .svg, .png or .pdf")
+    add_device_options(parser, "where the golden run was trained")
     add("--elements", type=positive, default=4, help="struck elements, default 4")
     add("--all", action="store_true", help="also layers without any change")
 

@@ -61,7 +61,7 @@ class FlipBits(ValueRule):
                 for i in range(positions.count)
             ]
             masks = [sum(1 << bit for bit in bits) for bits in chosen]
-        return Value("words", element.mask, tuple(mask << lowest for mask in masks))
+        return Value("flip", 0, tuple(mask << lowest for mask in masks))
 
     def _field(self, element: Element) -> tuple[int, int]:
         """Return the lowest bit and the width of the field."""

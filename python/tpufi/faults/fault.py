@@ -8,9 +8,10 @@ from tpufi import descriptor
 from tpufi.descriptor import (
     CAPACITY,
     EVERY_REPLICA,
-    RULES,
+    OPERATIONS,
     Descriptor,
-    words_needed,
+    words_fit,
+    words_taken,
 )
 from tpufi.element import ELEMENTS, element
 from tpufi.errors import InputError
@@ -18,8 +19,8 @@ from tpufi.faults.confinement import Confinement
 from tpufi.faults.positions import Positions
 from tpufi.site_table import Site, SiteTable
 
-_KEEPING = ("words", "repeat", "error_rate")
-_OF_ELEMENT_WIDTH = ("words", "repeat", "add", "multiply")
+_KEEPING = ("replace", "error_rate")
+_OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
 _WORD = 1 << 64
 
 
@@ -37,11 +38,13 @@ class Fault:
       step: first struck step in that epoch, from 0.
       duration: struck steps one after the other, >= 1; counted across epochs.
       positions: struck elements.
-      rule: value rule, one of `RULES`; see `descriptor` for what each does.
-      keep: bits of the element that are kept (`words`, `repeat`), or that can flip
-        (`error_rate`); 0 for the other rules.
-      words: uint64 words of the rule: bits of the element type, flat source indices
-        (`copy`), the key of a random stream, or key and rate in units of 2**-32.
+      operation: what is done to an element, one of `descriptor.OPERATIONS`; the
+        documentation of the op defines them.
+      keep: bits of the element that are kept (`replace`), or that can flip
+        (`error_rate`); 0 for other operations.
+      words: uint64 words of the operation: bits of the element type, flat source
+        indices (`copy`), the key of a random stream, or key and rate in units of
+        2**-32.
       confine: for operands of a convolution, the results that keep the error; None:
         all of them.
       stale: the words are the elements' bits one step before `step`. A stale fault
@@ -60,7 +63,7 @@ class Fault:
     step: int
     duration: int
     positions: Positions
-    rule: str
+    operation: str
     keep: int
     words: tuple[int, ...]
     confine: Confinement | None = None
@@ -101,7 +104,7 @@ class Fault:
                 "before it and call stale.holding"
             )
         where = self.positions
-        # A single run is named as such: the leanest programs take nothing else.
+        # A single run is named as such: a fault has one way to be written.
         blocks = (None, None) if where.is_run else (where.block, where.stride)
         return descriptor.fault_row(
             site=table.id_of(self.site),
@@ -110,7 +113,7 @@ class Fault:
             count=where.count,
             block=blocks[0],
             stride=blocks[1],
-            rule=self.rule,
+            operation=self.operation,
             keep=self.keep,
             words=self.words,
             confine=self.confine and tuple(self.confine),
@@ -140,28 +143,30 @@ class Fault:
             )
 
     def _check_words(self) -> None:
-        if self.rule not in RULES:
-            raise _wrong("rule", self.rule, f"one of {', '.join(RULES)}")
-        if self.stale and self.rule != "words":
-            raise _wrong("rule", self.rule, "'words' for a stale fault")
+        if self.operation not in OPERATIONS:
+            known = f"one of {', '.join(OPERATIONS)}"
+            raise _wrong("operation", self.operation, known)
+        if self.stale and self.operation != "replace":
+            raise _wrong("operation", self.operation, "'replace' for a stale fault")
         layout = element(self.dtype)
-        if not 0 <= self.keep <= (layout.mask if self.rule in _KEEPING else 0):
+        if not 0 <= self.keep <= (layout.mask if self.operation in _KEEPING else 0):
             raise _wrong("keep", hex(self.keep), f"bits of {self.dtype} or 0")
-        expected = words_needed(self.rule, self.positions.count)
+        fit = words_fit(self.operation, self.positions.count, len(self.words))
         if self.stale:
             _at_most("count", self.positions.count, CAPACITY)
-        if len(self.words) != expected and not (self.stale and not self.words):
-            raise _wrong("words", f"{len(self.words)} words", f"{expected}")
+        if not fit and not (self.stale and not self.words):
+            taken = words_taken(self.operation)
+            raise _wrong("words", f"{len(self.words)} words", taken)
         _at_most("words: number", len(self.words), CAPACITY)
         bound, unit = _WORD, "64 bits"
-        if self.rule in _OF_ELEMENT_WIDTH:
+        if self.operation in _OF_ELEMENT_WIDTH:
             bound, unit = layout.mask + 1, f"{layout.bits} bits of {self.dtype}"
-        elif self.rule == "copy":
+        elif self.operation == "copy":
             bound, unit = math.prod(self.shape), f"a position in {self.shape}"
         for word in self.words:
             if not 0 <= word < bound:
                 raise _wrong("words", f"{word:#x}", unit)
-        if self.rule == "error_rate" and not 1 <= self.words[1] < 1 << 32:
+        if self.operation == "error_rate" and not 1 <= self.words[1] < 1 << 32:
             raise _wrong("words", f"rate {self.words[1]:#x}", "0x1 to 0xffffffff")
 
 

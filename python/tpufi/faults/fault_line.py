@@ -24,7 +24,7 @@ _INTEGERS = (
 _KEYS = (
     *("model", "site", "dtype", "shape"),
     *_INTEGERS,
-    *("rule", "keep", "words", "confine", "stale"),
+    *("operation", "keep", "words", "confine", "stale"),
 )
 # Without leading zeros, as it is written: one fault, one text.
 _HEX = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,15})")
@@ -57,7 +57,7 @@ def fault_line(fault: Fault) -> str:
         "count": where.count,
         "block": where.block,
         "stride": where.stride,
-        "rule": fault.rule,
+        "operation": fault.operation,
         "keep": hex(fault.keep),
         "words": [hex(word) for word in fault.words],
         "confine": fault.confine,
@@ -88,7 +88,7 @@ def parse_fault(line: str, where: str = "fault") -> Fault:
             dtype=_text(row, "dtype"),
             shape=_integers(row, "shape", row["shape"]),
             positions=Positions(*(_integer(key, row[key]) for key in _INTEGERS[4:])),
-            rule=_text(row, "rule"),
+            operation=_text(row, "operation"),
             keep=_hex("keep", row["keep"]),
             words=tuple(_hex("words", word) for word in _list("words", row["words"])),
             confine=_confinement(row["confine"]),

@@ -27,6 +27,8 @@ class Constant(ValueRule):
 
     def misfit(self, element: Element) -> str | None:
         if element.exponent_bits:
+            if math.isinf(self.value) and not element.has_infinity:
+                return f"{element.name} has no infinity"
             lost = math.isfinite(self.value) and not np.isfinite(
                 _number(self.value, element)
             )
@@ -42,11 +44,12 @@ class Constant(ValueRule):
         self, draws: Draws, element: Element, positions: Positions, size: int
     ) -> Value:
         if math.isnan(self.value):
-            mantissa = element.mantissa_bits
-            word = ((1 << element.exponent_bits + 1) - 1) << mantissa - 1
+            word = element.nan
         else:
             word = _word(self.value, element)
-        return Value("repeat", 0, (word,))
+        if word == 0:
+            return Value("zero", 0, ())
+        return Value("replace", 0, (word,))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,6 @@ elements' bits from the record of that step, and strikes with `holding(fault, bi
 import dataclasses
 from collections.abc import Sequence
 
-from tpufi.element import element
 from tpufi.errors import InputError
 from tpufi.faults.fault import Fault
 
@@ -44,8 +43,8 @@ def recording(fault: Fault, steps_per_epoch: int) -> Fault:
         epoch=before // steps_per_epoch,
         step=before % steps_per_epoch,
         duration=1,
-        rule="repeat",
-        keep=element(fault.dtype).mask,
+        operation="flip",
+        keep=0,
         words=(0,),
         confine=None,
         stale=False,

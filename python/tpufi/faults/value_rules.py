@@ -12,15 +12,15 @@ from tpufi.sampling.draws import Draws
 
 
 class Value(NamedTuple):
-    """Arguments of a value rule of the program; see `tpufi.faults.fault.Fault`."""
+    """What is done to an element; see `tpufi.faults.fault.Fault`."""
 
-    rule: str
+    operation: str
     keep: int
     words: tuple[int, ...]
 
 
 class ValueRule(abc.ABC):
-    """A rule that draws the bits written to the struck elements."""
+    """A rule that draws the bits written to the elements."""
 
     most: int | None = CAPACITY  # Most elements it can serve; None: any number.
     stale = False  # Whether the bits are those of the previous step.
@@ -60,7 +60,7 @@ class StuckAt(ValueRule):
     ) -> Value:
         bit = 1 << draws.below(element.bits, "bit")
         level = draws.below(2, "level") if self.level is None else self.level
-        return Value("repeat", element.mask & ~bit, (bit * level,))
+        return Value("replace", element.mask & ~bit, (bit * level,))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Stale(ValueRule):
     def draw(
         self, draws: Draws, element: Element, positions: Positions, size: int
     ) -> Value:
-        return Value("words", 0, ())
+        return Value("replace", 0, ())
 
 
 @dataclasses.dataclass(frozen=True)

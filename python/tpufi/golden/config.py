@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import math
 import os
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +13,10 @@ import tensorflow as tf
 from tpufi.data import Batches, Examples, load_dataset
 from tpufi.errors import InputError
 from tpufi.golden.epochs import FixedEpochs
+from tpufi.messages import quote
 from tpufi.models import workload
 from tpufi.training import Program, Session
+from tpufi.training.devices import DEVICES, Placement
 from tpufi.training.distributed import DistributedProgram
 from tpufi.training.strategies import make_program
 
@@ -56,6 +59,9 @@ class GoldenConfig:
         are rounded in another order elsewhere, so it is part of the run.
       steps_per_epoch: steps of an epoch; None: one pass over the data.
       start: where the run begins; None: at step 0, with the weights of the seed.
+      device: where it is trained, one of `tpufi.training.devices.DEVICES`; the strategy
+        `tpu` implies `tpu`. Each rounds in its own way, and so does a compiled program.
+      compiled: whether XLA compiles the step; on a GPU and a TPU it always does.
     """
 
     workload: str
@@ -67,8 +73,18 @@ class GoldenConfig:
     strategy: str = "virtual"
     steps_per_epoch: int | None = None
     start: Start | None = None
+    device: str = "cpu"
+    compiled: bool = False
 
     def __post_init__(self) -> None:
+        if self.strategy == "tpu":
+            object.__setattr__(self, "device", "tpu")
+        if self.device not in DEVICES:
+            raise InputError(
+                f"device {quote(self.device)} is unknown; known: {', '.join(DEVICES)}"
+            )
+        if self.device != "cpu":
+            object.__setattr__(self, "compiled", True)
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(
                 f"learning_rate {self.learning_rate} is not a positive number; the "
@@ -86,6 +102,11 @@ class GoldenConfig:
             )
 
     @property
+    def placement(self) -> Placement:
+        """Where and how it is trained."""
+        return Placement(self.device, self.compiled)
+
+    @property
     def first_step(self) -> int:
         """Number of the first step."""
         return self.start.step if self.start else 0
@@ -94,6 +115,7 @@ class GoldenConfig:
         self,
         dataset: Examples | None = None,
         program: Program | DistributedProgram | None = None,
+        sites: Iterable[str] | None = None,
     ) -> Session:
         """Return the session.
 
@@ -101,9 +123,19 @@ class GoldenConfig:
           dataset: the data set; default: it is loaded.
           program: a compiled program of the same workload, replicas and images;
             default: a new one.
+          sites: names of the sites that faults may name, of a new program; None: all.
+
+        Raises:
+          InputError: the data set cannot be loaded, or the device is not here.
         """
         program = program or make_program(
-            workload(self.workload), self.strategy, self.replicas, self.per_replica
+            workload(self.workload),
+            self.strategy,
+            self.replicas,
+            self.per_replica,
+            compiled=self.compiled,
+            sites=sites,
+            device=self.device,
         )
         dataset = dataset if dataset is not None else load_dataset(self.data)
         size = (self.replicas, self.per_replica)

@@ -5,6 +5,7 @@ import argparse
 
 from tpufi.cli import natural, positive
 from tpufi.golden.config import GoldenConfig, Start
+from tpufi.training.devices import add_device_options, asked
 from tpufi.training.strategies import STRATEGIES
 from tpufi.workload import Workload
 
@@ -33,6 +34,7 @@ def add_run_options(parser: argparse.ArgumentParser, data: str) -> None:
         default="virtual",
         help="where replicas run: one device, several, or a TPU VM",
     )
+    add_device_options(parser, "a TPU, else a GPU, else the CPU")
     add("--checkpoint-every", type=positive, help="steps; default: one epoch")
     add("--steps-per-epoch", type=positive, help="default: one pass over the data")
 
@@ -48,6 +50,7 @@ def run_config(
       start: where it begins; None: at step 0.
     """
     rate = options.learning_rate
+    placement = asked(options).placement(options.strategy)
     return GoldenConfig(
         work.name,
         options.data,
@@ -58,4 +61,6 @@ def run_config(
         options.strategy,
         options.steps_per_epoch,
         start,
+        placement.device,
+        placement.compiled,
     )

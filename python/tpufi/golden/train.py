@@ -4,6 +4,7 @@
 import dataclasses
 import math
 import pathlib
+from collections.abc import Iterable
 
 from tpufi.errors import InputError
 from tpufi.golden.config import GoldenConfig, environment
@@ -17,20 +18,24 @@ _MUST_AGREE = ("data_digest", "sites_digest")
 
 
 def open_golden(
-    path: str | pathlib.Path, session: Session | None = None
+    path: str | pathlib.Path,
+    session: Session | None = None,
+    sites: Iterable[str] | None = None,
 ) -> tuple[GoldenFolder, Session]:
     """Open a golden run and check that it can be continued here.
 
     Args:
       path: folder of the run.
       session: a session of the same configuration, to reuse its compiled program.
+      sites: names of the sites that faults may name, of a new session; None: all.
 
     Raises:
-      InputError: no run, or its data set or sites are not those of now.
+      InputError: no run, its device is not here, or its data set or sites are not those
+        of now.
     """
     folder = GoldenFolder(pathlib.Path(path))
     config, manifest = folder.read_manifest()
-    session = session or config.session()
+    session = session or config.session(sites=sites)
     now = environment(session)
     for key in _MUST_AGREE:
         then = manifest["environment"].get(key)

@@ -8,14 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import Descriptor, disarmed
+from tpufi.descriptor import Descriptor, disarmed, record_shape
 from tpufi.gradient_comparison.autodiff import without_backward
-from tpufi.layers import Hooks, Run
+from tpufi.layers import Run
 from tpufi.progress import Progress
 from tpufi.random import derive
 from tpufi.training import Session, State
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.replica import replica_gradients
+from tpufi.training.devices import placed
+from tpufi.training.step import FaultOperands, StepInputs, TrainingStep, examples_of
 from tpufi.workload import Workload
 
 
@@ -56,10 +57,9 @@ class GradientProgram:
         autodiff: bool = False,
     ):
         self.workload = workload
-        self.table = workload.sites(per_replica)
+        self._step = TrainingStep(workload, replicas, per_replica)
+        self.table = self._step.table
         self._autodiff = autodiff
-        self._global_batch = replicas * per_replica
-        self._replicas = replicas
         self._run = tf.function(
             self._by_autodiff if autodiff else self._handwritten, autograph=False
         )
@@ -84,10 +84,11 @@ class GradientProgram:
         epoch, step = divmod(number, session.steps_per_epoch)
         batch = session.batches.train(epoch, step)
         total = self._nothing(state, fault)
+        replicas = self._step.replicas
         label = "autodiff" if self._autodiff else "handwritten"
-        for replica in Progress(label, self._replicas).steps(range(self._replicas)):
+        for replica in Progress(label, replicas).steps(range(replicas)):
             key = derive(session.seed, "dropout", epoch, step, replica)
-            with exact_arithmetic():
+            with exact_arithmetic(), placed("cpu"):
                 loss, gradients, record = self._run(
                     state,
                     tf.constant(batch.images[replica]),
@@ -107,12 +108,11 @@ class GradientProgram:
 
     def _nothing(self, state: State, fault: Descriptor) -> Summed:
         """Zeros, from which `Program` starts its sums too: 0.0 + -0.0 is 0.0."""
-        hooks = Hooks(None, tf.zeros([], tf.int64), fault.faults, fault.words)
         dtype = self.workload.dtype
         return Summed(
             np.zeros([], dtype),
             {name: np.zeros(w.shape, dtype) for name, w in state.parameters.items()},
-            np.zeros(hooks.record_shape, np.float32),
+            np.zeros(record_shape(fault.words), np.float32),
         )
 
     def _handwritten(
@@ -125,11 +125,10 @@ class GradientProgram:
         faults: tf.Tensor,
         words: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-        hooks = Hooks(self.table, replica, faults, words)
-        images = self._cast(images)
-        own = replica_gradients(
-            self.workload, state, images, labels, seed, hooks, self._global_batch
-        )
+        hooks = self._step.hooks(replica, FaultOperands(faults, words))
+        # The passes do not read the rate.
+        inputs = StepInputs(images, labels, seed, tf.zeros([]))
+        own = self._step.passes(state, inputs, hooks)
         return own.loss, own.gradients, own.record
 
     def _by_autodiff(
@@ -142,27 +141,23 @@ class GradientProgram:
         faults: tf.Tensor,
         words: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-        hooks = Hooks(None, replica, faults, words)
-        run = Run(state.parameters, state.statistics, True, hooks, None, seed)
+        del replica
+        run = Run(state.parameters, state.statistics, training=True, seed=seed)
         model = without_backward(self.workload.model)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.parameters)
-            logits = model(self._cast(images), run)
+            logits = model(examples_of(self.workload, images), run)
             losses = self.workload.loss.infer(logits, labels)
             # An example may have several labels, and counts as their mean.
-            count = self._global_batch * math.prod(labels.shape[1:])
+            batch = self._step.replicas * self._step.per_replica
+            count = batch * math.prod(labels.shape[1:])
             loss = tf.reduce_sum(losses) / count
         found = tape.gradient(
             loss, state.parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         # The gradient of a table that was looked up in has only the rows that were.
         gradients = {name: tf.convert_to_tensor(g) for name, g in found.items()}
-        return loss, gradients, tf.zeros(hooks.record_shape)
-
-    def _cast(self, images: tf.Tensor) -> tf.Tensor:
-        if images.dtype.is_floating:
-            return tf.cast(images, self.workload.dtype)
-        return images
+        return loss, gradients, tf.zeros(record_shape(words))
 
 
 def in_dtype(workload: Workload, state: State, dtype: str) -> tuple[Workload, State]:

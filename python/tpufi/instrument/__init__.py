@@ -40,7 +40,6 @@ def instrument(
     sites: Sequence[Selector | dict | str] | None = None,
     exclude: Sequence[Selector | dict | str] = (),
     jit_compile: bool | None = None,
-    lowering: str = "select",
     gradient: str = "straight_through",
     replicas: int = 1,
     bounds: Mapping[str, tuple[float, float]] | None = None,
@@ -67,8 +66,8 @@ def instrument(
         or operation types; None: the floating-point results of all operations that
         compute.
       exclude: the same, for outputs that are not armed.
-      jit_compile: whether XLA compiles the armed program; None: what the program says.
-      lowering: `select` or `branch`, see `tpufi.inject_fault`.
+      jit_compile: whether XLA compiles the armed program; None: what the program says,
+        but with a GPU it does.
       gradient: `straight_through` or `zero_at_struck`, if a tape differentiates a call.
       replicas: how many replicas call it under a distribution strategy.
       bounds: a mitigation: smallest and largest value of sites, by name
@@ -108,6 +107,6 @@ def instrument(
         choose,
         planned,
         jit_compile,
-        Options(lowering, gradient, bounds, nan_guard),
+        Options(gradient, bounds, nan_guard),
         replicas,
     )

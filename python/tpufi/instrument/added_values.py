@@ -10,5 +10,6 @@ ARGUMENTS = (
     (FAULTS, types_pb2.DT_INT64, (None, None)),
     (WORDS, types_pb2.DT_UINT64, (None, None)),
 )
-RECORD_TYPE = types_pb2.DT_FLOAT
-RECORD_SHAPE = (None, None, None)
+# Counts of a loop are sums over its iterations: they have to be exact.
+RECORD_TYPE = types_pb2.DT_INT64
+RECORD_SHAPE = (None, None)

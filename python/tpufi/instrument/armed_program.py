@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One trace of a program with fault ops behind chosen operations."""
 
+import contextlib
 from collections.abc import Sequence, Set
 
 import tensorflow as tf
@@ -9,6 +10,7 @@ from tensorflow.core.framework import function_pb2
 from tpufi.errors import InputError
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.on_gpu import compilation, told_of_missing_kernels
 from tpufi.instrument.options import Options
 from tpufi.instrument.splice import Splicer
 from tpufi.instrument.traced_program import LoadedFunction, TracedProgram, load
@@ -24,7 +26,8 @@ class ArmedProgram:
       survey: its sites.
       chosen: ids of the sites to arm.
       options: how sites are made.
-      jit_compile: whether XLA compiles it; None leaves that to the program.
+      jit_compile: whether XLA compiles it; None leaves that to the program, but on a
+        GPU, where it has to.
 
     Attributes:
       definition: the armed function.
@@ -48,8 +51,10 @@ class ArmedProgram:
         splicer = Splicer(chosen, options, program.library)
         splicer.splice(survey.body)
         self.definition = splicer.functions[0]
-        if jit_compile is not None:
-            self.definition.attr[_COMPILED].b = jit_compile
+        compiled = compilation(jit_compile)
+        self._forced = compiled and not jit_compile
+        if compiled is not None:
+            self.definition.attr[_COMPILED].b = compiled
         changed = {f.signature.name: f for f in splicer.functions}
         self.library = program.library | changed
         self.body = survey.body
@@ -109,7 +114,7 @@ class ArmedProgram:
         """Run the program with the faults of a descriptor.
 
         Returns:
-          What the program returns, and the record float32 [rows, 1 + capacity, 4].
+          What the program returns, and the record int64 [rows, 1 + capacity].
         """
         given = context, faults, words
         *outputs, record = self.run(self.program.flat(args, kwargs), given)
@@ -117,7 +122,8 @@ class ArmedProgram:
 
     def run(self, flat: Sequence[tf.Tensor], given: tuple) -> list[tf.Tensor]:
         """Run it on the inputs of the graph; return its results and the record."""
-        return self._function([*flat, *given])
+        with told_of_missing_kernels() if self._forced else contextlib.nullcontext():
+            return self._function([*flat, *given])
 
 
 def is_compiled(definition: function_pb2.FunctionDef) -> bool:

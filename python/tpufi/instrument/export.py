@@ -8,11 +8,12 @@ import tempfile
 
 import tensorflow as tf
 
+from tpufi.descriptor import FIELDS
 from tpufi.errors import InputError
 from tpufi.instrument.armed_program import ArmedProgram
 from tpufi.messages import one_line, show_path
 
-_FAULTS = tf.TensorSpec((None, 11), tf.int64, "faults")
+_FAULTS = tf.TensorSpec((None, len(FIELDS)), tf.int64, "faults")
 _WORDS = tf.TensorSpec((None, None), tf.uint64, "words")
 
 

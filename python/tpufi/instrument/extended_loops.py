@@ -124,7 +124,7 @@ def _carry(body: function_pb2.FunctionDef, call: str, condition: str | None) -> 
         go_on, record = _call(body, "tpufi_next/go_on", call, condition, next_values,
                               types, later)  # fmt: skip
         records.append(record)
-    name, record_type = "tpufi_record_after", type_attr("float32")
+    name, record_type = "tpufi_record_after", type_attr("int64")
     total = add_node(body, name, "AddN", records, T=record_type)
     total.attr["N"].i = len(records)
     results = {CONTEXT: later}

@@ -44,7 +44,7 @@ class GraphFaults:
         full.faults[: len(descriptor.faults)] = descriptor.faults
         full.words[: len(descriptor.words)] = descriptor.words
         self._rows, self._sites = rows, sites or {}
-        values = full.faults, full.words, tf.zeros((ROWS, 1 + CAPACITY, 4))
+        values = full.faults, full.words, tf.zeros((ROWS, 1 + CAPACITY), tf.int64)
         self._variables = tuple(map(plain_variable, values))
         self.handles: Values = tuple(v.handle for v in self._variables)
 

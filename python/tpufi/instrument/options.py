@@ -10,14 +10,12 @@ class Options:
     """How sites are made.
 
     Args:
-      lowering: lowering of the fault op (decision 0011).
       gradient: gradient of the fault op (decision 0003).
       bounds: smallest and largest value that leaves a floating-point site, by its name;
         NaN becomes the smallest. None: any value does.
       nan_guard: whether NaN and Inf become 0 behind each floating-point site.
     """
 
-    lowering: str
     gradient: str
     bounds: Mapping[str, tuple[float, float]] | None = None
     nan_guard: bool = False

@@ -10,10 +10,9 @@ import tensorflow as tf
 from tpufi.descriptor import (
     CAPACITY,
     EVERY_REPLICA,
-    FIELDS,
-    RULES,
     Descriptor,
     disarmed,
+    fault_row,
 )
 from tpufi.element import ELEMENTS
 from tpufi.errors import InputError
@@ -155,13 +154,18 @@ def descriptor_of(rows: Sequence[Row]) -> Descriptor:
     capacity = max(CAPACITY, 1 << (longest - 1).bit_length())
     result = disarmed(1 << max(len(rows) - 1, 0).bit_length(), capacity)
     for number, row in enumerate(rows):
-        keep = int(np.uint64(row.fault.keep & ((1 << 64) - 1)).astype(np.int64))
         same = (row.words == row.words[0]).all()
-        rule = RULES.index("repeat" if same else "words")
-        fields = (row.fault.site, row.context, row.elements[0], len(row.elements))
-        result.faults[number, : len(fields) + 2] = (*fields, keep, rule)
-        result.words[number, : len(row.words)] = row.words
-    assert FIELDS[:6] == ("site", "replica", "start", "count", "keep", "rule")
+        one = fault_row(
+            site=row.fault.site,
+            replica=row.context,
+            start=int(row.elements[0]),
+            count=len(row.elements),
+            operation="replace",
+            keep=row.fault.keep,
+            words=row.words[: 1 if same else None].tolist(),
+            capacity=capacity,
+        )
+        result.faults[number], result.words[number] = one.faults[0], one.words[0]
     return result
 
 

@@ -160,10 +160,12 @@ class Splicer:
             _FAULT,
             (x, CONTEXT, FAULTS, WORDS),
             T=type_attr(dtype),
+            R=type_attr("int64"),
         )
         node.attr["site"].i = site
         node.attr["perm"].list.SetInParent()
-        node.attr["lowering"].s = self._options.lowering.encode()
+        node.attr["operations"].list.SetInParent()
+        node.attr["noted"].i = -1
         node.attr["gradient"].s = self._options.gradient.encode()
         node.attr["confines"].b = False
         return f"{name}:record:0"
@@ -173,7 +175,7 @@ class Splicer:
         if not records:
             records = [self.no_record(definition, "tpufi_no_record")]
         name = SUM_OF_RECORDS
-        total = add_node(definition, name, "AddN", records, T=type_attr("float32"))
+        total = add_node(definition, name, "AddN", records, T=type_attr("int64"))
         total.attr["N"].i = len(records)
         definition.signature.output_arg.add(name=RECORD, type=RECORD_TYPE)
         definition.ret[RECORD] = f"{name}:sum:0"

@@ -68,7 +68,7 @@ def strikes_of(
     Args:
       rows: the rows of the descriptor.
       sites: sites by id.
-      record: the record of the run, [rows or more, 1 + capacity, 4].
+      record: the record of the run, int64 [rows or more, 1 + capacity].
     """
     result = []
     for row, struck in zip(rows, read_record(record), strict=False):

@@ -7,7 +7,6 @@ from tpufi.layers.attention_scores import AttentionScores
 from tpufi.layers.average_pooling import AveragePooling
 from tpufi.layers.batch_norm import BatchNorm
 from tpufi.layers.bias import Bias
-from tpufi.layers.biased import Biased
 from tpufi.layers.causal_softmax import CausalSoftmax
 from tpufi.layers.compose import Concatenation, Residual, Sequence
 from tpufi.layers.conv2d import Conv2D
@@ -17,7 +16,6 @@ from tpufi.layers.dropout import Dropout
 from tpufi.layers.embedding import Embedding
 from tpufi.layers.gate import ChannelProduct, Gate
 from tpufi.layers.gelu import GELU
-from tpufi.layers.grouped_conv2d import GroupedConv2D
 from tpufi.layers.hooks import Hooks
 from tpufi.layers.layer import Layer, Node, Run, Weight
 from tpufi.layers.layer_norm import LayerNorm
@@ -41,7 +39,6 @@ __all__ = [
     "AveragePooling",
     "BatchNorm",
     "Bias",
-    "Biased",
     "CausalSoftmax",
     "ChannelProduct",
     "Concatenation",
@@ -53,7 +50,6 @@ __all__ = [
     "GELU",
     "Gate",
     "GlobalAveragePooling",
-    "GroupedConv2D",
     "Hooks",
     "Layer",
     "LayerNorm",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""2-d convolution with 'same' padding; the textbook operands of its gradients."""
+"""2-d convolution with 'same' padding; the reference operands of its gradients."""
 
 import dataclasses
 import math
@@ -10,7 +10,6 @@ from tpufi.layers import initializers
 from tpufi.layers.dilation import dilate, same_padding
 from tpufi.layers.layer import Layer, Run, Shape, Weight
 from tpufi.layers.layer_sites import LayerSites, Strike
-from tpufi.layers.layout import Axis, Layout
 from tpufi.site_table import Site
 
 
@@ -18,7 +17,7 @@ from tpufi.site_table import Site
 class Conv2D(Layer):
     """Convolve NHWC images; no bias.
 
-    Positions of backward faults refer to the operands of the textbook form, in which
+    Positions of backward faults refer to the reference operands, of a form in which
     both gradients are stride-1 convolutions without padding: the incoming gradient is
     dilated with zeros (stride - 1 between pixels), the layer input is padded.
 
@@ -71,31 +70,10 @@ class Conv2D(Layer):
         }
         return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
-    def textbook(self, shape: Shape, batch: int) -> dict[tuple[str, str], Layout]:
-        half, last, step = (self.kernel - 1) // 2, self.kernel - 1, self.stride
-        before = [same_padding(n, self.kernel, step) for n in shape[:2]]
-        around = [Axis(a, last - n, step) for a, n in enumerate(before, 1)]
-        padded = [Axis(a, half) for a in (1, 2)]
-        dilated = [Axis(a, half - n, step) for a, n in enumerate(before, 1)]
-        turned = [Axis(a, last, -1) for a in (0, 1)]
-        inputs, gradient = (batch, *shape), (batch, *self.output_shape(shape))
-        kernel = (self.kernel, self.kernel, shape[-1], self.filters)
-        stored = {
-            ("grad_in", "input"): (gradient, (Axis(0), *around, Axis(3))),
-            ("grad_in", "weight"): (kernel, (*turned, Axis(3), Axis(2))),
-            ("grad_wt", "input"): (inputs, (Axis(3), *padded, Axis(0))),
-            ("grad_wt", "weight"): (gradient, (*dilated, Axis(0), Axis(3))),
-        }
-        sites = {
-            (s.direction, s.operand): s.shape for s in self.sites(shape, batch, "")
-        }
-        return {key: Layout(sites[key], *what) for key, what in stored.items()}
-
     def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return self.product(x, kernel)
+        return self._product(x, kernel)
 
-    def product(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        """Return the convolution of images with a kernel."""
+    def _product(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(x, kernel, self.stride, "SAME")
 
     def forward(
@@ -103,7 +81,7 @@ class Conv2D(Layer):
     ) -> tuple[tf.Tensor, tuple]:
         # A fault in an operand corrupts a copy on its way to the multipliers: the
         # backward pass reads the operands again and finds them whole.
-        y = sites.product("forward", self.product, {"input": x, "weight": kernel})
+        y = sites.product("forward", self._product, {"input": x, "weight": kernel})
         return y, (x, kernel)
 
     def backward(
@@ -111,49 +89,23 @@ class Conv2D(Layer):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         x, kernel = saved
         how = {"strides": [1, self.stride, self.stride, 1], "padding": "SAME"}
-        operands = ("input", "weight")
-
-        layouts = self.textbook(tuple(x.shape[1:]), x.shape[0])
-
-        def input_gradient(sites: LayerSites) -> tf.Tensor:
-            dx = tf.raw_ops.Conv2DBackpropInput(
-                input_sizes=x.shape,
-                filter=sites.strike_stored(
-                    kernel, "grad_in", "weight", layouts["grad_in", "weight"]
-                ),
-                out_backprop=sites.strike_stored(
-                    dy, "grad_in", "input", layouts["grad_in", "input"]
-                ),
-                **how,
-            )
-            dx = sites.redo_if_struck(
-                dx,
-                "grad_in",
-                operands,
-                lambda strike: self._grad_in(strike, x, kernel, dy),
-            )
-            return sites.strike(dx, "grad_in", "output")
-
-        dx = sites.input_gradient((*operands, "output"), input_gradient, x)
-        dkernel = tf.raw_ops.Conv2DBackpropFilter(
-            input=sites.strike_stored(
-                x, "grad_wt", "input", layouts["grad_wt", "input"]
+        dx = sites.product(
+            "grad_in",
+            lambda dy, kernel: tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=x.shape, filter=kernel, out_backprop=dy, **how
             ),
-            filter_sizes=kernel.shape,
-            out_backprop=sites.strike_stored(
-                dy, "grad_wt", "weight", layouts["grad_wt", "weight"]
-            ),
-            **how,
+            {"input": dy, "weight": kernel},
+            reference=lambda strike: self._grad_in(strike, x, kernel, dy),
         )
-        perm = (2, 0, 1, 3)
-        dkernel = sites.redo_if_struck(
-            dkernel,
+        dkernel = sites.product(
             "grad_wt",
-            operands,
-            lambda strike: self._grad_wt(strike, x, dy),
-            perm,
+            lambda x, dy: tf.raw_ops.Conv2DBackpropFilter(
+                input=x, filter_sizes=kernel.shape, out_backprop=dy, **how
+            ),
+            {"input": x, "weight": dy},
+            reference=lambda strike: self._grad_wt(strike, x, dy),
+            perm=(2, 0, 1, 3),
         )
-        dkernel = sites.strike(dkernel, "grad_wt", "output", perm)
         return dx, dkernel
 
     def _grad_in(

@@ -73,7 +73,7 @@ class Dropout(Layer):
         zeros = tf.zeros(x.shape, tf.uint32)
         bits = inject_random(zeros, 0, x.shape.num_elements(), key)
         kept = tf.greater_equal(bits, tf.constant(round(self.rate * 2**32), tf.uint32))
-        if run.compiled:
-            # Else a TPU draws it again in every kernel that reads it (decision 0015).
+        if run.hooks.compiled:
+            # Else a TPU draws it again in every kernel that reads it.
             (kept,) = gen_xla_ops.xla_optimization_barrier(input=[kept])
         return tf.cast(kept, x.dtype) * tf.constant(1 / (1 - self.rate), x.dtype)

@@ -2,14 +2,12 @@
 """The run-time fault operands of one replica's program, for all layers."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Set
 
 import tensorflow as tf
 
-from tpufi.layers.aims import Aims
+from tpufi.descriptor import CAPACITY, record_shape
 from tpufi.layers.layer_sites import LayerSites
-from tpufi.layers.lowering import BRANCH, LEAN
-from tpufi.layers.placement import NO_GROUP, Placed, Placement
 from tpufi.site_table import SiteTable
 
 
@@ -18,45 +16,40 @@ class Hooks:
     """The run-time fault operands of one replica's program.
 
     Args:
-      table: sites of the workload, or None for a program without any fault site.
+      table: sites of the workload; None: a clean program, without any.
       replica: int64 scalar.
-      faults: int64 [rows, 11]; see `tpufi.descriptor`. Lean programs have `aims`.
-      words: uint64 [rows, capacity], or uint32.
-      lowering: `branch` takes every fault; `select` only those for which
-        `Descriptor.fits_select` holds (decision 0011); `lean` those for which
-        `Descriptor.fits_lean` does, and its record is without golden bits (0014).
-      aims: the placed fault of the sites that are in the program; lowering `lean` only.
+      faults: int64 [rows, 12]; see `tpufi.descriptor`.
+      words: uint64 [rows, capacity].
+      names: the sites that are in the program; None: all of the table.
+      compiled: whether XLA compiles the program.
+      drawn: whether no site has to draw words (`tpufi.ops.draw_words`); a record has
+        the golden bits of `CAPACITY` elements then.
     """
 
     table: SiteTable | None
-    replica: tf.Tensor
-    faults: tf.Tensor | None
-    words: tf.Tensor
-    lowering: str = BRANCH
-    aims: Aims | None = None
+    replica: tf.Tensor | None = None
+    faults: tf.Tensor | None = None
+    words: tf.Tensor | None = None
+    names: Set[str] | None = None
+    compiled: bool = False
+    drawn: bool = False
+
+    def probe(self) -> tf.Tensor | None:
+        """Return the zeros whose gradient is the record; None in a clean program."""
+        if self.table is None:
+            return None
+        return tf.zeros(record_shape(self.words, self.noted))
 
     @property
-    def branches(self) -> bool:
-        """Whether what only a fault needs may be a conditional's branch."""
-        return self.table is not None and self.lowering == BRANCH
-
-    @property
-    def record_shape(self) -> tuple[int, int, int]:
-        """Shape of a record and of the probe."""
-        rows, capacity = self.words.shape
-        return rows, 1 if self.lowering == LEAN else 1 + capacity, 4
-
-    def record(self, directions: Sequence[str]) -> tf.Tensor:
-        """Return what a lean program reports at once for its sites, else zeros."""
-        if self.aims is None:
-            return tf.zeros(self.record_shape)
-        return self.aims.record(directions)
+    def noted(self) -> int:
+        """Most golden bits of a record; -1: as many as there are words."""
+        return CAPACITY if self.drawn else -1
 
     def includes(self, name: str) -> bool:
         """Whether the site called `name` is in the program."""
         if self.table is None:
             return False
-        return self.aims is None or self.table.id_of(name) in self.aims
+        return self.names is None or name in self.names
 
     def layer(self, name: str, input_read: bool = True) -> LayerSites:
         """Return the sites of the layer called `name`.
@@ -68,11 +61,4 @@ class Hooks:
         return LayerSites(self, name, input_read)
 
 
-def lean_hooks(
-    placement: Placement, group: int, placed: Placed, replica: tf.Tensor
-) -> Hooks:
-    """Return the hooks of a lean program with one group of sites; of 0, without."""
-    if group == NO_GROUP:
-        return Hooks(None, replica, None, placed.words, LEAN)
-    aims = Aims(placement, group, placed, replica)
-    return Hooks(placement.table, replica, None, placed.words, LEAN, aims)
+CLEAN = Hooks(None)

@@ -3,15 +3,13 @@
 
 import abc
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from tpufi.layers.hooks import Hooks
+from tpufi.layers.hooks import CLEAN, Hooks
 from tpufi.layers.layer_sites import LayerSites
-from tpufi.layers.layout import Layout
 from tpufi.random import Key
 from tpufi.site_table import Site
 
@@ -42,9 +40,8 @@ class Run:
       statistics: name -> tensor, e.g. moving averages.
       training: False uses the moving statistics and no dropout.
       hooks: the fault operands; only used when training.
-      probe: float32 zeros of `hooks.record_shape`; its gradient is the record.
+      probe: what `hooks.probe()` returns; its gradient is the record.
       seed: uint32 [2], key of this (epoch, step, replica) for dropout.
-      compiled: whether XLA compiles the program.
       examples: the model's input, whose gradient nothing depends on.
       new_statistics: filled by the layers while they are applied.
     """
@@ -52,10 +49,9 @@ class Run:
     parameters: dict[str, tf.Tensor]
     statistics: dict[str, tf.Tensor]
     training: bool = False
-    hooks: Hooks | None = None
+    hooks: Hooks = CLEAN
     probe: tf.Tensor | None = None
     seed: tf.Tensor | None = None
-    compiled: bool = False
     examples: tf.Tensor | None = None
     new_statistics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
@@ -110,19 +106,6 @@ class Layer(Node):
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
         """Return the fault sites for an input shape and a per-replica batch."""
 
-    def textbook(self, shape: Shape, batch: int) -> dict[tuple[str, str], Layout]:
-        """Return where stored tensors stand in operands that only a textbook builds.
-
-        Args:
-          shape: input shape.
-          batch: examples of one replica.
-
-        Returns:
-          By direction and operand of the site; see `LayerSites.strike_stored`.
-        """
-        del shape, batch
-        return {}
-
     @abc.abstractmethod
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, *parameters: tf.Tensor
@@ -147,43 +130,28 @@ class Layer(Node):
         parameters = [run.parameters[w.name] for w in self.parameters(shape)]
         if not run.training:
             return self.infer(run, x, *others, *parameters)
-        inputs = x, *others, *parameters, run.probe
-        return trained(run, (self.name,), self.forward, self.backward, *inputs)
+        return self._trained(run, x, *others, *parameters)
 
+    def _trained(self, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
+        """Return what the handwritten passes make of inputs, and tell the tape."""
+        input_read = inputs[0] is not run.examples
+        probe = () if run.probe is None else (run.probe,)
 
-def trained(
-    run: Run,
-    names: Sequence[str],
-    forward: Callable[..., tuple[tf.Tensor, tuple]],
-    backward: Callable[..., tuple],
-    *inputs: tf.Tensor,
-) -> tf.Tensor:
-    """Return what handwritten passes make of inputs, and tell the tape.
+        @tf.custom_gradient
+        def differentiable(
+            *given: tf.Tensor,
+        ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
+            operands = given[: len(inputs)]
+            ahead = run.hooks.layer(self.name)
+            y, saved = self.forward(ahead, run, *operands)
 
-    Args:
-      run: the pass over a model.
-      names: the layers whose sites the passes get, in front of their other arguments.
-      forward: see `Layer.forward`.
-      backward: see `Layer.backward`.
-      *inputs: what the first layer gets, parameters, and the probe.
-    """
-    input_read = inputs[0] is not run.examples
+            def gradient(dy: tf.Tensor) -> tuple:
+                back = run.hooks.layer(self.name, input_read)
+                gradients = self.backward(back, saved, dy)
+                if not probe:
+                    return gradients
+                return *gradients, ahead.record() + back.record()
 
-    @tf.custom_gradient
-    def differentiable(
-        x: tf.Tensor, *others: tf.Tensor
-    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
-        *operands, _probe = others
-        ahead = [run.hooks.layer(name) for name in names]
-        y, saved = forward(*ahead, run, x, *operands)
+            return y, gradient
 
-        def gradient(dy: tf.Tensor) -> tuple:
-            first, *rest = names
-            back = [run.hooks.layer(first, input_read), *map(run.hooks.layer, rest)]
-            gradients = backward(*back, saved, dy)
-            records = [sites.record() for sites in (*ahead, *back)]
-            return *gradients, functools.reduce(tf.add, records)
-
-        return y, gradient
-
-    return differentiable(*inputs)
+        return differentiable(*inputs, *probe)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where layers meet faults: the sites of one layer while a program is traced.
 
-A layer passes each operand and result through `strike`. What was struck is reported
+A layer passes each operand and result through `strike`. What was injected is reported
 through the gradient of a `probe`: an all-zero tensor that every layer takes as an input
 and whose gradient is the layer's record. The tape adds the records of all layers, so a
 backward pass reports faults without state, host callbacks or extra outputs.
@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tpufi.descriptor import FIELDS
-from tpufi.layers.layout import Layout, whole
-from tpufi.layers.lowering import BRANCH, LEAN
+from tpufi.descriptor import DRAWN, FIELDS
 from tpufi.layers.rarely import rarely
-from tpufi.layers.reach import changed_if, naming, same_bits, where_reached
+from tpufi.layers.reach import naming, same_bits, where_reached
 from tpufi.ops import inject_fault
 
 if TYPE_CHECKING:
@@ -42,7 +40,6 @@ class LayerSites:
         self._layer = layer
         self._input_read = input_read
         self._records: list[tf.Tensor] = []
-        self._stored: list[tuple[str, str]] = []
 
     def strike(
         self,
@@ -65,7 +62,7 @@ class LayerSites:
         if not self._includes(direction, operand):
             return x
         table = self._hooks.table
-        site_id = table.id_of(f"{self._layer}/{direction}/{operand}")
+        site_id = table.id_of(self._name(direction, operand))
         site = table[site_id]
         shape = tuple(x.shape[axis] for axis in perm) if perm else tuple(x.shape)
         if shape != site.shape or x.dtype.name != site.dtype:
@@ -73,8 +70,6 @@ class LayerSites:
                 f"site {site.name} is declared as {site.dtype} {site.shape} but the "
                 f"program has {x.dtype.name} {shape}"
             )
-        if self._hooks.lowering == LEAN:
-            return self._hooks.aims.strike(x, site_id, whole(x.shape, perm))
         y, record = inject_fault(
             x,
             site_id,
@@ -82,32 +77,12 @@ class LayerSites:
             self._hooks.faults,
             self._hooks.words,
             perm=tuple(perm),
-            lowering=self._hooks.lowering,
             confines=confines,
+            operations=DRAWN if self._hooks.drawn else (),
+            noted=self._hooks.noted,
         )
         self._records.append(record)
         return y
-
-    def strike_stored(
-        self, x: tf.Tensor, direction: str, operand: str, layout: Layout
-    ) -> tf.Tensor:
-        """Return the library's operand as faults of a textbook operand leave it.
-
-        The textbook operand has all elements of `x`, and zeros between and around
-        them. Only lean programs do this; in others it returns `x`, and
-        `redo_if_struck` builds the textbook operand.
-
-        Args:
-          x: the operand of the library kernel.
-          direction: see `tpufi.site_table.Site`.
-          operand: see `tpufi.site_table.Site`.
-          layout: where the elements of `x` stand in the textbook operand.
-        """
-        if self._hooks.lowering != LEAN or not self._includes(direction, operand):
-            return x
-        site_id = self._hooks.table.id_of(f"{self._layer}/{direction}/{operand}")
-        self._stored.append((direction, operand))
-        return self._hooks.aims.strike(x, site_id, layout)
 
     def product(
         self,
@@ -115,41 +90,48 @@ class LayerSites:
         compute: Callable[..., tf.Tensor],
         operands: Mapping[str, tf.Tensor],
         perms: Mapping[str, Sequence[int]] | None = None,
+        *,
+        reference: Callable[[Strike], tf.Tensor] | None = None,
+        perm: Sequence[int] = (),
     ) -> tf.Tensor:
-        """Return the struck result of an `operation`; its site is `output`."""
-        y = self.operation(direction, compute, operands, perms)
-        return self.strike(y, direction, "output")
+        """Return the result of an operation, with the faults of operands and result.
 
-    def operation(
-        self,
-        direction: str,
-        compute: Callable[..., tf.Tensor],
-        operands: Mapping[str, tf.Tensor],
-        perms: Mapping[str, Sequence[int]] | None = None,
-    ) -> tf.Tensor:
-        """Return what an operation makes of its operands as faults leave them.
-
-        A fault in an operand may be confined to some results: only these see the
-        struck operand, as if the others had been computed before or elsewhere.
+        The operation is computed from the operands as they are. Only if a fault names
+        one of them, a conditional's branch computes it again, with and without the
+        fault; where both agree, bitwise, the result stays, so that every difference is
+        the fault's doing. A fault in an operand may be confined to some results: the
+        others stay, as if they had been computed before or elsewhere.
 
         Args:
           direction: see `tpufi.site_table.Site`.
           compute: the operation, called with the operands in order.
           operands: by name of their sites.
           perms: axis order of an operand's layout, if it is not that of the tensor.
+          reference: computes the result from its reference operands, if the library's
+            kernel never builds them (a gradient dilated with zeros); its argument
+            stands for `strike`.
+          perm: axis order of the result's layout, if it is not that of the result.
         """
         perms = perms or {}
-        struck = [
-            self.strike(x, direction, name, perms.get(name, ()), confines=True)
-            for name, x in operands.items()
-        ]
-        y = compute(*struck)
-        if self._hooks.branches:
-            named = self._named(direction, operands)
-            y = where_reached(
-                self._hooks.faults, named, y, lambda: compute(*operands.values())
+
+        def again(strike: Strike) -> tf.Tensor:
+            return compute(
+                *(
+                    strike(x, direction, name, perms.get(name, ()))
+                    for name, x in operands.items()
+                )
             )
-        return y
+
+        def whole(sites: "LayerSites") -> tf.Tensor:
+            y = compute(*operands.values())
+            y = sites._with_operand_faults(
+                y, direction, tuple(operands), reference or again, perm
+            )
+            return sites.strike(y, direction, "output", perm)
+
+        if direction != "grad_in" or self._input_read:
+            return whole(self)
+        return self._only_for_faults(direction, (*operands, "output"), whole)
 
     def if_struck(
         self,
@@ -160,126 +142,111 @@ class LayerSites:
     ) -> tf.Tensor:
         """Return `changed()`, or `same` where a program can tell that both are equal.
 
+        TensorFlow's executor computes both; what XLA fuses costs nothing, and there it
+        is always `changed()`.
+
         Args:
           direction: see `tpufi.site_table.Site`.
           operand: the operand whose faults are the only difference.
-          changed: computes the result from the struck operand.
+          changed: computes the result from the faulty operand.
           same: the result from the operand without the fault.
         """
         if not self._includes(direction, operand):
             return same
-        if self._hooks.lowering != BRANCH:
+        if self._hooks.compiled:
             return changed()
-        return changed_if(
-            tf.reduce_any(self._named(direction, [operand])), changed, same
-        )
-
-    def input_gradient(
-        self,
-        operands: Sequence[str],
-        compute: Callable[["LayerSites"], tf.Tensor],
-        like: tf.Tensor,
-    ) -> tf.Tensor:
-        """Return the gradient of the layer's input; zeros if nothing depends on it.
-
-        Nothing depends on the gradient of a model's examples. It is computed for the
-        faults that strike it, which are reported like any other.
-
-        Args:
-          operands: names of all sites of direction `grad_in`.
-          compute: computes it with the sites that it is given.
-          like: the input.
-        """
-        if self._input_read or not self._hooks.branches:
-            return compute(self)
-
-        def struck() -> tuple[tf.Tensor, tf.Tensor]:
-            inner = self._hooks.layer(self._layer)
-            return compute(inner), inner.record()
-
-        def spared() -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.zeros_like(like), tf.zeros(self._hooks.record_shape)
-
-        test = tf.reduce_any(self._named("grad_in", operands))
-        dx, record = rarely(test, struck, spared)
-        self._records.append(record)
-        return dx
-
-    def redo_if_struck(
-        self,
-        result: tf.Tensor,
-        direction: str,
-        operands: Sequence[str],
-        redo: Callable[..., tf.Tensor],
-        perm: Sequence[int] = (),
-        shared: Callable[[], tuple[tf.Tensor, ...]] = tuple,
-    ) -> tf.Tensor:
-        """Recompute `result` from its textbook operands if a fault strikes one.
-
-        The textbook form of a result may have operands that the library kernel never
-        builds (a gradient dilated with zeros). It is computed only if a fault names
-        one of them, with and without the fault; where both agree, bit for bit, the
-        library's result stays, so every difference is the fault's doing.
-
-        Args:
-          result: what the library kernel computed.
-          direction: direction of the operands.
-          operands: their names.
-          redo: computes the textbook result; its first argument stands for `strike`.
-          perm: axis order of the result's layout, if it is not that of `result`.
-          shared: computes the other arguments of `redo`, which is called twice.
-        """
-        present = [o for o in operands if self._includes(direction, o)]
-        if self._hooks.lowering == LEAN:
-            missing = [o for o in present if (direction, o) not in self._stored]
-            if missing:
-                raise ValueError(
-                    f"{self._layer}/{direction}/{missing[0]} has no lean site; take "
-                    "lowering 'select'"
-                )
-            return result
-        if not present:
-            return result
-        named = self._named(direction, operands)
-
-        def textbook() -> tuple[tf.Tensor, tf.Tensor]:
-            inner = LayerSites(self._hooks, self._layer)
-            given = shared()
-            faulty = redo(functools.partial(inner.strike, confines=True), *given)
-            # The twin without the fault passes the same ops, disarmed at run time: a
-            # compiler that could tell would compile it in another way, and round so.
-            site = self._hooks.faults[:, _SITE]
-            nowhere = tf.where(tf.reduce_any(named), -tf.ones_like(site), site)
-            disarmed = tf.concat([nowhere[:, None], self._hooks.faults[:, 1:]], 1)
-            hooks = dataclasses.replace(self._hooks, faults=disarmed)
-            twin = LayerSites(hooks, self._layer)
-            golden = redo(functools.partial(twin.strike, confines=True), *given)
-            y = tf.where(same_bits(golden, faulty), result, faulty)
-            if self._hooks.lowering == BRANCH:
-                y = where_reached(self._hooks.faults, named, y, lambda: result, perm)
-            return y, inner.record()
-
-        def library() -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.identity(result), tf.zeros(self._hooks.record_shape)
-
-        y, record = rarely(tf.reduce_any(named), textbook, library)
-        y.set_shape(result.shape)
-        self._records.append(record)
+        test = tf.reduce_any(self._named(direction, [operand]))
+        y = rarely(test, changed, lambda: tf.identity(same))
+        y.set_shape(same.shape)
         return y
-
-    def _includes(self, direction: str, operand: str) -> bool:
-        return self._hooks.includes(f"{self._layer}/{direction}/{operand}")
-
-    def _named(self, direction: str, operands: Sequence[str]) -> tf.Tensor:
-        """Return which rows strike one of these operands here, bool [rows]."""
-        ids = [
-            self._hooks.table.id_of(f"{self._layer}/{direction}/{operand}")
-            for operand in operands
-        ]
-        return naming(self._hooks.faults, self._hooks.replica, ids)
 
     def record(self) -> tf.Tensor:
         """Return the sum of what the sites reported so far."""
         if not self._records:
-            return tf.zeros(self._hooks.record_shape)
+            return self._hooks.probe()
         return tf.add_n(self._records)
+
+    def _only_for_faults(
+        self,
+        direction: str,
+        operands: Sequence[str],
+        compute: Callable[["LayerSites"], tf.Tensor],
+    ) -> tf.Tensor | None:
+        """Return a gradient that nothing reads: None, or what reports its faults.
+
+        Nothing depends on the gradient of a model's examples. It is computed for the
+        faults that name it, which are reported like any other.
+        """
+        present = [o for o in operands if self._includes(direction, o)]
+        if not present:
+            return None
+
+        def faulty() -> tf.Tensor:
+            inner = self._hooks.layer(self._layer)
+            # The result itself would be pruned from the program, and the record stays.
+            compute(inner)
+            return inner.record()
+
+        test = tf.reduce_any(self._named(direction, present))
+        self._records.append(rarely(test, faulty, self._hooks.probe))
+        return None
+
+    def _with_operand_faults(
+        self,
+        result: tf.Tensor,
+        direction: str,
+        operands: Sequence[str],
+        again: Callable[[Strike], tf.Tensor],
+        perm: Sequence[int],
+    ) -> tf.Tensor:
+        """Return `result` as the faults of its operands leave it."""
+        present = [o for o in operands if self._includes(direction, o)]
+        if not present:
+            return result
+        faults = self._hooks.faults
+        named = self._named(direction, present)
+        test = tf.reduce_any(named)
+
+        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
+            # Twice the same code, first disarmed: a compiler that saw two computations
+            # would fuse each in its own way, and round so. It must not unroll the loop
+            # either, so that the count is no constant.
+            count = 1 + tf.cast(test, tf.int32)
+            nowhere = tf.concat(
+                [-tf.ones_like(faults[:, : _SITE + 1]), faults[:, _SITE + 1 :]], 1
+            )
+
+            def body(time: tf.Tensor, _: tf.Tensor, last: tf.Tensor, __: tf.Tensor):
+                mine = tf.where(tf.equal(time, 0), nowhere, faults)
+                hooks = dataclasses.replace(self._hooks, faults=mine)
+                inner = LayerSites(hooks, self._layer)
+                y = again(functools.partial(inner.strike, confines=True))
+                y.set_shape(result.shape)
+                return time + 1, last, y, inner.record()
+
+            first = tf.constant(0), result, result, self._hooks.probe()
+            _, golden, y, record = tf.while_loop(
+                lambda time, *_: time < count, body, first, parallel_iterations=1
+            )
+            y = tf.where(same_bits(golden, y), result, y)
+            return where_reached(faults, named, y, result, perm), record
+
+        def golden() -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.identity(result), self._hooks.probe()
+
+        y, record = rarely(test, faulty, golden)
+        y.set_shape(result.shape)
+        self._records.append(record)
+        return y
+
+    def _name(self, direction: str, operand: str) -> str:
+        return f"{self._layer}/{direction}/{operand}"
+
+    def _includes(self, direction: str, operand: str) -> bool:
+        return self._hooks.includes(self._name(direction, operand))
+
+    def _named(self, direction: str, operands: Sequence[str]) -> tf.Tensor:
+        """Return which rows name one of these operands here, bool [rows]."""
+        table = self._hooks.table
+        ids = [table.id_of(self._name(direction, operand)) for operand in operands]
+        return naming(self._hooks.faults, self._hooks.replica, ids)

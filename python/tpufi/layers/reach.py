@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which results of an operation keep the error of a struck operand (decision 0012)."""
+"""Which results the error of a faulty operand reaches (decision 0012)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tpufi.descriptor import EVERY_REPLICA, FIELDS, RULES
-from tpufi.layers.rarely import rarely
+from tpufi.descriptor import EVERY_REPLICA, FIELDS, OPERATIONS
 from tpufi.ops import inject_fault
 
 
 def naming(faults: tf.Tensor, replica: tf.Tensor, ids: Sequence[int]) -> tf.Tensor:
-    """Return which rows strike one of some sites on a replica, bool [rows].
+    """Return which rows name one of some sites on a replica, bool [rows].
 
     Args:
-      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      faults: int64 [rows, 12]; see `tpufi.descriptor`.
       replica: int64 scalar.
       ids: the sites.
     """
@@ -29,31 +28,24 @@ def where_reached(
     faults: tf.Tensor,
     named: tf.Tensor,
     faulty: tf.Tensor,
-    golden: Callable[[], tf.Tensor],
+    golden: tf.Tensor,
     perm: Sequence[int] = (),
 ) -> tf.Tensor:
-    """Return `faulty` where the error of a fault arrives, elsewhere `golden()`.
+    """Return `faulty` where the error of a fault arrives, elsewhere `golden`.
 
     Args:
-      faults: int64 [rows, 11]; see `tpufi.descriptor`.
-      named: bool [rows], rows that strike an operand.
-      faulty: the result of the struck operand.
-      golden: computes the result without the fault; called for confined faults only.
+      faults: int64 [rows, 12]; see `tpufi.descriptor`.
+      named: bool [rows], rows that name an operand.
+      faulty: the result of the faulty operand.
+      golden: the result without the fault.
       perm: axis order of the result's layout, if it is not that of `faulty`.
     """
-    return changed_if(
+    y = tf.cond(
         tf.reduce_any(confined(faults, named)),
-        lambda: tf.where(reach(faults, faulty, named, perm), faulty, golden()),
-        faulty,
+        lambda: tf.where(reach(faults, faulty, named, perm), faulty, golden),
+        lambda: tf.identity(faulty),
     )
-
-
-def changed_if(
-    test: tf.Tensor, changed: Callable[[], tf.Tensor], same: tf.Tensor
-) -> tf.Tensor:
-    """Return `changed()` if `test` holds, else `same`; both have one shape."""
-    y = rarely(test, changed, lambda: tf.identity(same))
-    y.set_shape(same.shape)
+    y.set_shape(faulty.shape)
     return y
 
 
@@ -61,7 +53,7 @@ def confined(faults: tf.Tensor, named: tf.Tensor) -> tf.Tensor:
     """Return which of the `named` rows are confined to some results.
 
     Args:
-      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      faults: int64 [rows, 12]; see `tpufi.descriptor`.
       named: bool [rows].
     """
     return tf.logical_and(named, tf.greater(_column(faults, "reach_count"), 0))
@@ -73,9 +65,9 @@ def reach(
     """Return which results keep the error of the `named` rows, bool like `result`.
 
     Args:
-      faults: int64 [rows, 11]; see `tpufi.descriptor`.
+      faults: int64 [rows, 12]; see `tpufi.descriptor`.
       result: what an operation computes from operands.
-      named: bool [rows], rows that strike one of its operands.
+      named: bool [rows], rows that name one of its operands.
       perm: axis order that the rows' flat indices refer to.
 
     Raises:
@@ -90,7 +82,8 @@ def reach(
         "replica": one * EVERY_REPLICA,
         "start": tf.where(some, _column(faults, "reach_start"), nothing),
         "count": tf.where(some, _column(faults, "reach_count"), size),
-        "rule": one * RULES.index("repeat"),
+        "operation": one * OPERATIONS.index("replace"),
+        "words": one,
         "block": tf.where(some, one, nothing),
         "stride": tf.where(some, _column(faults, "reach_stride"), nothing),
     }
@@ -101,7 +94,7 @@ def reach(
         tf.stack([columns.get(name, nothing) for name in FIELDS], 1),
         tf.ones([faults.shape[0], 1], tf.uint64),
         perm=tuple(perm),
-        lowering="branch",
+        operations=("replace",),
     )
     return tf.equal(marks, 1)
 
@@ -112,5 +105,5 @@ def _column(faults: tf.Tensor, name: str) -> tf.Tensor:
 
 def same_bits(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Compare element by element, so that a NaN equals itself and -0.0 is not 0.0."""
-    word = {2: tf.int16, 4: tf.int32, 8: tf.int64}[a.dtype.size]
+    word = {1: tf.int8, 2: tf.int16, 4: tf.int32, 8: tf.int64}[a.dtype.size]
     return tf.equal(tf.bitcast(a, word), tf.bitcast(b, word))

@@ -50,20 +50,23 @@ class SoftmaxLoss:
           global_batch: examples of all replicas.
           run: the traced pass.
         """
+        probe = () if run.probe is None else (run.probe,)
 
         @tf.custom_gradient
-        def differentiable(logits: tf.Tensor, _probe: tf.Tensor) -> tuple:
+        def differentiable(logits: tf.Tensor, *_probe: tf.Tensor) -> tuple:
             ahead = run.hooks.layer(self.name)
             loss, saved = self.forward(ahead, logits, labels, global_batch)
 
             def gradient(dloss: tf.Tensor) -> tuple:
                 back = run.hooks.layer(self.name)
                 dlogits = self.backward(back, saved, dloss)
+                if not probe:
+                    return dlogits
                 return dlogits, ahead.record() + back.record()
 
             return loss, gradient
 
-        return differentiable(logits, run.probe)
+        return differentiable(logits, *probe)
 
     def forward(
         self, sites: LayerSites, logits: tf.Tensor, labels: tf.Tensor, global_batch: int

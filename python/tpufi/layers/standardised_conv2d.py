@@ -10,7 +10,6 @@ from tpufi.layers import initializers
 from tpufi.layers.conv2d import Conv2D
 from tpufi.layers.layer import Layer, Run, Shape, Weight
 from tpufi.layers.layer_sites import LayerSites
-from tpufi.layers.layout import Layout
 from tpufi.site_table import Site
 
 # All axes of a kernel but that of the output channels.
@@ -79,9 +78,6 @@ class StandardisedConv2D(Layer):
         }
         own = (Site(self.name, *key, s, dtype) for key, s in shapes.items())
         return *self.convolution.sites(shape, batch, dtype), *own
-
-    def textbook(self, shape: Shape, batch: int) -> dict[tuple[str, str], Layout]:
-        return self.convolution.textbook(shape, batch)
 
     def infer(
         self, run: Run, x: tf.Tensor, gain: tf.Tensor, raw: tf.Tensor

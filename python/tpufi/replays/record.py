@@ -19,6 +19,7 @@ from tpufi.injection import Injection
 from tpufi.outcomes.outcome import Validation
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site
+from tpufi.training.devices import Placement
 
 
 class ReplayRecord:
@@ -52,8 +53,15 @@ class ReplayRecord:
             for path in self.paths:
                 os.replace(_partial(path), path)
 
-    def start(self, injection: Injection, epoch: int, step: int, source: str) -> None:
-        """Write the head: target and origin of the weights."""
+    def start(
+        self,
+        injection: Injection,
+        epoch: int,
+        step: int,
+        source: str,
+        placement: Placement,
+    ) -> None:
+        """Write the head: target, origin of the weights, and where it runs."""
         self._text(f"Inject to epoch: {epoch}")
         self._text(f"Inject to step: {step}")
         self._text(f"Load weights from {source}")
@@ -65,6 +73,8 @@ class ReplayRecord:
             worker=injection.target_worker,
             epoch=epoch,
             step=step,
+            device=placement.device,
+            compiled=placement.compiled,
         )
 
     def fault(

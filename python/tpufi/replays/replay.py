@@ -6,16 +6,17 @@ import math
 import pathlib
 from collections.abc import Callable
 
-from tpufi.descriptor import read_record
+from tpufi.descriptor import Descriptor, disarmed, read_record
 from tpufi.golden import GoldenFolder, open_golden
 from tpufi.injection import Injection
+from tpufi.models import workload
 from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.progress import Progress
 from tpufi.replays.entry import check_fits, describe, enter, golden_bits, step_number
 from tpufi.replays.judge import Judge, golden_accuracy, other_points, points
 from tpufi.replays.record import ReplayRecord
-from tpufi.training import Session, State, state_digest
+from tpufi.training import Session, State, StepResult, same_state, state_digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,8 @@ def replay(
       epoch: overrides the injection's epoch.
       step: overrides the injection's step.
       horizon: steps to run, the struck one included; default: to the golden run's end.
-      with_fault: False is the control, the same program without the fault.
+      with_fault: False is the control, the armed program without the fault; in graph
+        mode it has the golden run's bits.
       session: a session of the golden run, to reuse its compiled program.
       judge: how the outcome is judged; default: by the golden run and the thresholds of
         tpufi, without looking at the test images.
@@ -81,9 +83,10 @@ def replay(
       RuntimeError: the fault did not strike what it names.
     """
     judge = judge or Judge(read_thresholds())
-    folder, session = open_golden(golden, session)
-    config, _ = folder.read_manifest()
+    config, _ = GoldenFolder(pathlib.Path(golden)).read_manifest()
     check_fits(injection, config)
+    injection.resolve(workload(config.workload).sites(config.per_replica))
+    folder, session = open_golden(golden, session, {injection.site_name})
     site, descriptor = describe(injection, session)
     epoch = injection.target_epoch if epoch is None else epoch
     step = injection.target_step if step is None else step
@@ -92,6 +95,7 @@ def replay(
     end = max(curve) + 1
     last = first + horizon if horizon else end
     state = enter(folder, session, first, curve)
+    nothing = disarmed(*descriptor.words.shape)
 
     stem = f"replay_{injection.model}_{name}" + ("" if with_fault else "_control")
     epochs = -(-max(last, end) // session.steps_per_epoch)
@@ -99,12 +103,15 @@ def replay(
     with ReplayRecord(
         pathlib.Path(out), stem, epochs, session.steps_per_epoch
     ) as record:
-        record.start(injection, epoch, step, f"golden step {first}")
+        record.start(injection, epoch, step, f"golden step {first}", config.placement)
         lines = _golden_head(record, session, first, curve)
         progress = Progress(stem, last - first)
         for number in progress.steps(range(first, last)):
             strikes = number == first and with_fault
-            result = session.step(state, number, descriptor if strikes else None)
+            armed = descriptor if strikes else nothing if number == first else None
+            result = session.step(state, number, armed)
+            if strikes and session.program.compiled:
+                result = _or_golden(session, state, number, nothing, result)
             state = result.state
             fault = None
             if strikes:
@@ -145,6 +152,23 @@ def replay(
     return ReplayResult(
         outcome, first, tuple(faulty), reference, record.paths, others, validation
     )
+
+
+def _or_golden(
+    session: Session,
+    before: State,
+    number: int,
+    nothing: Descriptor,
+    struck: StepResult,
+) -> StepResult:
+    """Return a struck step; a fault that left no trace leaves golden's state.
+
+    It has left none if the compiled program gives the same bits without it.
+    """
+    control = session.step(before, number, nothing)
+    if not same_state(control.state, struck.state):
+        return struck
+    return dataclasses.replace(struck, state=session.step(before, number).state)
 
 
 def _validate(

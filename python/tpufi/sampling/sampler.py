@@ -86,12 +86,17 @@ class Sampler:
             step=_in_range(draws, plan.steps, "step"),
             duration=_in_range(draws, plan.durations, "duration"),
             positions=positions,
-            rule=value.rule,
+            operation=value.operation,
             keep=value.keep,
             words=value.words,
             confine=confine,
             stale=model.rule.stale,
         )
+
+    def sites(self) -> frozenset[str]:
+        """Return the names of the sites that can be drawn."""
+        drawn = self.probabilities().items()
+        return frozenset(site for (_, site), share in drawn if share)
 
     def probabilities(self) -> dict[tuple[str, str], Fraction]:
         """Return the exact probability of every (fault model, site name) pair."""

@@ -12,8 +12,9 @@ from tpufi.data.batches import Batch
 from tpufi.descriptor import EVERY_REPLICA, FIELDS, Descriptor, Struck, read_record
 from tpufi.show.tapped_sites import TappedHooks
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.replica import ReplicaResult, apply_update, replica_gradients
+from tpufi.training.devices import check_compiled, placed
 from tpufi.training.state import State, Tensors
+from tpufi.training.step import ReplicaResult, StepInputs, TrainingStep
 from tpufi.workload import Workload
 
 Inputs = tuple[Batch, np.ndarray, float]
@@ -41,9 +42,10 @@ class Observed:
 
 
 class ObservedStep:
-    """The step of `training.Program` in graph mode, its replicas one by one.
+    """The step of `training.Program`, its replicas one by one.
 
-    The program is the same with and without a fault, and traced once for all of them.
+    In graph mode it has the bits of the program. It is the same with and without a
+    fault, and traced once for all of them.
 
     Args:
       workload: what is trained.
@@ -51,6 +53,9 @@ class ObservedStep:
       per_replica: examples of one replica.
       names: sites to see.
       replica: whose passes are seen.
+      armed: sites that faults may name; None: all.
+      compiled: whether XLA compiles.
+      device: where it runs, one of `tpufi.training.devices.DEVICES`.
     """
 
     def __init__(
@@ -60,15 +65,20 @@ class ObservedStep:
         per_replica: int,
         names: Iterable[str],
         replica: int = 0,
+        *,
+        armed: Iterable[str] | None = None,
+        compiled: bool = False,
+        device: str = "cpu",
     ):
-        self._workload = workload
-        self._replicas = replicas
-        self._per_replica = per_replica
-        self._table = workload.sites(per_replica)
+        check_compiled(device, compiled)
+        chosen = None if armed is None else frozenset(armed)
+        self._step = TrainingStep(workload, replicas, per_replica, compiled, chosen)
+        self._device = device
         self._names = frozenset(names)
         self._replica = replica
-        self._pass = tf.function(self._traced_pass, autograph=False)
-        self._update = tf.function(self._traced_update, autograph=False)
+        options = {"jit_compile": compiled, "autograph": False}
+        self._pass = tf.function(self._traced_pass, **options)
+        self._update = tf.function(self._traced_update, **options)
 
     def __call__(
         self,
@@ -89,16 +99,19 @@ class ObservedStep:
         batch, keys, rate = inputs
         faults, words = tf.constant(fault.faults), tf.constant(fault.words)
         parts, tensors = [], {} if golden is None else golden.tensors
-        with exact_arithmetic():
-            for replica in range(self._replicas):
+        with exact_arithmetic(), placed(self._device):
+            for replica in range(self._step.replicas):
                 if golden is not None and not _strikes(fault, replica):
                     parts.append(golden.parts[replica])
                     continue
                 part, seen = self._pass(
                     state,
-                    tf.constant(batch.images[replica]),
-                    tf.constant(batch.labels[replica]),
-                    tf.constant(keys[replica], tf.uint32),
+                    StepInputs(
+                        tf.constant(batch.images[replica]),
+                        tf.constant(batch.labels[replica]),
+                        tf.constant(keys[replica], tf.uint32),
+                        tf.constant(rate, tf.float32),
+                    ),
                     tf.constant(replica, tf.int64),
                     faults,
                     words,
@@ -125,24 +138,13 @@ class ObservedStep:
     def _traced_pass(
         self,
         state: State,
-        images: tf.Tensor,
-        labels: tf.Tensor,
-        key: tf.Tensor,
+        inputs: StepInputs,
         replica: tf.Tensor,
         faults: tf.Tensor,
         words: tf.Tensor,
     ) -> tuple[ReplicaResult, Tensors]:
         hooks = self._hooks(replica, faults, words)
-        result = replica_gradients(
-            self._workload,
-            state,
-            images,
-            labels,
-            key,
-            hooks,
-            self._replicas * self._per_replica,
-        )
-        return result, hooks.tensors
+        return self._step.passes(state, inputs, hooks), hooks.tensors
 
     def _traced_update(
         self,
@@ -153,15 +155,15 @@ class ObservedStep:
         words: tf.Tensor,
     ) -> tuple[State, Tensors, tf.Tensor]:
         hooks = self._hooks(tf.constant(0, tf.int64), faults, words)
-        state, record = apply_update(
-            self._workload, state, total, self._replicas, rate, hooks
-        )
+        state, record = self._step.update(state, total, rate, hooks)
         return state, hooks.tensors, record
 
     def _hooks(
         self, replica: tf.Tensor, faults: tf.Tensor, words: tf.Tensor
     ) -> TappedHooks:
-        return TappedHooks(self._table, replica, faults, words, names=self._names)
+        step = self._step
+        operands = replica, faults, words, step.names, step.compiled
+        return TappedHooks(step.table, *operands, seen=self._names)
 
 
 def _strikes(fault: Descriptor, replica: int) -> bool:

@@ -16,6 +16,7 @@ from tpufi.models import workload
 from tpufi.replays.entry import check_fits, describe, enter, step_number
 from tpufi.site_table import Site
 from tpufi.training import Session, State
+from tpufi.training.devices import USUAL, Asked
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ def from_file(
     golden: str | pathlib.Path,
     epoch: int | None = None,
     step: int | None = None,
+    asked: Asked = USUAL,
 ) -> Subject:
     """Return the fault of an injection file at a step of a golden run.
 
@@ -58,11 +60,13 @@ def from_file(
       golden: folder of the golden run.
       epoch: instead of the file's epoch.
       step: instead of the file's step.
+      asked: device and compilation, which have to be the golden run's.
 
     Raises:
       InputError: the file or the golden run cannot be used, or does not fit the other.
     """
     config, _ = GoldenFolder(pathlib.Path(golden)).read_manifest()
+    asked.check_same(config.placement, golden)
     injection = read_injection(
         path, lambda name: workload(name).sites(config.per_replica)
     )
@@ -89,7 +93,10 @@ def from_file(
 
 
 def from_campaign(
-    folder: pathlib.Path, experiment: int, golden: pathlib.Path | None = None
+    folder: pathlib.Path,
+    experiment: int,
+    golden: pathlib.Path | None = None,
+    asked: Asked = USUAL,
 ) -> Subject:
     """Return the fault of an experiment of a campaign at its first step.
 
@@ -97,11 +104,12 @@ def from_campaign(
       folder: of the campaign.
       experiment: its number.
       golden: folder of the golden run, if it is not any more where it was.
+      asked: device and compilation, which have to be the golden run's.
 
     Raises:
       InputError: no such experiment, or it cannot be repeated here.
     """
-    runner, (row,) = open_recorded(folder, [experiment], golden)
+    runner, (row,) = open_recorded(folder, [experiment], golden, asked)
     _check_virtual(runner.plan.golden)
     fault = same_fault(runner, row)
     session = runner.session

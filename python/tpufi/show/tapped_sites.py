@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tpufi.layers.hooks import Hooks
-from tpufi.layers.layer_sites import LayerSites
+from tpufi.layers.layer_sites import LayerSites, Strike
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,12 +16,12 @@ class TappedHooks(Hooks):
     """Fault operands of a program whose chosen sites can be seen.
 
     Args:
-      names: the chosen sites.
+      seen: names of the chosen sites.
       tensors: filled while the program is traced, by name of the site: the tensor that
         leaves the site, in the layout that positions refer to.
     """
 
-    names: frozenset[str] = frozenset()
+    seen: frozenset[str] = frozenset()
     tensors: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
     def layer(self, name: str, input_read: bool = True) -> LayerSites:
@@ -41,23 +41,22 @@ class _TappedSites(LayerSites):
     ) -> tf.Tensor:
         y = super().strike(x, direction, operand, perm, **how)
         name = f"{self._layer}/{direction}/{operand}"
-        if name in self._hooks.names:
+        if name in self._hooks.seen:
             self._hooks.tensors[name] = tf.transpose(y, perm) if perm else y
         return y
 
-    def redo_if_struck(
+    def _with_operand_faults(
         self,
         result: tf.Tensor,
         direction: str,
         operands: Sequence[str],
-        redo: Callable[..., tf.Tensor],
-        perm: Sequence[int] = (),
-        shared: Callable[[], tuple[tf.Tensor, ...]] = tuple,
+        again: Callable[[Strike], tf.Tensor],
+        perm: Sequence[int],
     ) -> tf.Tensor:
-        y = super().redo_if_struck(result, direction, operands, redo, perm, shared)
+        y = super()._with_operand_faults(result, direction, operands, again, perm)
         names = {f"{self._layer}/{direction}/{operand}" for operand in operands}
-        if names & self._hooks.names:
+        if names & self._hooks.seen:
             # What is built inside the conditional cannot leave it: build it once more.
-            again = _TappedSites(self._hooks, self._layer)
-            redo(functools.partial(again.strike, confines=True), *shared())
+            twin = _TappedSites(self._hooks, self._layer)
+            again(functools.partial(twin.strike, confines=True))
         return y

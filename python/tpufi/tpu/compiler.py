@@ -7,7 +7,6 @@ virtual environment that `./dev tpu` makes from requirements-tpu.lock.
 
 import dataclasses
 import json
-import os
 import pathlib
 import subprocess
 import tempfile
@@ -15,18 +14,6 @@ import tempfile
 from tpufi.errors import InputError
 from tpufi.tpu import compile_module
 from tpufi.tpu.program_text import ProgramCost, read_program
-
-# Passes behind the estimates. Without them a program is compiled in half the time; its
-# code is larger and slower, and few of its kernels are others (decision 0015).
-_CODE_PASSES = (
-    "xla_jf_vliw_scheduler",
-    "xla_jf_xlu_optimizer",
-    "xla_jf_critical_path_scheduler",
-    "xla_jf_lsra_v2_verifier",
-    "xla_tpu_load_store_optimizations",
-    "xla_tpu_impure_enable_retry_opt",
-)
-_NO_CODE_PASSES = " ".join(f"--{name}=false" for name in _CODE_PASSES)
 
 ENVIRONMENT = pathlib.Path(__file__).resolve().parents[3] / ".venv-tpu"
 
@@ -37,7 +24,8 @@ class Compiled:
 
     Args:
       cost: what its text says.
-      figures: what the compiler says: sizes in bytes, `compile_s`, `chip`, `versions`.
+      figures: what the compiler says: sizes in bytes, `compiler_s` (processor seconds),
+        `compiler_bytes` (its memory), `chip`, `versions`.
       text: the optimised HLO module.
     """
 
@@ -79,8 +67,6 @@ def compile_for(
     topology: str,
     chips: int = 1,
     environment: pathlib.Path = ENVIRONMENT,
-    *,
-    estimates_only: bool = False,
 ) -> Compiled:
     """Compile a module for a TPU.
 
@@ -89,16 +75,12 @@ def compile_for(
       topology: name that libtpu knows, such as `v5e:2x2`.
       chips: how many chips run it, as replicas, >= 1.
       environment: the virtual environment with jax and libtpu.
-      estimates_only: leave out what improves the code only.
 
     Raises:
       InputError: there is no such environment, the compiler refuses (its last line is
         in the message), or it was ended from outside.
     """
     python = interpreter(environment)
-    flags = os.environ.get("LIBTPU_INIT_ARGS", "")
-    if estimates_only:
-        flags = f"{flags} {_NO_CODE_PASSES} --xla_tpu_compile_time_fuel=0"
     with tempfile.TemporaryDirectory() as folder:
         source, text = pathlib.Path(folder, "module"), pathlib.Path(folder, "text")
         source.write_bytes(module)
@@ -107,12 +89,11 @@ def compile_for(
             capture_output=True,
             text=True,
             check=False,
-            env=os.environ | {"LIBTPU_INIT_ARGS": flags},
         )
         if run.returncode < 0:
             raise InputError(
                 f"the TPU compiler was ended by signal {-run.returncode}; the system "
-                "may lack memory: take fewer --groups, or compile each alone: --apart"
+                "may lack memory: arm fewer sites"
             )
         if run.returncode != 0:
             lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]

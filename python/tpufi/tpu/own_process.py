@@ -9,10 +9,12 @@ from concurrent.futures.process import BrokenProcessPool
 from tpufi.errors import InputError
 
 
-def in_a_process_of_its_own(export: Callable[..., bytes], *arguments: object) -> bytes:
+def in_a_process_of_its_own(
+    export: Callable[..., bytes], *arguments: object, **named: object
+) -> bytes:
     """Return what `export` returns; its memory is given back.
 
-    TensorFlow keeps each graph it compiled, half a gigabyte for a branch of densenet.
+    TensorFlow keeps each graph it compiled, gigabytes for an armed step.
 
     Raises:
       InputError: the process was ended from outside.
@@ -20,7 +22,7 @@ def in_a_process_of_its_own(export: Callable[..., bytes], *arguments: object) ->
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as process:
         try:
-            return process.submit(export, *arguments).result()
+            return process.submit(export, *arguments, **named).result()
         except BrokenProcessPool as error:
             raise InputError(
                 "the process that exports a step was ended by the system, which may "

@@ -36,10 +36,8 @@ class ProgramCost:
 
     Args:
       cycles: sum of the estimated cycles of every fusion in the text.
-      disarmed_cycles: the same with the cheapest branch of every conditional only: what
-        runs as long as no fault is armed.
-      branch_cycles: what one run takes by way of each branch of the entry's largest
-        conditional, in the order of its branches; empty if it has none.
+      cycles_without_branches: the same with the cheapest branch of every conditional
+        only: what runs where no fault is injected.
       copied_bytes: what copies between memories move in one run, conditionals at
         their least; they have no estimate.
       fusions: fusions and other kernels that have an estimate.
@@ -48,8 +46,7 @@ class ProgramCost:
     """
 
     cycles: int
-    disarmed_cycles: int
-    branch_cycles: tuple[int, ...]
+    cycles_without_branches: int
     copied_bytes: int
     fusions: int
     conditionals: int
@@ -73,11 +70,9 @@ def read_program(text: str) -> ProgramCost:
         None,
     )
     estimates = [int(n) for n in _CYCLES.findall(text)]
-    cheapest = _least(computations, entry, _cycles)
     return ProgramCost(
         cycles=sum(estimates),
-        disarmed_cycles=cheapest,
-        branch_cycles=_by_branch(computations, entry, cheapest),
+        cycles_without_branches=_least(computations, entry, _cycles),
         copied_bytes=_least(computations, entry, _copied),
         fusions=len(estimates),
         conditionals=sum(bool(_BRANCHES.search(line)) for line in lines),
@@ -103,18 +98,6 @@ def _computations(text: str) -> dict[str, list[str]]:
         elif name:
             found[name].append(line)
     return found
-
-
-def _by_branch(
-    computations: dict[str, list[str]], entry: str | None, cheapest: int
-) -> tuple[int, ...]:
-    """Cycles of the whole program by way of each branch of its largest conditional."""
-    ways = [
-        [_least(computations, branch, _cycles) for branch in _branches(line)]
-        for line in computations.get(entry, ())
-    ]
-    largest = max(ways, key=sum, default=[])
-    return tuple(cheapest - min(largest) + way for way in largest)
 
 
 def _least(

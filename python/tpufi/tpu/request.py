@@ -2,13 +2,14 @@
 """What is to be compiled for a TPU and compared."""
 
 import dataclasses
-import math
-import pathlib
 
-from tpufi.training.grouped import Cut
+from tpufi.injection import STAGES
+from tpufi.sampling.sampling_lists import sampling_list
 from tpufi.workload import Workload
 
 DTYPES = ("float32", "bfloat16")
+MOST_SITES = 1500  # An armed program of more has those of the artefact's lists.
+_OPERANDS = ("input", "weight", "output")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,26 +20,15 @@ class Request:
       workload: what is trained.
       topology: name that libtpu knows.
       per_replica: examples of a replica, >= 1.
-      lowering: see `tpufi.training.Program`.
       dtype: element type in place of the workload's own, or None.
       replicas: chips that run the step together, >= 1.
-      groups: groups of sites of lowering `grouped`; see `tpufi.training.Program`.
-      apart: folder for the figures of branches, each compiled as a program of its own,
-        lowering `grouped` only; None: all branches in one program.
-      at_most: apart, a branch of a larger ratio is cut in two, as long as it has sites.
-      estimates_only: leave out what improves the code only.
     """
 
     workload: Workload
     topology: str
     per_replica: int
-    lowering: str
     dtype: str | None = None
     replicas: int = 1
-    groups: Cut = None
-    apart: pathlib.Path | None = None
-    at_most: float = math.inf
-    estimates_only: bool = False
 
     @property
     def typed_workload(self) -> Workload:
@@ -48,13 +38,27 @@ class Request:
         return dataclasses.replace(self.workload, dtype=self.dtype)
 
     @property
-    def without_code_passes(self) -> bool:
-        """Whether what improves the code only is left out: apart, of all programs.
+    def sites(self) -> tuple[str, ...] | None:
+        """Names of the sites of the armed program; None: all.
 
-        It can change what the compiler estimates, so both sides of a comparison are
-        compiled alike (decision 0015).
+        Of a workload with more than MOST_SITES they are operands and results of the
+        layers that the artefact's campaigns drew from, forward and backward.
         """
-        return self.estimates_only or self.apart is not None
+        table = self.workload.sites(self.per_replica)
+        if len(table) <= MOST_SITES:
+            return None
+        places = [(layer, "forward") for layer in self._listed(STAGES[0])]
+        places += [_backward(layer) for layer in self._listed(STAGES[1])]
+        names = (
+            f"{layer}/{direction}/{operand}"
+            for layer, direction in places
+            for operand in _OPERANDS
+        )
+        # A variant may lack a layer of its family's list.
+        return tuple(name for name in dict.fromkeys(names) if name in table)
+
+    def _listed(self, stage: str) -> tuple[str, ...]:
+        return sampling_list(self.workload.name, stage)
 
 
 def described(request: Request) -> dict:
@@ -65,5 +69,12 @@ def described(request: Request) -> dict:
         "dtype": request.dtype or request.workload.dtype,
         "replicas": request.replicas,
         "per_replica": request.per_replica,
-        "lowering": request.lowering,
     }
+
+
+def _backward(name: str) -> tuple[str, str]:
+    """Return layer and direction of a layer that the artefact names for backward."""
+    for direction in ("grad_in", "grad_wt"):
+        if name.endswith(f"_{direction}"):
+            return name.removesuffix(f"_{direction}"), direction
+    raise ValueError(f"{name} names no gradient")

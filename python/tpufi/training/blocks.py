@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several steps without a fault in one call: the device never waits for the host.
+"""Several clean steps in one call: the device never waits for the host.
 
 Loss, accuracy and whether the loss is finite are gathered on the device and read once
 for a block, and the next block's batches are made while one runs.
@@ -7,25 +7,14 @@ for a block, and the next block's batches are made while one runs.
 
 import concurrent.futures
 import dataclasses
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import disarmed
-from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.program import Program
 from tpufi.training.session import Session
 from tpufi.training.state import State
-
-
-class _StepInput(NamedTuple):
-    """What a step reads but the state and the fault, as `traced_step` takes it."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    keys: np.ndarray
-    rate: np.ndarray
+from tpufi.training.step import StepInputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,13 +70,11 @@ class Blocks:
         if then:
             following = range(steps.stop, steps.stop + then)
             self._ahead = following, self._maker.submit(self._stacked, following)
-        program = self._session.program
-        with exact_arithmetic():
+        with self._session.program.running():
             state, run, losses, correct = self._block(
                 state,
                 tf.constant(count),
                 tf.nest.map_structure(tf.constant, stacked),
-                tf.nest.map_structure(tf.constant, program.operands(disarmed())),
             )
         run = int(run)
         labels = stacked.labels[0].size
@@ -96,22 +83,22 @@ class Blocks:
             state, tuple(losses.numpy()[:run].tolist()), tuple(accuracies)
         )
 
-    def _made(self, steps: range) -> _StepInput:
+    def _made(self, steps: range) -> StepInputs:
         if self._ahead is not None and self._ahead[0] == steps:
             return self._ahead[1].result()
         return self._stacked(steps)
 
-    def _stacked(self, steps: range) -> _StepInput:
+    def _stacked(self, steps: range) -> StepInputs:
         """Return the inputs of the steps one behind the other, filled up to `size`."""
         inputs = [
-            _StepInput(batch.images, batch.labels, keys, np.float32(rate))
+            StepInputs(batch.images, batch.labels, keys, np.float32(rate))
             for batch, keys, rate in map(self._session.inputs, steps)
         ]
         inputs += inputs[-1:] * (self.size - len(inputs))
-        return _StepInput(*map(np.stack, zip(*inputs, strict=True)))
+        return StepInputs(*map(np.stack, zip(*inputs, strict=True)))
 
     def _traced(
-        self, state: State, count: tf.Tensor, stacked: _StepInput, operands: tuple
+        self, state: State, count: tf.Tensor, stacked: StepInputs
     ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
         program = self._session.program
 
@@ -121,7 +108,7 @@ class Blocks:
 
         def body(step: tf.Tensor, state: State, losses: tf.Tensor, correct: tf.Tensor):
             one = tf.nest.map_structure(lambda stack: stack[step], stacked)
-            state, loss, right, _ = program.traced_step(state, *one, *operands)
+            state, loss, right, _ = program.clean_step(state, one)
             return (
                 step + 1,
                 state,

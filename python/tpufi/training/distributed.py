@@ -3,20 +3,28 @@
 
 Works with `MirroredStrategy` (also on logical CPU devices) and `TPUStrategy`. Every
 replica keeps its own copy of the state, does what a virtual replica does, and sums
-gradients and statistics with the others through the strategy's all-reduce, so that all
-copies stay equal.
+gradients and statistics with the others, so that all copies stay equal.
 """
+
+import functools
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
 
 from tpufi.data.batches import Batch
-from tpufi.descriptor import Descriptor, disarmed
-from tpufi.layers.hooks import Hooks
+from tpufi.descriptor import Descriptor
+from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.devices import check_compiled
 from tpufi.training.program import Program, StepResult
-from tpufi.training.replica import ReplicaResult, apply_update, replica_gradients
 from tpufi.training.state import State
+from tpufi.training.step import (
+    FaultOperands,
+    ReplicaResult,
+    StepInputs,
+    TrainingStep,
+)
 from tpufi.workload import Workload
 
 
@@ -24,27 +32,46 @@ class DistributedProgram:
     """The training step of one workload on the devices of a strategy.
 
     Used like `tpufi.training.Program`. The state stays on the devices from step to step
-    and is copied there only when a step starts from another state.
+    and is copied there only when a step starts from another state. On TPUs a device
+    runs what `tpufi.tpu` exports and compiles offline.
 
     Args:
       workload: what is trained.
       strategy: `tf.distribute.MirroredStrategy` or `TPUStrategy`.
       per_replica: images of one replica, >= 1.
+      compiled: whether XLA compiles the step; a TPU always does.
+      sites: names of the sites that faults may name; None: all.
     """
 
     def __init__(
-        self, workload: Workload, strategy: tf.distribute.Strategy, per_replica: int
+        self,
+        workload: Workload,
+        strategy: tf.distribute.Strategy,
+        per_replica: int,
+        *,
+        compiled: bool = False,
+        sites: Iterable[str] | None = None,
     ):
+        self._on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+        on_gpu = any("GPU" in name for name in strategy.extended.worker_devices)
+        device = "gpu" if on_gpu else "cpu"
+        check_compiled(device, compiled)
         self.workload = workload
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self.per_replica = per_replica
-        self.table = workload.sites(per_replica)
+        self.compiled = compiled or self._on_tpu
+        names = None if sites is None else frozenset(sites)
+        self.training_step = TrainingStep(
+            workload, self.replicas, per_replica, self.compiled, names
+        )
+        self.table = self.training_step.table
         self.traces = 0
         self.variables: State | None = None
         self._newest: State | None = None
         self._step = tf.function(self._traced_step, autograph=False)
-        self._evaluation = Program(workload, self.replicas, per_replica)
+        how = {"compiled": on_gpu, "device": device}
+        self._evaluation = Program(workload, self.replicas, per_replica, **how)
         self.evaluate = self._evaluation.evaluate
 
     def step(
@@ -56,7 +83,6 @@ class DistributedProgram:
         fault: Descriptor | None = None,
     ) -> StepResult:
         """Run one training step; see `tpufi.training.Program.step`."""
-        fault = fault if fault is not None else disarmed()
         if state is not self._newest:
             self._load(state)
 
@@ -65,21 +91,24 @@ class DistributedProgram:
                 lambda c: tf.constant(values[c.replica_id_in_sync_group], dtype)
             )
 
+        operands = None
+        if fault is not None:
+            operands = FaultOperands(*map(tf.constant, (fault.faults, fault.words)))
         with exact_arithmetic():
             loss, correct, record = self._step(
                 split(batch.images),
                 split(batch.labels),
                 split(keys, tf.uint32),
                 tf.constant(rate, tf.float32),
-                tf.constant(fault.faults),
-                tf.constant(fault.words),
+                operands,
             )
         self._newest = tf.nest.map_structure(
             lambda v: tf.identity(self.strategy.experimental_local_results(v)[0]),
             self.variables,
         )
         accuracy = int(correct) / batch.labels.size
-        return StepResult(self._newest, float(loss), accuracy, record.numpy())
+        record = None if fault is None else record.numpy()
+        return StepResult(self._newest, float(loss), accuracy, record)
 
     def _load(self, state: State) -> None:
         """Copy a state to every replica's device."""
@@ -98,12 +127,11 @@ class DistributedProgram:
         labels: object,
         seeds: object,
         rate: tf.Tensor,
-        faults: tf.Tensor,
-        words: tf.Tensor,
+        fault: FaultOperands | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         self.traces += 1
         results = self.strategy.run(
-            self._replica_step, args=(images, labels, seeds, rate, faults, words)
+            self._replica_step, args=(images, labels, seeds, rate, fault)
         )
         return tuple(self.strategy.experimental_local_results(r)[0] for r in results)
 
@@ -113,36 +141,37 @@ class DistributedProgram:
         labels: tf.Tensor,
         seed: tf.Tensor,
         rate: tf.Tensor,
-        faults: tf.Tensor,
-        words: tf.Tensor,
+        fault: FaultOperands | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         state = tf.nest.map_structure(tf.identity, self.variables)
-        own = replica_gradients(
-            self.workload,
-            state,
-            images,
-            labels,
-            seed,
-            Hooks(self.table, replica, faults, words),
-            self.replicas * self.per_replica,
-        )
+        inputs = StepInputs(images, labels, seed, rate)
+        how = {}
+        if self.compiled and not self._on_tpu:
+            # Each side of the sum by itself: a compiled function cannot hold it.
+            how["part"] = functools.partial(
+                tf.function, jit_compile=True, autograph=False
+            )
+        step = self.training_step.on_device
+        found = step(state, inputs, replica, fault, self._summed, **how)
+        for variable, value in zip(
+            tf.nest.flatten(self.variables), tf.nest.flatten(found.state), strict=True
+        ):
+            variable.assign(value)
+        record = tf.zeros([]) if fault is None else found.record
+        return found.loss, found.correct, record
+
+    def _summed(self, own: ReplicaResult) -> ReplicaResult:
+        if self._on_tpu:
+            return sum_over_chips(own, self.replicas)
         # One reduction packs its tensors together, so they have to be of one type; a
         # float32 counts labels exactly up to 2**24.
         own = own._replace(correct=tf.cast(own.correct, tf.float32))
-        total = ReplicaResult(*context.all_reduce(tf.distribute.ReduceOp.SUM, own))
-        total = total._replace(correct=tf.cast(total.correct, tf.int64))
-        # The update is the same on every replica, faults in it included.
-        hooks = Hooks(self.table, tf.zeros([], tf.int64), faults, words)
-        new, record = apply_update(
-            self.workload, state, total, self.replicas, rate, hooks
-        )
-        for variable, value in zip(
-            tf.nest.flatten(self.variables), tf.nest.flatten(new), strict=True
-        ):
-            variable.assign(value)
-        return total.loss, total.correct, total.record + record
+        context = tf.distribute.get_replica_context()
+        flat = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(own))
+        summed = tf.nest.pack_sequence_as(own, flat)
+        return summed._replace(correct=tf.cast(summed.correct, tf.int64))
 
 
 def _replica_variable(value: tf.Tensor) -> tf.Variable:

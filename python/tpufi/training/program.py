@@ -1,39 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled training step of a workload with virtual replicas.
+"""The training step of a workload with virtual replicas, as two traced programs.
 
 Virtual replicas run one after the other on one device with the mathematics of a data-
 parallel cluster: each has its own part of the batch and its own batch statistics, and
 gradients are summed in the order of the replicas. One trace serves every fault.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tpufi.data.batches import Batch
-from tpufi.descriptor import Descriptor, disarmed
-from tpufi.errors import InputError
-from tpufi.layers.hooks import Hooks, lean_hooks
+from tpufi.descriptor import Descriptor
 from tpufi.layers.layer import Run
-from tpufi.layers.lowering import BRANCH, LEAN, SELECT
-from tpufi.layers.placement import NO_GROUP, Placed
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.fault_check import check_fault
-from tpufi.training.grouped import GROUPED, Cut, choose_group, placement
-from tpufi.training.replica import (
-    ReplicaResult,
-    apply_update,
-    examples_of,
-    replica_gradients,
-)
+from tpufi.training.devices import check_compiled, placed
 from tpufi.training.state import State
+from tpufi.training.step import (
+    FaultOperands,
+    StepInputs,
+    StepOutputs,
+    TrainingStep,
+    examples_of,
+)
 from tpufi.workload import Workload
-
-LOWERINGS = (BRANCH, SELECT, LEAN, GROUPED)
-# The update happens once, not per replica; a fault in it names replica 0 or all.
-_UPDATE_REPLICA = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,34 +37,31 @@ class StepResult:
       state: the state after the step.
       loss: mean loss over the global batch.
       accuracy: share of correct classifications.
-      record: float32 record of what was struck; see `tpufi.descriptor.read_record`.
+      record: float32 record of the fault, see `tpufi.descriptor.read_record`; None of a
+        clean step.
     """
 
     state: State
     loss: float
     accuracy: float
-    record: np.ndarray
+    record: np.ndarray | None
 
 
 class Program:
     """The training step and the evaluation of one workload.
 
+    Each of its two programs, clean and armed, is traced when it is first needed.
+
     Args:
       workload: what is trained.
       replicas: data-parallel replicas, >= 1.
       per_replica: images of one replica, >= 1.
-      with_sites: False leaves all fault ops out (for comparison).
-      jit_compile: True compiles with XLA.
-      lowering: `branch` takes every fault; `select` suits compiled programs and takes
-        given bits for consecutive elements only (decision 0011); `lean` replaces
-        consecutive elements by given bits, and its record has no golden bits (0014);
-        `grouped` is `lean` with a branch for each group of sites (0015); None: `select`
-        if `jit_compile`, else `branch`.
-      groups: how many groups of sites lowering `grouped` has, >= 1, or the first site
-        of each; None: enough for a struck step to cost about 2 % more on a TPU.
+      compiled: True compiles with XLA.
+      sites: names of the sites that faults may name; None: all.
+      device: where it runs, one of `tpufi.training.devices.DEVICES`.
 
     Raises:
-      InputError: unknown lowering, or groups that are none.
+      InputError: there is no such site, or the device needs a compiled program.
     """
 
     def __init__(
@@ -80,28 +70,25 @@ class Program:
         replicas: int = 8,
         per_replica: int = 128,
         *,
-        with_sites: bool = True,
-        jit_compile: bool = False,
-        lowering: str | None = None,
-        groups: Cut = None,
+        compiled: bool = False,
+        sites: Iterable[str] | None = None,
+        device: str = "cpu",
     ):
+        check_compiled(device, compiled)
         self.workload = workload
         self.replicas = replicas
         self.per_replica = per_replica
-        self.table = workload.sites(per_replica)
+        self.compiled = compiled
+        self.device = device
+        names = None if sites is None else frozenset(sites)
+        self.training_step = TrainingStep(
+            workload, replicas, per_replica, compiled, names
+        )
+        self.table = self.training_step.table
         self.traces = 0
-        self.lowering = lowering or (SELECT if jit_compile else BRANCH)
-        if self.lowering not in LOWERINGS:
-            raise InputError(
-                f"lowering {self.lowering!r} is unknown; known: {', '.join(LOWERINGS)}"
-            )
-        self._hooked = self.table if with_sites else None
-        self._placement = None
-        if self.lowering in (LEAN, GROUPED):
-            self._placement = placement(self.table, self.lowering, groups)
-        self.compiled = jit_compile
-        options = {"jit_compile": jit_compile, "autograph": False}
-        self._step = tf.function(self.traced_step, **options)
+        options = {"jit_compile": compiled, "autograph": False}
+        self._clean = tf.function(self.clean_step, **options)
+        self._armed = tf.function(self.armed_step, **options)
         self._evaluate = tf.function(self._traced_evaluation, **options)
 
     def step(
@@ -119,35 +106,28 @@ class Program:
           batch: the images and labels of all replicas.
           keys: uint32 [replicas, 2], keys of this step for dropout.
           rate: learning rate.
-          fault: what to inject; None for no fault.
-
-        Raises:
-          InputError: the program's lowering cannot do what the fault asks for.
+          fault: what to inject, in the armed program; `descriptor.disarmed()` runs that
+            without a fault. None: the clean program runs.
         """
-        fault = fault if fault is not None else disarmed()
-        check_fault(fault, self.lowering, self.workload, self.table, self.per_replica)
-        operands = self.operands(fault)
-        with exact_arithmetic():
-            state, loss, correct, record = self._step(
-                state,
+        with self.running():
+            inputs = StepInputs(
                 tf.constant(batch.images),
                 tf.constant(batch.labels),
                 tf.constant(keys, tf.uint32),
                 tf.constant(rate, tf.float32),
-                *tf.nest.map_structure(tf.constant, operands),
             )
-        accuracy = int(correct) / batch.labels.size
-        return StepResult(state, float(loss), accuracy, record.numpy())
-
-    def operands(self, fault: Descriptor) -> tuple:
-        """Return a fault as the last arguments of `traced_step`."""
-        if self._placement is None:
-            return fault.faults, fault.words
-        return (self._placement.place(fault),)
+            if fault is None:
+                found = self._clean(state, inputs)
+            else:
+                operands = tf.constant(fault.faults), tf.constant(fault.words)
+                found = self._armed(state, inputs, FaultOperands(*operands))
+        accuracy = int(found.correct) / batch.labels.size
+        record = None if fault is None else found.record.numpy()
+        return StepResult(found.state, float(found.loss), accuracy, record)
 
     def evaluate(self, state: State, batch: Batch) -> tuple[float, int]:
         """Return the summed loss and the number of correct classifications."""
-        with exact_arithmetic():
+        with self.running():
             loss, correct = self._evaluate(
                 state,
                 tf.constant(batch.images),
@@ -156,87 +136,23 @@ class Program:
             )
         return float(loss), int(correct)
 
-    def traced_step(
-        self,
-        state: State,
-        images: tf.Tensor,
-        labels: tf.Tensor,
-        seeds: tf.Tensor,
-        rate: tf.Tensor,
-        *operands: tf.Tensor | Placed,
-    ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Build the step; a function of tensors only, for compiling elsewhere.
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run functions as the program runs: on its device, with exact arithmetic."""
+        with exact_arithmetic(), placed(self.device):
+            yield
 
-        The operands are `faults` and `words`, or a placed fault.
-        """
+    def clean_step(self, state: State, inputs: StepInputs) -> StepOutputs:
+        """Build the step without sites; a function of tensors only."""
         self.traces += 1
-        given = state, images, labels, seeds, rate
-        if self._placement is None:
-            return self._build(
-                *given,
-                lambda replica: Hooks(self._hooked, replica, *operands, self.lowering),
-            )
-        (placed,) = operands
+        return self.training_step.one_by_one(state, inputs, None)
 
-        def branch(group: int) -> tuple:
-            return self._build(
-                *given,
-                lambda replica: lean_hooks(self._placement, group, placed, replica),
-            )
-
-        if self._hooked is None:
-            return branch(NO_GROUP)
-        if self.lowering == LEAN:
-            return branch(1)
-        return choose_group(len(self._placement.groups), placed, branch)
-
-    def _build(
-        self,
-        state: State,
-        images: tf.Tensor,
-        labels: tf.Tensor,
-        seeds: tf.Tensor,
-        rate: tf.Tensor,
-        hooks_of: Callable[[tf.Tensor], Hooks],
-    ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Build the step with the sites of `hooks_of`, called with a replica."""
-        global_batch = self.replicas * self.per_replica
-
-        def one(replica: tf.Tensor) -> ReplicaResult:
-            return replica_gradients(
-                self.workload,
-                state,
-                images[replica],
-                labels[replica],
-                seeds[replica],
-                hooks_of(replica),
-                global_batch,
-                self.compiled,
-            )
-
-        def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:
-            summed = tf.nest.map_structure(tf.add, total, one(replica))
-            return replica + 1, summed
-
-        hooks = hooks_of(tf.constant(_UPDATE_REPLICA, tf.int64))
-        nothing = ReplicaResult(
-            {name: tf.zeros_like(w) for name, w in state.parameters.items()},
-            {name: tf.zeros_like(s) for name, s in state.statistics.items()},
-            tf.zeros([], self.workload.dtype),
-            tf.zeros([], tf.int64),
-            tf.zeros(hooks.record_shape),
-        )
-        _, total = tf.while_loop(
-            lambda replica, _: replica < self.replicas,
-            body,
-            (tf.zeros([], tf.int64), nothing),
-            parallel_iterations=1,
-            maximum_iterations=self.replicas,
-        )
-        new_state, record = apply_update(
-            self.workload, state, total, self.replicas, rate, hooks
-        )
-        return new_state, total.loss, total.correct, total.record + record
+    def armed_step(
+        self, state: State, inputs: StepInputs, fault: FaultOperands
+    ) -> StepOutputs:
+        """Build the step with sites; a function of tensors only."""
+        self.traces += 1
+        return self.training_step.one_by_one(state, inputs, fault)
 
     def _traced_evaluation(
         self, state: State, images: tf.Tensor, labels: tf.Tensor, present: tf.Tensor

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tpufi.campaign.engine.control import ARMED, control_of
 from tpufi.campaign.engine.golden_walk import GoldenWalk
 from tpufi.campaign.engine.propagation import AFTER, Propagation
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
@@ -91,6 +92,7 @@ class Experimenter:
     ):
         self.plan = plan
         self.session = session
+        self.control = control_of(session.program.compiled)
         self._blocks = Blocks(session) if Blocks.serve(session) else None
         folder = GoldenFolder(plan.golden)
         self.walk = GoldenWalk(folder, session, verify, alive, self._blocks)
@@ -168,7 +170,7 @@ class Experimenter:
                 if digest != self._golden_after(first, after):
                     state = block.state
                     course.add_block(block, digest)
-                    self._note_spread(state, first, course)
+                    self._note_spread(state, first, fault.duration, course)
                     continue
                 in_blocks = False  # Golden again within it: find out where.
             state = self._single(state, fault, descriptor, first, course)
@@ -196,19 +198,25 @@ class Experimenter:
         if armed:
             check_struck(fault, descriptor, result.record)
         state, after = result.state, step + 1
-        golden = self._is_golden(state, first, after)
+        golden = self._is_golden(state, first, after, fault.duration)
         course.add(result, self._golden_after(first, after) if golden else "")
         # From an equal state on, every later step is golden's.
         course.ended |= golden and step >= fault.duration - 1
         if not golden:
-            self._note_spread(state, first, course)
+            self._note_spread(state, first, fault.duration, course)
         return state
 
-    def _note_spread(self, state: State, first: int, course: _Course) -> None:
+    def _note_spread(
+        self, state: State, first: int, duration: int, course: _Course
+    ) -> None:
         """Note how far the fault has spread, after steps where the plan asks for it."""
         after = len(course.faulty)
         if self.plan.propagation and after in AFTER:
-            right = self.walk.ahead(first + after)
+            if self.control == ARMED:
+                struck = min(after, duration)
+                right = self.walk.control(first, struck, after - struck)
+            else:
+                right = self.walk.ahead(first + after)
             course.spread += self._propagation.spread(after, right, state)
 
     def _block(self, state: State, first: int, step: int) -> BlockResult:
@@ -230,8 +238,14 @@ class Experimenter:
         """Return the digest of the golden state so many steps after the fault."""
         return self.walk.curve[first + steps - 1]["state"]
 
-    def _is_golden(self, state: State, first: int, after: int) -> bool:
-        """Tell whether the state some steps after the fault is golden's by bits."""
+    def _is_golden(self, state: State, first: int, after: int, duration: int) -> bool:
+        """Tell whether the state some steps after the fault is golden's by bits.
+
+        After the struck steps that is the state of the control, if it has bits of its
+        own: a fault that leaves those has left no trace.
+        """
+        if self.control == ARMED and after <= duration:
+            return self.walk.is_control(state, first, after)
         if after <= _NEAR:
             return same_state(self.walk.ahead(first + after), state)
         return state_digest(state) == self._golden_after(first, after)

@@ -3,8 +3,8 @@
 
 import dataclasses
 
+from tpufi.campaign.engine.control import ARMED
 from tpufi.campaign.engine.experiment import Experimenter, NotActive, check_struck
-from tpufi.element import element
 from tpufi.errors import InputError
 from tpufi.training import state_digest
 
@@ -15,10 +15,11 @@ def check_deterministic(experimenter: Experimenter) -> None:
     """Check on the plan's first step that this set-up repeats the golden run by bits.
 
     The golden step is done twice. A third time the fault of experiment 0 strikes its
-    site with every bit kept: an armed program that changes nothing must be golden too.
+    site with every bit kept: that must give what the armed program gives without it,
+    which in graph mode is the golden state too.
 
     Raises:
-      InputError: one of the three states is not the golden run's.
+      InputError: one of the three states is not the golden run's, or the control's.
     """
     plan, session, walk = (
         experimenter.plan,
@@ -29,13 +30,16 @@ def check_deterministic(experimenter: Experimenter) -> None:
     state = walk.state(first)
     fault = experimenter.fault(0)
     harmless = dataclasses.replace(
-        fault, rule="repeat", keep=element(fault.dtype).mask, words=(0,), stale=False
+        fault, operation="flip", keep=0, words=(0,), stale=False
     ).descriptor(session.program.table)
     golden = walk.curve[first]["state"]
-    for what, descriptor in (
-        ("the golden step", None),
-        ("the golden step, done again,", None),
-        (f"a fault at {fault.site} that changes no bit", harmless),
+    control = golden
+    if experimenter.control == ARMED:
+        control = state_digest(walk.control(first, 1))
+    for what, descriptor, expected in (
+        ("the golden step", None, golden),
+        ("the golden step, done again,", None, golden),
+        (f"a fault at {fault.site} that changes no bit", harmless, control),
     ):
         result = session.step(state, first, descriptor)
         if descriptor is not None:
@@ -43,9 +47,11 @@ def check_deterministic(experimenter: Experimenter) -> None:
                 check_struck(fault, descriptor, result.record)
             except NotActive as problem:
                 raise InputError(f"{plan.golden}: step {first}: {problem}") from None
-        if state_digest(result.state) != golden:
+        if state_digest(result.state) != expected:
+            without = descriptor and experimenter.control == ARMED
+            other = "the armed program without it" if without else "the golden run"
             raise InputError(
-                f"{plan.golden}: step {first}: {what} gives another state than the "
-                "golden run has; run where the golden run was trained, or train a new "
+                f"{plan.golden}: step {first}: {what} gives another state than {other} "
+                "has; run where the golden run was trained, or train a new "
                 f"one here; {_ALLOW}"
             )

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 
+from tpufi.campaign.engine.control import Control
 from tpufi.golden import GoldenFolder
 from tpufi.replays.entry import check_is_golden
 from tpufi.training import Session, State
@@ -42,6 +43,7 @@ class GoldenWalk:
         self._verify = verify
         self._alive = alive
         self._blocks = blocks
+        self._control = Control(session, alive)
         self._checkpoints = folder.checkpoints()
         self._reached: dict[int, State] = {}
         self._verified = -1
@@ -68,6 +70,22 @@ class GoldenWalk:
             self._reached[step + 1] = self._step(self._reached[step], step)
             self._check(step + 1)
         return self._reached[number]
+
+    def control(self, number: int, steps: int, clean: int = 0) -> State:
+        """Return the state after steps of the armed program without a fault.
+
+        Args:
+          number: of the step that `state` was last asked for, where experiments fork.
+          steps: armed steps, >= 1.
+          clean: steps of the clean program that follow.
+        """
+        self._control.fork(number, self._reached[number])
+        return self._control.state(steps, clean)
+
+    def is_control(self, state: State, number: int, steps: int) -> bool:
+        """Tell whether a state is `control(number, steps)` by bits."""
+        self._control.fork(number, self._reached[number])
+        return self._control.is_same(state, steps)
 
     def _check(self, number: int) -> None:
         """Compare a state with the golden run's, once."""

@@ -16,6 +16,8 @@ from tpufi.campaign.recorded_plan import recorded_plan
 from tpufi.errors import InputError
 from tpufi.faults.fault import Fault
 from tpufi.faults.fault_line import fault_line
+from tpufi.golden import GoldenFolder
+from tpufi.training.devices import USUAL, Asked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,10 @@ def differing(row: Row, recorded: Row) -> tuple[str, ...]:
 
 
 def replay_experiments(
-    folder: pathlib.Path, numbers: Sequence[int], golden: pathlib.Path | None = None
+    folder: pathlib.Path,
+    numbers: Sequence[int],
+    golden: pathlib.Path | None = None,
+    asked: Asked = USUAL,
 ) -> Iterator[Replayed]:
     """Do experiments of a campaign again, in the given order.
 
@@ -75,18 +80,22 @@ def replay_experiments(
       folder: of the campaign.
       numbers: of the experiments.
       golden: folder of the golden run, if it is not any more where it was.
+      asked: device and compilation, which have to be the golden run's.
 
     Raises:
       InputError: no such experiment, another golden run, or it cannot be repeated here.
     """
-    runner, rows = open_recorded(folder, numbers, golden)
+    runner, rows = open_recorded(folder, numbers, golden, asked)
     for row in rows:
         fault = same_fault(runner, row)
         yield Replayed(fault_line(fault), runner.run(row.experiment), row)
 
 
 def open_recorded(
-    folder: pathlib.Path, numbers: Sequence[int], golden: pathlib.Path | None = None
+    folder: pathlib.Path,
+    numbers: Sequence[int],
+    golden: pathlib.Path | None = None,
+    asked: Asked = USUAL,
 ) -> tuple[Experimenter, list[Row]]:
     """Return what repeats experiments of a campaign, and their rows.
 
@@ -94,6 +103,7 @@ def open_recorded(
       folder: of the campaign.
       numbers: of the experiments.
       golden: folder of the golden run, if it is not any more where it was.
+      asked: device and compilation, which have to be the golden run's.
 
     Raises:
       InputError: no such experiment, another golden run, or it cannot be repeated here.
@@ -106,6 +116,8 @@ def open_recorded(
         raise InputError(
             f"{plan.golden}: is not the golden run of {folder}; name that with --golden"
         )
+    config, _ = GoldenFolder(plan.golden).read_manifest()
+    asked.check_same(config.placement, plan.golden)
     return RunnerOf(plan, deterministic == "yes")(), rows
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.engine.gate import check_deterministic
 from tpufi.campaign.plan import CampaignPlan
-from tpufi.golden import open_golden
+from tpufi.golden import GoldenFolder, open_golden
 
 
 @dataclasses.dataclass(frozen=True)
 class RunnerOf:
     """Makes the runner of a plan; picklable, for the process of a worker.
+
+    The armed program has the sites that the plan draws from, and no others.
 
     TensorFlow has to be deterministic there (`tpufi.training.make_deterministic`).
 
@@ -30,7 +32,9 @@ class RunnerOf:
         Raises:
           InputError: the golden run cannot be repeated here.
         """
-        _, session = open_golden(self.plan.golden)
+        config, _ = GoldenFolder(self.plan.golden).read_manifest()
+        sites = self.plan.sampler(config.per_replica).sites()
+        _, session = open_golden(self.plan.golden, sites=sites)
         experimenter = Experimenter(self.plan, session, self.verify, alive)
         if self.verify:
             check_deterministic(experimenter)

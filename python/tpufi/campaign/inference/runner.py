@@ -144,7 +144,7 @@ def fault_columns(site: GraphSite, fault: SiteFault, item: int) -> FaultColumns:
         replica=0,
         start=element,
         count=1,
-        rule="words",
+        operation="flip",
         bit=bit,
         fault_digest=hashlib.sha256(line.encode()).hexdigest()[:16],
     )

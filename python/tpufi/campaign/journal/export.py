@@ -22,7 +22,15 @@ _MEASURE = (
     "(SELECT value FROM answer WHERE answer.experiment = experiment.experiment AND "
     "measure = {})"
 )
-_REPETITIVE = ("model", "layer", "direction", "operand", "rule", "outcome", "error")
+_REPETITIVE = (
+    "model",
+    "layer",
+    "direction",
+    "operand",
+    "operation",
+    "outcome",
+    "error",
+)
 
 
 def export(journal: Reader, path: pathlib.Path) -> int:

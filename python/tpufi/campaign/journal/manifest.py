@@ -31,6 +31,11 @@ class Manifest:
       numpy: version.
       deterministic: `yes`, or `no` if the user allowed a set-up that is not.
       allocation: `Allocation.text()`; empty without one.
+      device: where the golden run was trained and experiments run; empty where a
+        program of the user decides.
+      compiled: `yes` if XLA compiles the programs, else `no`; or empty.
+      control: what struck steps are compared with: the `golden` run, or the `armed`
+        program without a fault; or empty.
     """
 
     plan: str
@@ -41,6 +46,9 @@ class Manifest:
     numpy: str
     deterministic: str = "yes"
     allocation: str = ""
+    device: str = ""
+    compiled: str = ""
+    control: str = ""
 
     def check_same(self, recorded: Mapping[str, str], where: str) -> None:
         """Raise InputError if a journal was begun with another manifest.
@@ -50,7 +58,7 @@ class Manifest:
           where: stands in front of the message.
         """
         for key, value in dataclasses.asdict(self).items():
-            if recorded.get(key) != value:
+            if recorded.get(key, "") != value:
                 then, now = _first_difference(recorded.get(key, ""), value)
                 raise InputError(
                     f"{where}: begun with another {key}: {then}, now {now}; restore "

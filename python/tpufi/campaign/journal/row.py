@@ -29,7 +29,7 @@ class FaultColumns:
       replica: struck replica; -1: all.
       start: flat index of the first struck element.
       count: struck elements.
-      rule: value rule.
+      operation: what is done to an element.
       bit: position of the flipped or stuck bit where it is one, 0 the least
         significant, else None.
       fault_digest: first 16 hexadecimal digits of SHA-256 of the fault's line; replay
@@ -46,7 +46,7 @@ class FaultColumns:
     replica: int
     start: int
     count: int
-    rule: str
+    operation: str
     bit: int | None
     fault_digest: str
 
@@ -67,7 +67,7 @@ class FaultColumns:
             replica=fault.replica,
             start=fault.positions.start,
             count=fault.positions.count,
-            rule=fault.rule,
+            operation=fault.operation,
             bit=single_bit(fault),
             fault_digest=digest[:16],
         )
@@ -78,10 +78,11 @@ def single_bit(fault: Fault) -> int | None:
 
     It is known from the fault alone where all other bits are kept.
     """
-    if fault.rule not in ("words", "repeat"):
+    if fault.operation not in ("flip", "replace"):
         return None
-    # The element becomes (x & keep) ^ word.
-    changed = element(fault.dtype).mask & ~fault.keep
+    # The element becomes (x & keep) ^ word; flip keeps all bits.
+    mask = element(fault.dtype).mask
+    changed = 0 if fault.operation == "flip" else mask & ~fault.keep
     for word in fault.words:
         changed |= word
     return changed.bit_length() - 1 if changed.bit_count() == 1 else None

@@ -13,7 +13,7 @@ from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_lo
 from tpufi.campaign.journal.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
-VERSION = 3
+VERSION = 4
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
@@ -41,7 +41,7 @@ OPTIONAL_TABLES = {
 INCIDENTAL = ("wall_s", "attempt")
 
 _TEXT = (
-    *("model", "layer", "direction", "operand", "rule", "fault_digest"),
+    *("model", "layer", "direction", "operand", "operation", "fault_digest"),
     *("outcome", "state_digest", "error"),
 )
 _TYPES = {name: "TEXT" for name in _TEXT} | {

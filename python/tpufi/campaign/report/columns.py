@@ -17,7 +17,7 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.errors import InputError
 from tpufi.messages import quote
 
-NAMES = ("model", "layer", "direction", "operand", "rule", "outcome")
+NAMES = ("model", "layer", "direction", "operand", "operation", "outcome")
 NUMBERS = ("epoch", "step", "bit", "detection_latency", "steps_run")
 _ROWS = 20_000
 _NULL = -1  # No number of a journal is negative but a replica.

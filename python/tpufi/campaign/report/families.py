@@ -63,15 +63,17 @@ def by_value_class(columns: Columns, order: LayerOrder) -> Family:
     """Return the family of value classes: what the fault writes."""
     site = [columns.values[key] for key in ("layer", "direction", "operand")]
 
-    def label(layer: int, direction: int, operand: int, bit: int, rule: int) -> str:
+    def label(
+        layer: int, direction: int, operand: int, bit: int, operation: int
+    ) -> str:
         name = tuple(v[i] for v, i in zip(site, (layer, direction, operand)))  # noqa: B905
         return value_class(
             order.dtypes.get(name),
             columns.values["bit"][bit],
-            columns.values["rule"][rule],
+            columns.values["operation"][operation],
         )
 
-    keys = ("layer", "direction", "operand", "bit", "rule")
+    keys = ("layer", "direction", "operand", "bit", "operation")
     return _by_several(columns, keys, label, "value_class", "value class")
 
 

@@ -3,9 +3,10 @@
 
 from tpufi.element import ELEMENTS
 
-_RULES = {
-    "words": "several bits, or a value of another step",
-    "repeat": "one constant value",
+_OPERATIONS = {
+    "flip": "several bits",
+    "zero": "zero",
+    "replace": "a constant value, or one of another step",
     "random": "random finite values",
     "copy": "values of other positions",
     "copy_random": "values of other positions",
@@ -15,20 +16,20 @@ _RULES = {
 }
 
 
-def value_class(dtype: str | None, bit: int | None, rule: str) -> str:
+def value_class(dtype: str | None, bit: int | None, operation: str) -> str:
     """Return the class.
 
     Args:
       dtype: element type of the site; None: not known.
       bit: the one bit that the fault changes; None: it changes more.
-      rule: value rule.
+      operation: what is done to an element.
 
     Example:
-      >>> value_class("float32", 30, "words")
+      >>> value_class("float32", 30, "flip")
       'exponent bit'
     """
     if bit is None:
-        return _RULES.get(rule, rule)
+        return _OPERATIONS.get(operation, operation)
     return bit_field(dtype, bit)
 
 

@@ -68,7 +68,7 @@ class TensorFI:
         self._choose = OperationPlan(config).choose
         self._fi = Instrumented(
             as_callable(s, feeds, fetches), self._choose, None, None,
-            Options("select", "straight_through"), 1,
+            Options("straight_through"), 1,
         )  # fmt: skip
         self.name, self._prefix = name, fiPrefix
         self._log = FaultLog(logDir, name, logText)

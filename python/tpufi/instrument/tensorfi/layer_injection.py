@@ -60,7 +60,7 @@ class inject:  # noqa: N801 - TensorFI2's name; making one performs the injectio
         plan = LayerPlan(config)
         fi = Instrumented(
             as_callable(model), plan.choose, PlannedRuns(plan), None,
-            Options("select", "straight_through"), 1,
+            Options("straight_through"), 1,
         )  # fmt: skip
         self._undo = contextlib.ExitStack()
         if config.target == "layer_outputs":

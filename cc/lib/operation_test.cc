@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cc/lib/operation.h"
+
+#include <cassert>
+#include <cmath>
+#include <initializer_list>
+
+namespace tpufi {
+namespace {
+
+constexpr bool Fit(int64_t operation, int64_t count, int64_t given) {
+  return WordsFit<int64_t>(operation, count, given);
+}
+static_assert(Fit(kFlip, 7, 7) && Fit(kFlip, 7, 1) && !Fit(kFlip, 7, 2));
+static_assert(Fit(kZero, 7, 0) && !Fit(kZero, 7, 1));
+static_assert(Fit(kRandom, 7, 1) && !Fit(kRandom, 7, 7));
+static_assert(Fit(kErrorRate, 7, 2) && !Fit(kErrorRate, 1, 1));
+static_assert(!Fit(kOperations, 7, 1) && !Fit(-1, 7, 1));
+static_assert(CanonicalNaN(kFloat32) == 0x7fc00000u);
+static_assert(CanonicalNaN(kBfloat16) == 0x7fc0u);
+static_assert(CanonicalNaN(kHalf) == 0x7e00u);
+static_assert(CanonicalNaN(kFloat64) == 0x7ff8000000000000u);
+static_assert(CanonicalNaN(kFloat8E5M2) == 0x7eu);
+static_assert(CanonicalNaN(kFloat8E4M3Fn) == 0x7fu);
+
+constexpr WordPair<uint32_t> kKey = {3, 5};
+
+// Bits that flip among 32 pairs of 2000 elements.
+int Flips(uint64_t threshold) {
+  int flips = 0;
+  const WordPair<uint32_t> limit = {static_cast<uint32_t>(threshold),
+                                    static_cast<uint32_t>(threshold >> 32)};
+  for (uint32_t element = 0; element < 2000; ++element) {
+    for (uint32_t pair = 0; pair < 32; ++pair) {
+      const WordPair<uint32_t> bits = ErrorBits(
+          Threefry2x32(kKey, ErrorCounter<uint32_t>({element, 0}, pair)), limit);
+      assert(bits.lo <= 1 && bits.hi <= 1);
+      flips += bits.lo + bits.hi;
+    }
+  }
+  return flips;
+}
+
+void BitsFlipAtTheGivenRate() {
+  constexpr int kBits = 2000 * 64;
+  assert(Flips(0) == 0);
+  assert(Flips(uint64_t{1} << 32) == kBits);
+  for (double rate : {0.5, 0.01, 0.9}) {
+    const double expected = rate * kBits;
+    const double deviation = std::sqrt(expected * (1 - rate));
+    const int flips = Flips(static_cast<uint64_t>(std::ldexp(rate, 32)));
+    assert(std::abs(flips - expected) < 5 * deviation);
+  }
+}
+
+void NeighboursDrawFromDifferentCounters() {
+  // Element 1 pair 0 would meet element 0 pair 32; element 2^27 carries into the upper
+  // word.
+  const WordPair<uint32_t> half = {1u << 31, 0};
+  int equal = 0;
+  for (uint32_t pair = 0; pair < 32; ++pair) {
+    const auto a = ErrorBits(
+        Threefry2x32(kKey, ErrorCounter<uint32_t>({1u << 27, 0}, pair)), half);
+    const auto b =
+        ErrorBits(Threefry2x32(kKey, ErrorCounter<uint32_t>({0, 0}, pair)), half);
+    equal += a.lo == b.lo;
+    equal += a.hi == b.hi;
+  }
+  assert(equal > 16 && equal < 48);
+}
+
+}  // namespace
+}  // namespace tpufi
+
+int main() {
+  tpufi::BitsFlipAtTheGivenRate();
+  tpufi::NeighboursDrawFromDifferentCounters();
+  return 0;
+}

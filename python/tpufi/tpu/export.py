@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training step of one chip, exported as an HLO module.
+
+It is the step that `TPUStrategy` runs on each chip (`TrainingStep.on_device`): state,
+batch, learning rate, number of the replica and fault are arguments, the new state and
+what the step reports are results.
+"""
+
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from tpufi.descriptor import disarmed
+from tpufi.tpu.shared_parts import share_parts
+from tpufi.training.chips import sum_over_chips
+from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.state import State, initial_state
+from tpufi.training.step import FaultOperands, StepInputs, StepOutputs, TrainingStep
+from tpufi.workload import Workload
+
+_SEED = 0  # Values do not matter, only shapes.
+
+
+def export_step(
+    workload: Workload,
+    per_replica: int,
+    replicas: int = 1,
+    *,
+    armed: bool,
+    sites: Iterable[str] | None = None,
+) -> bytes:
+    """Return the step as a serialised HloModuleProto.
+
+    Args:
+      workload: what is trained.
+      per_replica: examples of the replica, >= 1.
+      replicas: how many chips run the program together, >= 1.
+      armed: whether the program has fault sites.
+      sites: names of the sites of an armed program; None: all.
+    """
+    names = None if sites is None else frozenset(sites)
+    training_step = TrainingStep(workload, replicas, per_replica, True, names)
+
+    def step(
+        state: State, inputs: StepInputs, replica: tf.Tensor, *fault: tf.Tensor
+    ) -> StepOutputs:
+        return training_step.on_device(
+            state,
+            inputs,
+            replica,
+            FaultOperands(*fault) if fault else None,
+            lambda own: sum_over_chips(own, replicas),
+        )
+
+    outputs = workload.model.output_shape(workload.input_shape)[:-1]
+    none = disarmed()
+    arguments = (
+        initial_state(workload, _SEED),
+        StepInputs(
+            tf.zeros((per_replica, *workload.input_shape), workload.input_dtype),
+            tf.zeros((per_replica, *outputs), tf.int32),
+            tf.zeros([2], tf.uint32),
+            tf.constant(workload.learning_rate, tf.float32),
+        ),
+        tf.constant(0, tf.int64),
+        *([tf.constant(none.faults), tf.constant(none.words)] if armed else []),
+    )
+    compiled = tf.function(step, jit_compile=True, autograph=False)
+    with exact_arithmetic():
+        module = compiled.experimental_get_compiler_ir(*arguments)("hlo_serialized")
+    return share_parts(module)

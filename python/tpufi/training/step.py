@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training step: the only place that builds one.
+
+A step is what each replica does (`passes`), the sum of that over all replicas, and what
+is then done once (`update`). Who runs it decides where the replicas are: one after the
+other on one device, or each on a device of its own.
+
+There are two programs of a step. The clean one has no fault sites, and is what a step
+without a fault runs. The armed one has sites and takes the fault as run-time operands.
+"""
+
+import dataclasses
+from collections.abc import Callable, Set
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tpufi.layers.accumulator import accumulator
+from tpufi.layers.hooks import CLEAN, Hooks
+from tpufi.layers.layer import Run
+from tpufi.ops import draw_words
+from tpufi.site_table import SiteTable
+from tpufi.training.state import State, Tensors
+from tpufi.workload import Workload
+
+# The update happens once, not per replica; a fault in it names replica 0 or all.
+_UPDATE_REPLICA = 0
+
+
+class ReplicaResult(NamedTuple):
+    """What a replica contributes; everything is summed over the replicas.
+
+    Args:
+      gradients: by parameter name.
+      statistics: new moving averages of this replica.
+      loss: its share of the mean loss.
+      correct: int64, labels predicted correctly.
+      record: see `tpufi.descriptor.read_record`; empty in a clean step.
+    """
+
+    gradients: Tensors
+    statistics: Tensors
+    loss: tf.Tensor
+    correct: tf.Tensor
+    record: tf.Tensor | tuple[()]
+
+
+class StepInputs(NamedTuple):
+    """What a step reads besides the state and the fault, for one or for all replicas.
+
+    Args:
+      images: the examples, [..., per_replica, height, width, channels], or tokens,
+        int32 [..., per_replica, context].
+      labels: int32 [..., per_replica], or [..., per_replica, context].
+      seeds: uint32 [..., 2], key of this epoch, step and replica.
+      rate: scalar learning rate.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    seeds: tf.Tensor
+    rate: tf.Tensor
+
+
+class StepOutputs(NamedTuple):
+    """What a step returns.
+
+    Args:
+      state: after the step.
+      loss: mean loss over the global batch.
+      correct: int64, labels predicted correctly.
+      record: see `tpufi.descriptor.read_record`; empty of a clean step.
+    """
+
+    state: State
+    loss: tf.Tensor
+    correct: tf.Tensor
+    record: tf.Tensor | tuple[()]
+
+
+class FaultOperands(NamedTuple):
+    """A fault as run-time operands: the arrays of a `tpufi.descriptor.Descriptor`."""
+
+    faults: tf.Tensor
+    words: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingStep:
+    """The training step of a workload; every argument named `fault` may be None.
+
+    Args:
+      workload: what is trained.
+      replicas: data-parallel replicas, >= 1.
+      per_replica: examples of one replica, >= 1.
+      compiled: whether XLA compiles the program.
+      names: names of the sites that an armed step has; None: all.
+    """
+
+    workload: Workload
+    replicas: int
+    per_replica: int
+    compiled: bool = False
+    names: Set[str] | None = None
+    table: SiteTable = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", self.workload.sites(self.per_replica))
+        for name in self.names or ():
+            self.table.id_of(name)
+
+    def hooks(self, replica: tf.Tensor | int, fault: FaultOperands | None) -> Hooks:
+        """Return the sites of a replica's program: none without a fault."""
+        if fault is None:
+            return dataclasses.replace(CLEAN, compiled=self.compiled)
+        replica = tf.cast(replica, tf.int64)
+        program = self.names, self.compiled, self.compiled
+        return Hooks(self.table, replica, *fault, *program)
+
+    def drawn(self, fault: FaultOperands | None) -> FaultOperands | None:
+        """Return a fault as the sites of a program take it, for all of them at once.
+
+        Sites of a compiled program draw nothing: their code is short so.
+        """
+        if fault is None or not self.compiled:
+            return fault
+        sites = [s for s in self.table if self.names is None or s.name in self.names]
+        largest = max((site.size for site in sites), default=1)
+        return FaultOperands(*draw_words(*fault, list(self.table), largest))
+
+    def passes(self, state: State, inputs: StepInputs, hooks: Hooks) -> ReplicaResult:
+        """Run forward and backward pass of one replica.
+
+        Args:
+          state: the state before the step.
+          inputs: those of this replica.
+          hooks: its sites.
+        """
+        probe = hooks.probe()
+        examples = examples_of(self.workload, inputs.images)
+        weights = state.parameters, state.statistics
+        run = Run(*weights, True, hooks, probe, inputs.seeds, examples)
+        sources = [*state.parameters.values(), *([] if probe is None else [probe])]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            logits = self.workload.model(examples, run)
+            batch = self.replicas * self.per_replica
+            loss = self.workload.loss(logits, inputs.labels, batch, run)
+        gradients = tape.gradient(loss, sources)
+        guesses = tf.argmax(logits, -1, output_type=inputs.labels.dtype)
+        correct = tf.reduce_sum(tf.cast(tf.equal(guesses, inputs.labels), tf.int64))
+        return ReplicaResult(
+            dict(zip(state.parameters, gradients, strict=False)),
+            {name: run.new_statistics[name] for name in state.statistics},
+            loss,
+            correct,
+            () if probe is None else gradients[-1],
+        )
+
+    def update(
+        self, state: State, total: ReplicaResult, rate: tf.Tensor, hooks: Hooks
+    ) -> tuple[State, tf.Tensor | tuple[()]]:
+        """Update the weights with the sum over all replicas.
+
+        Returns:
+          The new state and the record of the faults in the update.
+        """
+        updates = state.updates + 1
+        optimizer, dtype = self.workload.optimizer, self.workload.dtype
+        wide = accumulator(dtype)
+        size = optimizer.step_size(tf.cast(rate, wide), tf.cast(updates, wide))
+        parameters, slots, records = {}, {}, []
+        for name, weight in state.parameters.items():
+            sites = hooks.layer(name)
+            old = {s: state.slots[f"{name}/{s}"] for s in optimizer.slots()}
+            parameters[name], new = optimizer.update(
+                sites, weight, total.gradients[name], old, size
+            )
+            slots |= {f"{name}/{s}": tensor for s, tensor in new.items()}
+            records.append(sites.record())
+        statistics = {n: s / self.replicas for n, s in total.statistics.items()}
+        record = tf.add_n(records) if hooks.table else ()
+        return State(parameters, slots, statistics, updates), record
+
+    def one_by_one(
+        self, state: State, inputs: StepInputs, fault: FaultOperands | None
+    ) -> StepOutputs:
+        """Run the step with its replicas one after the other on one device.
+
+        Args:
+          state: the state before the step.
+          inputs: those of all replicas; the first axis but of the rate is replicas.
+          fault: what to inject; None: the step is clean.
+        """
+        fault = self.drawn(fault)
+
+        def one(replica: tf.Tensor) -> ReplicaResult:
+            mine = (tensor[replica] for tensor in inputs[:3])
+            hooks = self.hooks(replica, fault)
+            return self.passes(state, StepInputs(*mine, inputs.rate), hooks)
+
+        def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:
+            summed = tf.nest.map_structure(tf.add, total, one(replica))
+            return replica + 1, summed
+
+        hooks = self.hooks(_UPDATE_REPLICA, fault)
+        nothing = ReplicaResult(
+            {name: tf.zeros_like(w) for name, w in state.parameters.items()},
+            {name: tf.zeros_like(s) for name, s in state.statistics.items()},
+            tf.zeros([], self.workload.dtype),
+            tf.zeros([], tf.int64),
+            hooks.probe() if fault else (),
+        )
+        _, total = tf.while_loop(
+            lambda replica, _: replica < self.replicas,
+            body,
+            (tf.zeros([], tf.int64), nothing),
+            parallel_iterations=1,
+            maximum_iterations=self.replicas,
+        )
+        return self._finished(state, total, inputs.rate, hooks)
+
+    def on_device(
+        self,
+        state: State,
+        inputs: StepInputs,
+        replica: tf.Tensor,
+        fault: FaultOperands | None,
+        summed: Callable[[ReplicaResult], ReplicaResult],
+        part: Callable[[Callable], Callable] = lambda function: function,
+    ) -> StepOutputs:
+        """Run the step of one replica that has a device of its own.
+
+        Args:
+          state: the state before the step; every replica has the same.
+          inputs: those of this replica.
+          replica: its number, an int64 scalar.
+          fault: what to inject; None: the step is clean.
+          summed: returns the sum of what all replicas contribute.
+          part: compiles what comes before the sum, and what comes after it.
+        """
+
+        def before(state, inputs, replica, fault) -> ReplicaResult:
+            hooks = self.hooks(replica, self.drawn(fault))
+            return self.passes(state, inputs, hooks)
+
+        def after(state, total, rate, fault) -> StepOutputs:
+            # The update is the same on every replica, faults in it included.
+            hooks = self.hooks(_UPDATE_REPLICA, self.drawn(fault))
+            return self._finished(state, total, rate, hooks)
+
+        own = part(before)(state, inputs, replica, fault)
+        return part(after)(state, summed(own), inputs.rate, fault)
+
+    def _finished(
+        self, state: State, total: ReplicaResult, rate: tf.Tensor, hooks: Hooks
+    ) -> StepOutputs:
+        state, record = self.update(state, total, rate, hooks)
+        if hooks.table:
+            record = total.record + record
+        return StepOutputs(state, total.loss, total.correct, record)
+
+
+def examples_of(workload: Workload, examples: tf.Tensor) -> tf.Tensor:
+    """Return the examples in the type of the activations; tokens stay as they are."""
+    examples = tf.convert_to_tensor(examples)
+    floating = examples.dtype.is_floating
+    return tf.cast(examples, workload.dtype) if floating else examples
