@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import read_record
+from tpufi.descriptor import CAPACITY, DRAWN, read_record
 from tpufi.element import element
 from tpufi.errors import InputError
 from tpufi.faults.fault import Fault
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
 from tpufi.faults.stale import holding
-from tpufi.ops import inject_fault
+from tpufi.ops import draw_words, inject_fault
 from tpufi.sampling.sampler import Sampler
 from tpufi.sampling.sampling_plan import SamplingPlan, equally
 from tpufi.sampling.site_space import SiteSpace
@@ -28,8 +28,9 @@ def accepted_models(
 ) -> tuple[str, ...]:
     """Return the fault models that a compiled site of a workload takes.
 
-    A fault of each model is drawn for a site of the program and injected by the site's
-    op, compiled with XLA for this machine, into a tensor of that site for one example.
+    A fault of each model is drawn for a site of the program and injected as a compiled
+    step does it, words drawn before the site, with XLA for this machine, into a tensor
+    of that site for one example.
 
     Args:
       workload: what is trained.
@@ -66,7 +67,9 @@ def _injected(fault: Fault, table: SiteTable) -> bool:
 
     @tf.function(jit_compile=True, autograph=False)
     def compiled(x: tf.Tensor, faults: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
-        return inject_fault(x, site, 0, faults, words, confines=True)[1]
+        drawn = draw_words(faults, words, list(table), table[site].size)
+        how = {"confines": True, "operations": DRAWN, "noted": CAPACITY}
+        return inject_fault(x, site, 0, *drawn, **how)[1]
 
     x = np.zeros(fault.shape, element(fault.dtype).numpy)
     record = compiled(*map(tf.constant, (x, row.faults, row.words)))
