@@ -76,7 +76,10 @@ class LookedUp:
     def __call__(self, x: tf.Tensor, run: Run) -> tf.Tensor:
         table = {f"{self.layer.name}/table": x}
         tokens = tf.constant(self.tokens, tf.int32)
-        return self.layer(tokens, dataclasses.replace(run, parameters=table))
+        inner = dataclasses.replace(run, parameters=table)
+        y = self.layer(tokens, inner)
+        run.probe = inner.probe
+        return y
 
 
 # The layer that each wrapper stands for.

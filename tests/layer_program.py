@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One layer as a program: values and a fault in, results and a record out."""
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from tests.layer_cases import Case, Values
 from tests.memory import release_programs
 from tests.modes import in_mode
 from tpufi.descriptor import (
+    CAPACITY,
     Descriptor,
     Struck,
     disarmed,
@@ -19,6 +21,7 @@ from tpufi.descriptor import (
 )
 from tpufi.layers import Hooks, Run
 from tpufi.layers.hooks import CLEAN
+from tpufi.ops import prepare_faults
 from tpufi.site_table import SiteTable
 
 
@@ -75,7 +78,13 @@ class LayerProgram:
         words: tf.Tensor,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
-        hooks = Hooks(self.table, replica, faults, words, compiled=self._mode == "xla")
+        hooks = Hooks(self.table, replica, faults, words)
+        if self._mode == "xla":
+            largest = max(site.size for site in self.table)
+            sites = list(self.table)
+            prepared = prepare_faults(faults, words, sites, largest, CAPACITY)
+            hooks = dataclasses.replace(hooks, compiled=True, prepared=prepared)
+            hooks = hooks.on_replica()
         if not self._with_sites:
             hooks = CLEAN
         probe = hooks.probe()
@@ -86,7 +95,8 @@ class LayerProgram:
             y = self.case.layer(x, run)
         wanted = [x, *parameters.values()]
         dx, *gradients = tape.gradient(y, [*wanted, *watched], dy)
-        record = gradients.pop() if watched else tf.zeros(record_shape(words))
+        none = tf.zeros(record_shape(words))
+        record = run.probe + gradients.pop() if watched else none
         results = {"output": y, "gradient/input": dx}
         for name, gradient in zip(parameters, gradients, strict=True):
             results[f"gradient/{name}"] = gradient

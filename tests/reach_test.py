@@ -98,7 +98,7 @@ def test_a_reach_outside_the_results_is_an_error(confine):
     site_id = program.table.id_of("a/forward/input")
     fault = fault_row(site=site_id, replica=0, start=0, count=1, operation="replace",
                       words=[1], confine=confine)  # fmt: skip
-    with pytest.raises(tf.errors.InvalidArgumentError, match="flat indices are"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="flat indices outside"):
         program(values, fault)
 
 

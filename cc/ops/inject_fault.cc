@@ -54,7 +54,7 @@ absl::Status Shape(InferenceContext* ctx) {
   TF_RETURN_IF_ERROR(LikeInput(ctx));
   ctx->set_output(1, record == tensorflow::DT_INT64
                          ? ctx->MakeShape({rows, numbers})
-                         : ctx->MakeShape({rows, numbers, kQuarters}));
+                         : ctx->MakeShape({rows, kQuarters, numbers}));
   return absl::OkStatus();
 }
 
@@ -65,7 +65,6 @@ REGISTER_OP("Tpufi>InjectFault")
     .Attr("site: int >= 0")
     .Attr("perm: list(int) = []")
     .Attr("confines: bool = false")
-    .Attr("operations: list(string) = []")
     .Attr("noted: int >= -1 = -1")
     .Input("x: T")
     .Input("replica: int64")
@@ -108,13 +107,11 @@ y: Tensor like x.
 record: How many elements the row changed here, then the bits that the first of them had
   before; 0 where the row does not name this site. Of type int64 [rows, 1 + n], n the
   smaller of capacity and `noted`; of float, for a record that flows through a gradient,
-  [rows, 1 + n, 4]: each number as four quarters of 16 bits, least significant first.
+  [rows, 4, 1 + n]: the quarters of the numbers, 16 bits each, least significant first.
 gradient: What flows back to x; see docs/decisions/0003-gradients.md.
 site: Id of this site.
 perm: Axis order of the site's view (view axis j is axis perm[j] of x); empty: as x.
 confines: Whether rows may have a reach; see docs/decisions/0012-confined-faults.md.
-operations: The operations that rows for this site have; a compiled program takes no
-  other. Empty: all.
 noted: Most golden bits that a record has; -1: as many as there are words.
 )doc");
 
@@ -128,17 +125,6 @@ struct SiteAttributes {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("R", &record));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("noted", &noted));
     whole_record = record == tensorflow::DT_INT64;
-    std::vector<std::string> names;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("operations", &names));
-    if (!names.empty()) operations = 0;
-    for (const std::string& name : names) {
-      const auto* const found =
-          std::find(std::begin(kOperationNames), std::end(kOperationNames), name);
-      OP_REQUIRES(ctx, found != std::end(kOperationNames),
-                  absl::InvalidArgumentError(
-                      absl::StrCat("Tpufi>InjectFault: there is no operation ", name)));
-      operations |= 1u << (found - std::begin(kOperationNames));
-    }
   }
 
   // Golden bits of a record.
@@ -157,7 +143,6 @@ struct SiteAttributes {
   bool confines = false;
   int64_t noted = 0;
   bool whole_record = false;  // Of int64, not of quarters.
-  OperationSet operations = kAllOperations;
 };
 
 class InjectFaultCpuOp final : public OpKernel {
@@ -180,8 +165,9 @@ class InjectFaultCpuOp final : public OpKernel {
             type_string(), ": faults must be [rows, ", kFaultFields,
             "] and words [rows, capacity], got ", in.faults->shape().DebugString(),
             " and ", in.words->shape().DebugString())));
-    tensorflow::TensorShape shape({in.rows(), site_.Noted(in.capacity()) + 1});
+    tensorflow::TensorShape shape({in.rows()});
     if (!site_.whole_record) shape.AddDim(kQuarters);
+    shape.AddDim(site_.Noted(in.capacity()) + 1);
     Tensor* record = nullptr;
     OP_REQUIRES_OK(ctx, ctx->allocate_output("record", shape, &record));
     std::memset(record->data(), 0, record->TotalBytes());
@@ -277,7 +263,7 @@ class InjectFaultCpuOp final : public OpKernel {
       return;
     }
     for (int q = 0; q < kQuarters; ++q) {
-      record->tensor<float, 3>()(row, i, q) = Quarter(number, q);
+      record->tensor<float, 3>()(row, q, i) = Quarter(number, q);
     }
   }
 
@@ -305,33 +291,49 @@ class InjectFaultXlaOp final : public tensorflow::XlaOpKernel {
       return;
     }
     const ElementFormat format = FormatOf(ctx->input_type(0));
-    const XlaInjection injection(
-        builder, format, ctx->input_xla_type(0), View(dims, site_.perm), dims, capacity,
-        site_.Noted(capacity), site_.whole_record, site_.operations);
-    const WordPair<XlaOp> replica = Halves(ctx->Input("replica"));
-    XlaOp bits = xla::BitcastConvertType(ctx->Input("x"), WordType(format));
+    const XlaSite site(ctx->input_xla_type(0), format, dims, site_.perm);
+    const int64_t noted = site_.Noted(capacity);
+    XlaOp y = ctx->Input("x");
     std::vector<XlaOp> records;
     for (int64_t row = 0; row < rows; ++row) {
       const auto of_row = [&](absl::string_view name, int64_t size) {
         return xla::Reshape(xla::SliceInDim(ctx->Input(name), row, row + 1, 1, 0),
                             {size});
       };
-      const XlaFault fault(of_row("faults", kFaultFields), of_row("words", capacity),
-                           capacity);
-      XlaOp names = fault.Names(site_.site, replica);
-      if (!site_.confines) names = xla::And(names, xla::Not(fault.IsConfined()));
-      records.push_back(injection.Apply(names, fault, &bits));
+      const XlaOp numbers = of_row("faults", kFaultFields);
+      const XlaFault fault(numbers, of_row("words", capacity));
+      const auto is = [&](FaultField one, XlaOp value) {
+        return xla::Eq(fault.field[one], value);
+      };
+      const XlaOp id = xla::ConstantR0<int64_t>(builder, site_.site);
+      const XlaOp every = xla::ConstantR0<int64_t>(builder, -1);
+      XlaOp named =
+          xla::And(is(kSite, id),
+                   xla::Or(is(kReplica, every), is(kReplica, ctx->Input("replica"))));
+      if (!site_.confines) named = xla::And(named, xla::Not(fault.IsConfined()));
+      const XlaInjected injected =
+          InjectRawXlaIf(site, kAllOperations, y, numbers, fault.words, noted, named);
+      y = injected.y;
+      records.push_back(Record({injected.low, injected.high}, noted + 1));
     }
-    ctx->SetOutput(0, xla::BitcastConvertType(bits, ctx->input_xla_type(0)));
+    ctx->SetOutput(0, y);
     ctx->SetOutput(1, xla::ConcatInDim(builder, records, 0));
   }
 
  private:
+  // A record of numbers whose halves are given, U32 [n] each.
+  XlaOp Record(WordPair<XlaOp> halves, int64_t n) const {
+    if (site_.whole_record) {
+      return xla::Reshape(xla::BitcastConvertType(Whole(halves), xla::S64), {1, n});
+    }
+    return xla::Reshape(XlaQuarters(halves), {1, kQuarters, n});
+  }
+
   XlaOp NoRecord(xla::XlaBuilder* builder, int64_t rows, int64_t numbers) const {
     if (site_.whole_record) {
       return xla::Broadcast(xla::Zero(builder, xla::S64), {rows, numbers});
     }
-    return xla::Broadcast(xla::Zero(builder, xla::F32), {rows, numbers, kQuarters});
+    return xla::Broadcast(xla::Zero(builder, xla::F32), {rows, kQuarters, numbers});
   }
 
   SiteAttributes site_;

@@ -2,13 +2,10 @@
 // Injects one fault into one tensor of a compiled program; the CPU twin is
 // inject_cpu.h.
 //
-// A conditional. Its branch is a loop over the elements of the fault, which reads one,
-// does the operation on it and writes it back. Nothing in it computes over the whole
-// tensor, and without a fault nothing of it runs. (A gather, an operation and a scatter
-// of 64 elements at a time took the compiler of a TPU three times as long and made five
-// times the code: docs/decisions/0019-one-xla-form.md.) A program has as many
-// conditionals as sites, so that what all of them ask of a fault is computed before
-// them: the compiler finds it equal and keeps one.
+// An elementwise selection in the order of flat indices, with planes that say which
+// elements change and how (prepare_xla.h), in a conditional, so that nothing of it runs
+// without a fault. It has no loop: a compiler makes vector code of it, once for all
+// sites of one shape (docs/decisions/0019-one-xla-form.md).
 #ifndef TPUFI_CC_OPS_INJECT_XLA_H_
 #define TPUFI_CC_OPS_INJECT_XLA_H_
 
@@ -17,57 +14,58 @@
 
 #include "cc/lib/element.h"
 #include "cc/lib/elements.h"
-#include "cc/lib/operation.h"
-#include "cc/ops/xla.h"
+#include "cc/ops/prepare_xla.h"
 
 namespace tpufi {
 
-// A set of operations, a bit for each.
-using OperationSet = uint32_t;
-inline constexpr OperationSet kAllOperations = (1u << kOperations) - 1;
+// The tensor of a site. `perm`: axis order of its view.
+struct XlaSite {
+  XlaSite(xla::PrimitiveType type, ElementFormat format,
+          const std::vector<int64_t>& dims, const std::vector<int64_t>& perm);
 
-// One fault, as the sites of a program see it.
-class XlaFault {
- public:
-  // `row`: S64 [kFaultFields]; `words`: U64 [capacity].
-  XlaFault(xla::XlaOp row, xla::XlaOp words, int64_t capacity);
+  xla::PrimitiveType type;
+  ElementFormat format;
+  std::vector<int64_t> dims;
+  std::vector<int64_t> perm;
+  int64_t size;
 
-  // Whether the fault names `site`, and `replica` or every replica.
-  xla::XlaOp Names(int64_t site, WordPair<xla::XlaOp> replica) const;
-
-  // Whether the fault is confined to some results.
-  xla::XlaOp IsConfined() const;
-
-  // What a branch is given of the fault; XlaInjection knows the order.
-  const std::vector<xla::XlaOp>& operands() const { return operands_; }
-
- private:
-  WordPair<xla::XlaOp> Field(FaultField field) const;
-
-  WordPair<xla::XlaOp> fields_;  // U32 [kFaultFields].
-  std::vector<xla::XlaOp> operands_;
+  // Type of flat indices and numbers of elements: U32 or U64.
+  xla::PrimitiveType index() const { return IndexType(size); }
 };
 
-// The computations of one site, built once and used for all its faults.
-class XlaInjection {
- public:
-  // `type`: element type; `dims`: shape of the tensor; `view`: order of its positions;
-  // `noted`: golden bits of a record; `whole_record`: see Apply; `operations`: those
-  // that a fault may ask for, any other changes nothing.
-  XlaInjection(xla::XlaBuilder* builder, ElementFormat format, xla::PrimitiveType type,
-               const View& view, const std::vector<int64_t>& dims, int64_t capacity,
-               int64_t noted, bool whole_record,
-               OperationSet operations = kAllOperations);
-
-  // Injects the fault into `bits`, the elements as words, if `happens`, a scalar.
-  // Replaces `bits` and returns the record, S64 [1, noted + 1] or F32 [1, noted + 1,
-  // kQuarters]. A fault that is not valid changes nothing.
-  xla::XlaOp Apply(xla::XlaOp happens, const XlaFault& fault, xla::XlaOp* bits) const;
-
- private:
-  xla::XlaComputation faulty_;
-  xla::XlaComputation golden_;
+// What a fault brings to a site. `planes` have at least as many elements as the site;
+// high halves are read of 64-bit elements only.
+struct XlaOperands {
+  xla::XlaOp prepared;  // U32 [kPreparedFields].
+  XlaNotes notes;
+  XlaPlanes planes;
 };
+
+// A tensor, and what is noted of the faults in it: halves, U32 [n] each.
+struct XlaInjected {
+  xla::XlaOp y, low, high;
+};
+
+// Injects if `happens`, PRED, and adds what it notes; computes all of it in any case.
+XlaInjected InjectXla(const XlaSite& site, const XlaOperands& operands,
+                      const XlaInjected& so_far, xla::XlaOp happens);
+
+// The same as a conditional. `record`: that of other sites, F32 [kQuarters, n], to
+// which it adds its own.
+struct XlaRecorded {
+  xla::XlaOp y, record;
+};
+XlaRecorded InjectXlaIf(const XlaSite& site, const XlaOperands& operands, xla::XlaOp x,
+                        xla::XlaOp record, xla::XlaOp happens);
+
+// The same for a fault that is not prepared. `row`: S64 [kFaultFields]; `words`: U64
+// [n]; `operations`: those that the fault may have.
+XlaInjected InjectRawXlaIf(const XlaSite& site, OperationSet operations, xla::XlaOp x,
+                           xla::XlaOp row, xla::XlaOp words, int64_t noted,
+                           xla::XlaOp happens);
+
+// The quarters of numbers whose halves are given, U32 [n] each, as F32 [kQuarters, n].
+xla::XlaOp XlaQuarters(WordPair<xla::XlaOp> halves);
 
 }  // namespace tpufi
 

@@ -91,14 +91,13 @@ class RunXlaOp : public tensorflow::XlaOpKernel {
     for (xla::XlaOp& field : row) field = xla::Reshape(field, {1});
     const xla::XlaOp word =
         rule.xla_word.valid() ? rule.xla_word : xla::Zero(builder, xla::U64);
-    const XlaFault fault(xla::ConcatInDim(builder, row, 0), xla::Reshape(word, {1}), 1);
-    const XlaInjection injection(builder, format, ctx->input_xla_type(0),
-                                 View(dims, {}), dims, 1, 1, true, Rule::kOperations);
-    xla::XlaOp bits = xla::BitcastConvertType(ctx->Input("x"), WordType(format));
     const xla::XlaOp some = xla::Ne(count, xla::ScalarLike(count, 0));
-    injection.Apply(rule.valid.valid() ? xla::And(some, rule.valid) : some, fault,
-                    &bits);
-    ctx->SetOutput(0, xla::BitcastConvertType(bits, ctx->input_xla_type(0)));
+    const XlaSite site(ctx->input_xla_type(0), format, dims, {});
+    const XlaInjected injected =
+        InjectRawXlaIf(site, Rule::kOperations, ctx->Input("x"),
+                       xla::ConcatInDim(builder, row, 0), xla::Reshape(word, {1}), 1,
+                       rule.valid.valid() ? xla::And(some, rule.valid) : some);
+    ctx->SetOutput(0, injected.y);
   }
 };
 

@@ -15,8 +15,6 @@ from tpufi.errors import InputError
 
 FIELDS = tuple(host.fault_fields)
 OPERATIONS = tuple(host.operations)
-# What is left once words are drawn (`tpufi.ops.draw_words`).
-DRAWN = ("flip", "zero", "replace", "copy", "add", "multiply")
 EVERY_REPLICA = -1
 CAPACITY = 64  # Words per row: the largest group of the published fault models.
 _NO_SITE = -1
@@ -253,19 +251,19 @@ def record_shape(words: np.ndarray, noted: int = -1) -> tuple[int, int, int]:
       noted: most golden bits of a record; -1: as many as there are words.
     """
     rows, capacity = words.shape
-    return rows, 1 + (capacity if noted < 0 else min(noted, capacity)), 4
+    return rows, 4, 1 + (capacity if noted < 0 else min(noted, capacity))
 
 
 def read_record(record: np.ndarray) -> tuple[Struck, ...]:
     """Decode the record of a step, one entry per row of its descriptor.
 
     Args:
-      record: float32 [rows, 1 + capacity, 4] or int64 [rows, 1 + capacity], summed
+      record: float32 [rows, 4, 1 + capacity] or int64 [rows, 1 + capacity], summed
         over all sites.
     """
     numbers = np.asarray(record).astype(np.uint64)
     if record.dtype != np.int64:
-        numbers = sum(numbers[..., q] << np.uint64(16 * q) for q in range(4))
+        numbers = sum(numbers[:, q] << np.uint64(16 * q) for q in range(4))
     return tuple(
         Struck(int(row[0]), row[1 : 1 + min(int(row[0]), len(row) - 1)])
         for row in numbers

@@ -2,6 +2,7 @@
 """Faults as TensorFlow operations; the same bits in eager, graph and XLA mode."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -146,7 +147,6 @@ def inject_fault(
     perm: tuple[int, ...] = (),
     confines: bool = False,
     record: tf.DType = tf.float32,
-    operations: tuple[str, ...] = (),
     noted: int = -1,
     gradient: str = "straight_through",
     name: str | None = None,
@@ -163,15 +163,13 @@ def inject_fault(
       confines: whether rows may be confined to some results, which the caller then has
         to see to (decision 0012).
       record: type of the record: float32, which can flow through a gradient, or int64.
-      operations: those that rows for this site have (`tpufi.descriptor.OPERATIONS`); a
-        compiled program takes no other, and is smaller. Empty: all.
       noted: most golden bits of a record; -1: as many as there are words.
       gradient: `straight_through` or `zero_at_struck` (decision 0003).
       name: name of the operation.
 
     Returns:
       Tensor like `x`, and the record of the elements that were changed: float32 [rows,
-      1 + n, 4] or int64 [rows, 1 + n], n the smaller of capacity and `noted`
+      4, 1 + n] or int64 [rows, 1 + n], n the smaller of capacity and `noted`
       (`tpufi.descriptor.read_record`).
 
     Raises:
@@ -187,39 +185,124 @@ def inject_fault(
         perm=list(perm),
         confines=confines,
         R=record,
-        operations=list(operations),
         noted=noted,
         gradient=gradient,
         name=name,
     )
 
 
-def draw_words(
-    faults: tf.Tensor, words: tf.Tensor, sites: Sequence[Site], capacity: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draw the words of faults before the sites of a compiled program, which draw none.
+class Prepared(NamedTuple):
+    """Faults as sites of a compiled program take them.
 
-    Rows whose operation draws become rows with a word for each element that do the
-    same: random bits replace, errors flip, random places are copied from.
+    Args:
+      rows: uint32 [rows, fields], for the sites alone.
+      notes: uint32 [rows, 4 * (1 + noted)], for the sites alone.
+      changes: bool [rows * elements], which elements change, by flat index.
+      low: uint32 [rows * elements], low halves of their words.
+      high: uint32 [rows * elements], high halves; [rows] if no site has 64 bits.
+      reaches: int32 [rows, 3], the last fields of the faults.
+    """
+
+    rows: tf.Tensor
+    notes: tf.Tensor
+    changes: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+    reaches: tf.Tensor
+
+    def nothing_noted(self) -> "Noted":
+        """Return what is noted before the first site."""
+        rows, numbers = self.notes.shape
+        nothing = tf.zeros([rows, numbers // 4], tf.uint32)
+        return Noted(nothing, nothing)
+
+
+class Noted(NamedTuple):
+    """What the sites of a compiled program noted of faults; see `tpufi.descriptor`.
+
+    Args:
+      low: uint32 [rows, 1 + noted], low halves.
+      high: uint32 [rows, 1 + noted], high halves.
+    """
+
+    low: tf.Tensor
+    high: tf.Tensor
+
+    def record(self) -> tf.Tensor:
+        """Return the record, float32 [rows, 4, 1 + noted]."""
+        quarters = (
+            quarter
+            for half in self
+            for quarter in (
+                tf.bitwise.bitwise_and(half, 0xFFFF),
+                tf.bitwise.right_shift(half, tf.constant(16, half.dtype)),
+            )
+        )
+        return tf.stack([tf.cast(quarter, tf.float32) for quarter in quarters], 1)
+
+
+def prepare_faults(
+    faults: tf.Tensor, words: tf.Tensor, sites: Sequence[Site], largest: int, noted: int
+) -> Prepared:
+    """Prepare faults for the sites of a program that XLA compiles.
+
+    What an operation draws is drawn here, once for all sites.
 
     Args:
       faults: int64 [rows, 12], see `tpufi.descriptor`.
       words: uint64 [rows, any number].
       sites: the sites by id.
-      capacity: words of a row of the result; rows with more elements stay as they are.
-
-    Returns:
-      Faults and words, uint64 [rows, capacity].
+      largest: elements of the largest site; a fault in a larger one is void.
+      noted: most golden bits of a record, >= 1.
     """
     types = list(dict.fromkeys(site.dtype for site in sites))
-    return _ops.tpufi_draw_words(
-        faults,
-        words,
-        tf.constant([site.size for site in sites], tf.int64),
-        tf.constant([types.index(site.dtype) for site in sites], tf.int64),
-        capacity=max(capacity, words.shape[1]),
-        types=[tf.as_dtype(name) for name in types],
+    return Prepared(
+        *_ops.tpufi_prepare_faults(
+            faults,
+            words,
+            tf.constant([site.size for site in sites], tf.int64),
+            tf.constant([types.index(site.dtype) for site in sites], tf.int64),
+            largest=largest,
+            noted=noted,
+            types=[tf.as_dtype(name) for name in types],
+        ),
+        reaches=tf.cast(tf.clip_by_value(faults[:, -3:], -1, 2**31 - 1), tf.int32),
     )
+
+
+def inject_prepared(
+    x: tf.Tensor,
+    site: int,
+    prepared: Prepared,
+    noted: tf.Tensor | Noted,
+    *,
+    perm: tuple[int, ...] = (),
+    confines: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor | Noted]:
+    """Apply prepared faults that name this site; in programs that XLA compiles.
+
+    Args:
+      x: tensor of any shape; see `flip_bits`.
+      site: id of this site; fixed when the program is traced.
+      prepared: the faults; rows for other replicas name no site.
+      noted: what other sites noted: a record as of `inject_fault`, and the site is a
+        conditional; or a `Noted`, where only a step with a fault gets to the site.
+      perm: see `inject_fault`.
+      confines: see `inject_fault`.
+
+    Returns:
+      Tensor like `x`, and what was noted with what this site notes.
+    """
+    rare = isinstance(noted, Noted)
+    y, now = _ops.tpufi_inject_prepared(
+        x,
+        list(noted) if rare else [noted],
+        *prepared[:-1],
+        site=site,
+        perm=list(perm),
+        confines=confines,
+    )
+    return y, Noted(*now) if rare else now[0]
 
 
 def _range(

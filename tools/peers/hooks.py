@@ -21,14 +21,20 @@ class PeerHooks:
 
     table = None  # It reports nothing: see `tpufi.layers.hooks.CLEAN`.
     compiled = False
+    prepared = None
 
     def __init__(self, wanted: Callable[[str], bool], change: Change):
         self._wanted = wanted
         self._change = change
 
-    def layer(self, name: str, input_read: bool = True) -> "PeerSites":
+    def layer(
+        self, name: str, so_far: tuple = (), input_read: bool = True
+    ) -> "PeerSites":
         """Return the sites of the layer called `name`."""
-        del input_read  # What nothing depends on TensorFlow leaves out by itself.
+        del (
+            so_far,
+            input_read,
+        )  # What nothing depends on TensorFlow leaves out by itself.
         return PeerSites(name, self._wanted, self._change)
 
     def probe(self) -> None:
@@ -82,6 +88,10 @@ class PeerSites:
                 )
             )
         return self.strike(y, direction, "output", perm)
+
+    def records(self) -> tuple:
+        """Return what was reported: nothing."""
+        return ()
 
     def if_struck(
         self,

@@ -40,7 +40,9 @@ class Run:
       statistics: name -> tensor, e.g. moving averages.
       training: False uses the moving statistics and no dropout.
       hooks: the fault operands; only used when training.
-      probe: what `hooks.probe()` returns; its gradient is the record.
+      probe: what `hooks.probe()` returns, whose gradient is the record; in a compiled
+        program also the record of the forward passes so far, and the gradient of the
+        first probe that of the backward passes.
       seed: uint32 [2], key of this (epoch, step, replica) for dropout.
       examples: the model's input, whose gradient nothing depends on.
       new_statistics: filled by the layers while they are applied.
@@ -137,21 +139,25 @@ class Layer(Node):
         input_read = inputs[0] is not run.examples
         probe = () if run.probe is None else (run.probe,)
 
+        # If records go from layer to layer, the tape adds gradients of one tensor in
+        # another order; in graph mode an armed step is to have the bits of a clean one.
+        hands_on = run.hooks.prepared is not None
+
         @tf.custom_gradient
-        def differentiable(
-            *given: tf.Tensor,
-        ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple]]:
-            operands = given[: len(inputs)]
-            ahead = run.hooks.layer(self.name)
-            y, saved = self.forward(ahead, run, *operands)
+        def differentiable(*given: tf.Tensor) -> tuple[tuple, Callable[..., tuple]]:
+            ahead = run.hooks.layer(self.name, given[len(inputs) :] if hands_on else ())
+            y, saved = self.forward(ahead, run, *given[: len(inputs)])
 
-            def gradient(dy: tf.Tensor) -> tuple:
-                back = run.hooks.layer(self.name, input_read)
+            def gradient(dy: tf.Tensor, *so_far: tf.Tensor) -> tuple:
+                back = run.hooks.layer(self.name, so_far, input_read)
                 gradients = self.backward(back, saved, dy)
-                if not probe:
-                    return gradients
-                return *gradients, ahead.record() + back.record()
+                if hands_on:
+                    return *gradients, *back.records()
+                return *gradients, *map(tf.add, ahead.records(), back.records())
 
-            return y, gradient
+            return (y, *(ahead.records() if hands_on else ())), gradient
 
-        return differentiable(*inputs, *probe)
+        y, *records = differentiable(*inputs, *probe)
+        if records:
+            (run.probe,) = records
+        return y

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tpufi.descriptor import DRAWN, FIELDS
 from tpufi.layers.rarely import rarely
-from tpufi.layers.reach import naming, same_bits, where_reached
-from tpufi.ops import inject_fault
+from tpufi.layers.reach import same_bits, where_reached
+from tpufi.ops import Noted, inject_fault, inject_prepared
 
 if TYPE_CHECKING:
     from tpufi.layers.hooks import Hooks
 
 Strike = Callable[..., tf.Tensor]
-_SITE = FIELDS.index("site")
+# What sites report: a record; or its halves, where only a step with a fault gets to.
+Report = tf.Tensor | Noted
 
 
 class LayerSites:
@@ -32,14 +32,21 @@ class LayerSites:
     Args:
       hooks: the fault operands.
       layer: layer name.
+      so_far: the record of other layers, to which the sites add; none: of no layer.
       input_read: whether anything depends on the gradient of the layer's input.
     """
 
-    def __init__(self, hooks: "Hooks", layer: str, input_read: bool = True):
+    def __init__(
+        self,
+        hooks: "Hooks",
+        layer: str,
+        so_far: Sequence[Report] = (),
+        input_read: bool = True,
+    ):
         self._hooks = hooks
         self._layer = layer
         self._input_read = input_read
-        self._records: list[tf.Tensor] = []
+        self._reports = list(so_far)
 
     def strike(
         self,
@@ -70,18 +77,15 @@ class LayerSites:
                 f"site {site.name} is declared as {site.dtype} {site.shape} but the "
                 f"program has {x.dtype.name} {shape}"
             )
-        y, record = inject_fault(
-            x,
-            site_id,
-            self._hooks.replica,
-            self._hooks.faults,
-            self._hooks.words,
-            perm=tuple(perm),
-            confines=confines,
-            operations=DRAWN if self._hooks.drawn else (),
-            noted=self._hooks.noted,
-        )
-        self._records.append(record)
+        hooks, how = self._hooks, {"perm": tuple(perm), "confines": confines}
+        if hooks.prepared:
+            so_far = self._report()
+            y, now = inject_prepared(x, site_id, hooks.prepared, so_far, **how)
+            self._reports = [now]
+        else:
+            operands = hooks.replica, hooks.faults, hooks.words
+            y, record = inject_fault(x, site_id, *operands, **how)
+            self._reports.append(record)
         return y
 
     def product(
@@ -97,10 +101,11 @@ class LayerSites:
         """Return the result of an operation, with the faults of operands and result.
 
         The operation is computed from the operands as they are. Only if a fault names
-        one of them, a conditional's branch computes it again, with and without the
-        fault; where both agree, bitwise, the result stays, so that every difference is
-        the fault's doing. A fault in an operand may be confined to some results: the
-        others stay, as if they had been computed before or elsewhere.
+        one of them or the result, a conditional's branch injects it. For an operand it
+        computes the operation again, with and without the fault; where both agree,
+        bitwise, the result stays, so that every difference is the fault's doing. A
+        fault in an operand may be confined to some results: the others stay, as if they
+        had been computed before or elsewhere.
 
         Args:
           direction: see `tpufi.site_table.Site`.
@@ -122,16 +127,21 @@ class LayerSites:
                 )
             )
 
-        def whole(sites: "LayerSites") -> tf.Tensor:
-            y = compute(*operands.values())
-            y = sites._with_operand_faults(
-                y, direction, tuple(operands), reference or again, perm
+        names = tuple(operands)
+        if direction == "grad_in" and not self._input_read:
+            return self._only_for_faults(
+                direction,
+                (*names, "output"),
+                lambda sites: sites._with_faults(
+                    compute(*operands.values()),
+                    direction,
+                    names,
+                    reference or again,
+                    perm,
+                ),
             )
-            return sites.strike(y, direction, "output", perm)
-
-        if direction != "grad_in" or self._input_read:
-            return whole(self)
-        return self._only_for_faults(direction, (*operands, "output"), whole)
+        y = compute(*operands.values())
+        return self._with_faults(y, direction, names, reference or again, perm)
 
     def if_struck(
         self,
@@ -155,16 +165,19 @@ class LayerSites:
             return same
         if self._hooks.compiled:
             return changed()
-        test = tf.reduce_any(self._named(direction, [operand]))
+        test = self._any_named(direction, [operand])
         y = rarely(test, changed, lambda: tf.identity(same))
         y.set_shape(same.shape)
         return y
 
     def record(self) -> tf.Tensor:
         """Return the sum of what the sites reported so far."""
-        if not self._records:
-            return self._hooks.probe()
-        return tf.add_n(self._records)
+        report = self._report()
+        return report.record() if isinstance(report, Noted) else report
+
+    def records(self) -> tuple[tf.Tensor, ...]:
+        """Return the record; nothing in a clean program."""
+        return () if self._hooks.table is None else (self.record(),)
 
     def _only_for_faults(
         self,
@@ -181,15 +194,50 @@ class LayerSites:
         if not present:
             return None
 
-        def faulty() -> tf.Tensor:
-            inner = self._hooks.layer(self._layer)
-            # The result itself would be pruned from the program, and the record stays.
-            compute(inner)
-            return inner.record()
+        so_far = self._report()
 
-        test = tf.reduce_any(self._named(direction, present))
-        self._records.append(rarely(test, faulty, self._hooks.probe))
+        def faulty() -> tf.Tensor:
+            inner = self._rare(self._hooks)
+            # The result itself would be pruned from the program; the record stays.
+            compute(inner)
+            return so_far + inner.record()
+
+        test = self._any_named(direction, present)
+        self._reports = [rarely(test, faulty, lambda: tf.identity(so_far))]
         return None
+
+    def _with_faults(
+        self,
+        result: tf.Tensor,
+        direction: str,
+        operands: Sequence[str],
+        again: Callable[[Strike], tf.Tensor],
+        perm: Sequence[int],
+    ) -> tf.Tensor:
+        """Return `result` as the faults of its operands and its own leave it."""
+        present = [o for o in (*operands, "output") if self._includes(direction, o)]
+        if not present:
+            return result
+
+        def injected(inner: "LayerSites") -> tf.Tensor:
+            y = inner._with_operand_faults(result, direction, operands, again, perm)
+            return inner.strike(y, direction, "output", perm)
+
+        if self._hooks.rare:
+            return injected(self)
+        so_far = self._report()
+
+        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
+            inner = self._rare(self._hooks)
+            return injected(inner), so_far + inner.record()
+
+        def golden() -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.identity(result), tf.identity(so_far)
+
+        y, now = rarely(self._any_named(direction, present), faulty, golden)
+        y.set_shape(result.shape)
+        self._reports = [now]
+        return y
 
     def _with_operand_faults(
         self,
@@ -203,41 +251,38 @@ class LayerSites:
         present = [o for o in operands if self._includes(direction, o)]
         if not present:
             return result
-        faults = self._hooks.faults
         named = self._named(direction, present)
-        test = tf.reduce_any(named)
+        # Twice the same code, first disarmed: a compiler that saw two computations
+        # would fuse each in its own way, and round so. It must not unroll the loop
+        # either, so that the count is no constant.
+        count = 2 * tf.cast(tf.reduce_any(named), tf.int32)
 
-        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
-            # Twice the same code, first disarmed: a compiler that saw two computations
-            # would fuse each in its own way, and round so. It must not unroll the loop
-            # either, so that the count is no constant.
-            count = 1 + tf.cast(test, tf.int32)
-            nowhere = tf.concat(
-                [-tf.ones_like(faults[:, : _SITE + 1]), faults[:, _SITE + 1 :]], 1
-            )
+        def body(time: tf.Tensor, _: tf.Tensor, last: tf.Tensor, so_far: Report):
+            inner = self._rare(self._hooks.without(tf.equal(time, 0)), so_far)
+            y = again(functools.partial(inner.strike, confines=True))
+            y.set_shape(result.shape)
+            return time + 1, last, y, inner._report()
 
-            def body(time: tf.Tensor, _: tf.Tensor, last: tf.Tensor, __: tf.Tensor):
-                mine = tf.where(tf.equal(time, 0), nowhere, faults)
-                hooks = dataclasses.replace(self._hooks, faults=mine)
-                inner = LayerSites(hooks, self._layer)
-                y = again(functools.partial(inner.strike, confines=True))
-                y.set_shape(result.shape)
-                return time + 1, last, y, inner.record()
+        first = tf.constant(0), result, result, self._report()
+        _, golden, y, now = tf.while_loop(
+            lambda time, *_: time < count, body, first, parallel_iterations=1
+        )
+        self._reports = [now]
+        y = tf.where(same_bits(golden, y), result, y)
+        return where_reached(self._hooks.reaches(), named, y, result, perm)
 
-            first = tf.constant(0), result, result, self._hooks.probe()
-            _, golden, y, record = tf.while_loop(
-                lambda time, *_: time < count, body, first, parallel_iterations=1
-            )
-            y = tf.where(same_bits(golden, y), result, y)
-            return where_reached(faults, named, y, result, perm), record
+    def _report(self) -> Report:
+        """Return the sum of what the sites reported so far, as they report."""
+        if self._reports:
+            return tf.nest.map_structure(lambda *all: tf.add_n(all), *self._reports)
+        prepared = self._hooks.prepared
+        if self._hooks.rare and prepared:
+            return prepared.nothing_noted()
+        return self._hooks.probe()
 
-        def golden() -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.identity(result), self._hooks.probe()
-
-        y, record = rarely(test, faulty, golden)
-        y.set_shape(result.shape)
-        self._records.append(record)
-        return y
+    def _rare(self, hooks: "Hooks", *so_far: Report) -> "LayerSites":
+        """Return the sites of a branch that only a step with a fault takes."""
+        return LayerSites(dataclasses.replace(hooks, rare=True), self._layer, so_far)
 
     def _name(self, direction: str, operand: str) -> str:
         return f"{self._layer}/{direction}/{operand}"
@@ -249,4 +294,7 @@ class LayerSites:
         """Return which rows name one of these operands here, bool [rows]."""
         table = self._hooks.table
         ids = [table.id_of(self._name(direction, operand)) for operand in operands]
-        return naming(self._hooks.faults, self._hooks.replica, ids)
+        return self._hooks.named(ids)
+
+    def _any_named(self, direction: str, operands: Sequence[str]) -> tf.Tensor:
+        return tf.reduce_any(self._named(direction, operands))

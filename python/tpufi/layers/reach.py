@@ -1,31 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which results the error of a faulty operand reaches (decision 0012)."""
 
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tpufi.descriptor import EVERY_REPLICA, FIELDS, OPERATIONS
-from tpufi.ops import inject_fault
 
-
-def naming(faults: tf.Tensor, replica: tf.Tensor, ids: Sequence[int]) -> tf.Tensor:
-    """Return which rows name one of some sites on a replica, bool [rows].
+def naming(sites: tf.Tensor, ids: Sequence[int]) -> tf.Tensor:
+    """Return which rows name one of some sites, bool [rows].
 
     Args:
-      faults: int64 [rows, 12]; see `tpufi.descriptor`.
-      replica: int64 scalar.
+      sites: the site of each row, an integer tensor [rows].
       ids: the sites.
     """
-    target = _column(faults, "replica")
-    here = tf.logical_or(tf.equal(target, EVERY_REPLICA), tf.equal(target, replica))
-    sites = _column(faults, "site")[:, None]
-    at = tf.reduce_any(tf.equal(sites, tf.constant(ids, tf.int64)), 1)
-    return tf.logical_and(here, at)
+    tests = [tf.equal(sites, tf.constant(one, sites.dtype)) for one in ids]
+    return functools.reduce(tf.logical_or, tests)
 
 
 def where_reached(
-    faults: tf.Tensor,
+    reaches: tf.Tensor,
     named: tf.Tensor,
     faulty: tf.Tensor,
     golden: tf.Tensor,
@@ -34,38 +28,23 @@ def where_reached(
     """Return `faulty` where the error of a fault arrives, elsewhere `golden`.
 
     Args:
-      faults: int64 [rows, 12]; see `tpufi.descriptor`.
+      reaches: integers [rows, 3]: start, count and stride of the results that a row is
+        confined to; count 0: it is not.
       named: bool [rows], rows that name an operand.
       faulty: the result of the faulty operand.
       golden: the result without the fault.
       perm: axis order of the result's layout, if it is not that of `faulty`.
     """
-    y = tf.cond(
-        tf.reduce_any(confined(faults, named)),
-        lambda: tf.where(reach(faults, faulty, named, perm), faulty, golden),
-        lambda: tf.identity(faulty),
-    )
-    y.set_shape(faulty.shape)
-    return y
-
-
-def confined(faults: tf.Tensor, named: tf.Tensor) -> tf.Tensor:
-    """Return which of the `named` rows are confined to some results.
-
-    Args:
-      faults: int64 [rows, 12]; see `tpufi.descriptor`.
-      named: bool [rows].
-    """
-    return tf.logical_and(named, tf.greater(_column(faults, "reach_count"), 0))
+    return tf.where(reach(reaches, faulty, named, perm), faulty, golden)
 
 
 def reach(
-    faults: tf.Tensor, result: tf.Tensor, named: tf.Tensor, perm: Sequence[int] = ()
+    reaches: tf.Tensor, result: tf.Tensor, named: tf.Tensor, perm: Sequence[int] = ()
 ) -> tf.Tensor:
     """Return which results keep the error of the `named` rows, bool like `result`.
 
     Args:
-      faults: int64 [rows, 12]; see `tpufi.descriptor`.
+      reaches: see `where_reached`.
       result: what an operation computes from operands.
       named: bool [rows], rows that name one of its operands.
       perm: axis order that the rows' flat indices refer to.
@@ -73,34 +52,45 @@ def reach(
     Raises:
       tf.errors.InvalidArgumentError: the reach lies outside the result (CPU kernel).
     """
-    # The rows of a fault that writes 1 into zeros wherever an error may reach.
-    some = tf.greater(_column(faults, "reach_count"), 0)
-    nothing = tf.zeros_like(faults[:, 0])
-    one, size = nothing + 1, nothing + tf.size(result, tf.int64)
-    columns = {
-        "site": tf.where(named, nothing, -one),
-        "replica": one * EVERY_REPLICA,
-        "start": tf.where(some, _column(faults, "reach_start"), nothing),
-        "count": tf.where(some, _column(faults, "reach_count"), size),
-        "operation": one * OPERATIONS.index("replace"),
-        "words": one,
-        "block": tf.where(some, one, nothing),
-        "stride": tf.where(some, _column(faults, "reach_stride"), nothing),
-    }
-    marks, _ = inject_fault(
-        tf.zeros(result.shape, tf.uint8),
-        0,
-        0,
-        tf.stack([columns.get(name, nothing) for name in FIELDS], 1),
-        tf.ones([faults.shape[0], 1], tf.uint64),
-        perm=tuple(perm),
-        operations=("replace",),
-    )
-    return tf.equal(marks, 1)
+    size = result.shape.num_elements()
+    kind = tf.int32 if size < 2**31 else tf.int64
+    reached = tf.zeros(result.shape, tf.bool)
+    for row in range(reaches.shape[0]):
+        start, count, step = tf.unstack(reaches[row])
+        whole = tf.equal(count, 0)
+        # No sum or product overflows, whatever the numbers.
+        inside = (start >= 0) & (start < size) & (count > 0) & (step > 0)
+        inside &= count - 1 <= tf.where(inside, size - 1 - start, 0) // tf.maximum(
+            step, 1
+        )
+        message = f"the results of a reach have flat indices outside [0, {size})"
+        tf.debugging.Assert(
+            ~named[row] | whole | inside, [message, reaches[row]], name="reach"
+        )
+        start, count, step = (
+            tf.cast(tf.where(inside, n, 1), kind) for n in (start, count, step)
+        )
+        ahead = _flat_indices(result.shape, perm, -start)
+        hit = (ahead >= 0) & tf.equal(ahead % step, 0) & (ahead // step < count)
+        reached |= named[row] & (whole | (inside & hit))
+    return reached
 
 
-def _column(faults: tf.Tensor, name: str) -> tf.Tensor:
-    return faults[:, FIELDS.index(name)]
+def _flat_indices(
+    shape: tf.TensorShape, perm: Sequence[int], first: tf.Tensor
+) -> tf.Tensor:
+    """Return the flat index of each element in its layout, the first one being `first`.
+
+    It is not known before a program runs, so that no program has a constant of the
+    size of a tensor.
+    """
+    index, stride = first, 1
+    for axis in reversed(perm or range(shape.rank)):
+        along = [1] * shape.rank
+        along[axis] = -1
+        index += tf.reshape(tf.range(shape[axis], dtype=first.dtype) * stride, along)
+        stride *= shape[axis]
+    return index
 
 
 def same_bits(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

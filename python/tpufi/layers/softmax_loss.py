@@ -52,21 +52,26 @@ class SoftmaxLoss:
         """
         probe = () if run.probe is None else (run.probe,)
 
+        hands_on = run.hooks.prepared is not None  # See Layer.
+
         @tf.custom_gradient
-        def differentiable(logits: tf.Tensor, *_probe: tf.Tensor) -> tuple:
-            ahead = run.hooks.layer(self.name)
+        def differentiable(logits: tf.Tensor, *so_far: tf.Tensor) -> tuple:
+            ahead = run.hooks.layer(self.name, so_far if hands_on else ())
             loss, saved = self.forward(ahead, logits, labels, global_batch)
 
-            def gradient(dloss: tf.Tensor) -> tuple:
-                back = run.hooks.layer(self.name)
+            def gradient(dloss: tf.Tensor, *so_far: tf.Tensor) -> tuple:
+                back = run.hooks.layer(self.name, so_far)
                 dlogits = self.backward(back, saved, dloss)
-                if not probe:
-                    return dlogits
-                return dlogits, ahead.record() + back.record()
+                if hands_on:
+                    return dlogits, *back.records()
+                return dlogits, *map(tf.add, ahead.records(), back.records())
 
-            return loss, gradient
+            return (loss, *(ahead.records() if hands_on else ())), gradient
 
-        return differentiable(logits, *probe)
+        loss, *records = differentiable(logits, *probe)
+        if records:
+            (run.probe,) = records
+        return loss
 
     def forward(
         self, sites: LayerSites, logits: tf.Tensor, labels: tf.Tensor, global_batch: int

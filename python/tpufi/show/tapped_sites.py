@@ -24,8 +24,10 @@ class TappedHooks(Hooks):
     seen: frozenset[str] = frozenset()
     tensors: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
 
-    def layer(self, name: str, input_read: bool = True) -> LayerSites:
-        return _TappedSites(self, name)
+    def layer(
+        self, name: str, so_far: Sequence[tf.Tensor] = (), input_read: bool = True
+    ) -> LayerSites:
+        return _TappedSites(self, name, so_far)
 
 
 class _TappedSites(LayerSites):
@@ -40,12 +42,10 @@ class _TappedSites(LayerSites):
         **how: bool,
     ) -> tf.Tensor:
         y = super().strike(x, direction, operand, perm, **how)
-        name = f"{self._layer}/{direction}/{operand}"
-        if name in self._hooks.seen:
-            self._hooks.tensors[name] = tf.transpose(y, perm) if perm else y
+        self._keep(y, direction, operand, perm)
         return y
 
-    def _with_operand_faults(
+    def _with_faults(
         self,
         result: tf.Tensor,
         direction: str,
@@ -53,10 +53,18 @@ class _TappedSites(LayerSites):
         again: Callable[[Strike], tf.Tensor],
         perm: Sequence[int],
     ) -> tf.Tensor:
-        y = super()._with_operand_faults(result, direction, operands, again, perm)
+        y = super()._with_faults(result, direction, operands, again, perm)
+        self._keep(y, direction, "output", perm)
         names = {f"{self._layer}/{direction}/{operand}" for operand in operands}
         if names & self._hooks.seen:
             # What is built inside the conditional cannot leave it: build it once more.
             twin = _TappedSites(self._hooks, self._layer)
             again(functools.partial(twin.strike, confines=True))
         return y
+
+    def _keep(
+        self, y: tf.Tensor, direction: str, operand: str, perm: Sequence[int]
+    ) -> None:
+        name = f"{self._layer}/{direction}/{operand}"
+        if name in self._hooks.seen:
+            self._hooks.tensors[name] = tf.transpose(y, perm) if perm else y

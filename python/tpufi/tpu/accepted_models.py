@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import CAPACITY, DRAWN, read_record
+from tpufi.descriptor import CAPACITY, read_record
 from tpufi.element import element
 from tpufi.errors import InputError
 from tpufi.faults.fault import Fault
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
 from tpufi.faults.stale import holding
-from tpufi.ops import draw_words, inject_fault
+from tpufi.ops import inject_prepared, prepare_faults
 from tpufi.sampling.sampler import Sampler
 from tpufi.sampling.sampling_plan import SamplingPlan, equally
 from tpufi.sampling.site_space import SiteSpace
@@ -67,9 +67,11 @@ def _injected(fault: Fault, table: SiteTable) -> bool:
 
     @tf.function(jit_compile=True, autograph=False)
     def compiled(x: tf.Tensor, faults: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
-        drawn = draw_words(faults, words, list(table), table[site].size)
-        how = {"confines": True, "operations": DRAWN, "noted": CAPACITY}
-        return inject_fault(x, site, 0, *drawn, **how)[1]
+        size = table[site].size
+        prepared = prepare_faults(faults, words, list(table), size, CAPACITY)
+        nothing = prepared.nothing_noted()
+        noted = inject_prepared(x, site, prepared, nothing, confines=True)[1]
+        return noted.record()
 
     x = np.zeros(fault.shape, element(fault.dtype).numpy)
     record = compiled(*map(tf.constant, (x, row.faults, row.words)))

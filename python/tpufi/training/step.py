@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tpufi.descriptor import CAPACITY
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.hooks import CLEAN, Hooks
 from tpufi.layers.layer import Run
-from tpufi.ops import draw_words
+from tpufi.ops import Prepared, prepare_faults
 from tpufi.site_table import SiteTable
 from tpufi.training.state import State, Tensors
 from tpufi.workload import Workload
@@ -79,10 +80,17 @@ class StepOutputs(NamedTuple):
 
 
 class FaultOperands(NamedTuple):
-    """A fault as run-time operands: the arrays of a `tpufi.descriptor.Descriptor`."""
+    """A fault as run-time operands.
+
+    Args:
+      faults: see `tpufi.descriptor.Descriptor`.
+      words: see there.
+      prepared: the same for the sites of a compiled program; empty: not yet.
+    """
 
     faults: tf.Tensor
     words: tf.Tensor
+    prepared: Prepared | tuple[()] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,20 +121,26 @@ class TrainingStep:
         """Return the sites of a replica's program: none without a fault."""
         if fault is None:
             return dataclasses.replace(CLEAN, compiled=self.compiled)
-        replica = tf.cast(replica, tf.int64)
-        program = self.names, self.compiled, self.compiled
-        return Hooks(self.table, replica, *fault, *program)
+        hooks = Hooks(
+            self.table,
+            tf.cast(replica, tf.int64),
+            fault.faults,
+            fault.words,
+            self.names,
+            self.compiled,
+            fault.prepared or None,
+        )
+        return hooks.on_replica() if fault.prepared else hooks
 
-    def drawn(self, fault: FaultOperands | None) -> FaultOperands | None:
-        """Return a fault as the sites of a program take it, for all of them at once.
-
-        Sites of a compiled program draw nothing: their code is short so.
-        """
+    def prepared(self, fault: FaultOperands | None) -> FaultOperands | None:
+        """Return a fault as all sites of the program take it."""
         if fault is None or not self.compiled:
             return fault
         sites = [s for s in self.table if self.names is None or s.name in self.names]
         largest = max((site.size for site in sites), default=1)
-        return FaultOperands(*draw_words(*fault, list(self.table), largest))
+        given = fault.faults, fault.words
+        prepared = prepare_faults(*given, list(self.table), largest, CAPACITY)
+        return FaultOperands(*given, prepared)
 
     def passes(self, state: State, inputs: StepInputs, hooks: Hooks) -> ReplicaResult:
         """Run forward and backward pass of one replica.
@@ -154,7 +168,7 @@ class TrainingStep:
             {name: run.new_statistics[name] for name in state.statistics},
             loss,
             correct,
-            () if probe is None else gradients[-1],
+            () if probe is None else run.probe + gradients[-1],
         )
 
     def update(
@@ -169,17 +183,17 @@ class TrainingStep:
         optimizer, dtype = self.workload.optimizer, self.workload.dtype
         wide = accumulator(dtype)
         size = optimizer.step_size(tf.cast(rate, wide), tf.cast(updates, wide))
-        parameters, slots, records = {}, {}, []
+        parameters, slots, records = {}, {}, ()
         for name, weight in state.parameters.items():
-            sites = hooks.layer(name)
+            sites = hooks.layer(name, records)
             old = {s: state.slots[f"{name}/{s}"] for s in optimizer.slots()}
             parameters[name], new = optimizer.update(
                 sites, weight, total.gradients[name], old, size
             )
             slots |= {f"{name}/{s}": tensor for s, tensor in new.items()}
-            records.append(sites.record())
+            records = sites.records()
         statistics = {n: s / self.replicas for n, s in total.statistics.items()}
-        record = tf.add_n(records) if hooks.table else ()
+        record = records[0] if records else ()
         return State(parameters, slots, statistics, updates), record
 
     def one_by_one(
@@ -192,7 +206,7 @@ class TrainingStep:
           inputs: those of all replicas; the first axis but of the rate is replicas.
           fault: what to inject; None: the step is clean.
         """
-        fault = self.drawn(fault)
+        fault = self.prepared(fault)
 
         def one(replica: tf.Tensor) -> ReplicaResult:
             mine = (tensor[replica] for tensor in inputs[:3])
@@ -241,12 +255,12 @@ class TrainingStep:
         """
 
         def before(state, inputs, replica, fault) -> ReplicaResult:
-            hooks = self.hooks(replica, self.drawn(fault))
+            hooks = self.hooks(replica, self.prepared(fault))
             return self.passes(state, inputs, hooks)
 
         def after(state, total, rate, fault) -> StepOutputs:
             # The update is the same on every replica, faults in it included.
-            hooks = self.hooks(_UPDATE_REPLICA, self.drawn(fault))
+            hooks = self.hooks(_UPDATE_REPLICA, self.prepared(fault))
             return self._finished(state, total, rate, hooks)
 
         own = part(before)(state, inputs, replica, fault)
