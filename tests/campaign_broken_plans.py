@@ -119,7 +119,7 @@ BROKEN = {
     "validation_is_a_switch": (
         "seed: 7",
         "validation: 10\nseed: 7",
-        "validation: '10'; expected one of yes, no",
+        "validation: '10'; expected one of yes, no, true, false",
     ),
     "confidence": (
         "confidence: 0.99",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.injection_errors_test import BROKEN
 from tpufi import cli
-from tpufi.commands import golden, replay, reproduce
+from tpufi.commands import golden, replay, reproduce, sites
 from tpufi.golden import GoldenConfig, GoldenFolder
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -103,6 +103,31 @@ def test_an_interrupt_is_exit_code_130(capsys):
         cli.run(interrupted)
     assert exit_.value.code == 130
     assert "takes it up again" in one_line(capsys)
+
+
+def test_an_option_cannot_be_abbreviated(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        golden.main(["--out", "x", "--epoch", "1"])
+    assert exit_.value.code == cli.WRONG_INPUT
+    assert "unrecognized arguments: --epoch 1" in one_line(capsys)
+
+
+def test_help_names_defaults(capsys):
+    with pytest.raises(SystemExit):
+        golden.main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(default: resnet18)" in text
+
+
+def test_a_path_that_cannot_be_written_is_one_line(capsys):
+    assert run_tool(golden, "--out", "/proc/x", "--epochs", 1) == cli.WRONG_INPUT
+    assert one_line(capsys) == "/proc/x: No such file or directory\n"
+
+
+def test_a_layer_that_no_site_has_is_one_line(capsys):
+    code = run_tool(sites, "--workload", "resnet18", "--layer", "covn1")
+    assert code == cli.WRONG_INPUT
+    assert "'covn1' is in no name of a layer; nearest: conv1" in one_line(capsys)
 
 
 def test_a_defect_of_ours_keeps_its_traceback():

@@ -45,7 +45,10 @@ def test_a_file_with_every_key_is_read(tmp_path):
         ({"batch": "0"}, "batch: 0; expected 1 up to"),
         ({"weights": "size"}, "weights: 'size'; known: sites, elements"),
         ({"mitigation": "[box]"}, "mitigation: 'box'; known: ranges, nan_guard"),
-        ({"only_correct": "true"}, "only_correct: 'true'; expected one of yes, no"),
+        (
+            {"only_correct": "on"},
+            "only_correct: 'on'; expected one of yes, no, true, false",
+        ),
         ({"colour": "red"}, "unknown key 'colour'"),
         ({"tolerance": "1"}, "tolerance: the largest change that is no failure"),
         ({"measures": "regression"}, "tolerance: the largest change"),

@@ -101,7 +101,7 @@ def test_nested_loops_are_struck_in_the_named_iterations(compiled):
     assert site.loops == 2
     for i, j in ((0, 0), (1, 0), (2, 1)):
         words = np.float32(100).view(np.uint32)
-        run = fi.strike([replace(site.id, [1], [words], iterations=(i, j))], X)
+        run = fi.strike([replace(site.id, [1], bits=[words], iterations=(i, j))], X)
         assert run.strikes[0].times == 1
         expected = golden.copy()
         left = golden.reshape(6, 4)[:, 1] - golden[i, j, 1]

@@ -186,10 +186,10 @@ def test_a_nan_guard_makes_what_is_not_finite_zero(model, batch):
     guarded = tpufi.instrument(model, sites=["Relu"], nan_guard=True)
     assert_same(guarded.strike((), x).outputs, plain.strike((), x).outputs)
     (site,) = plain.armed(x).sites
-    nothing = plain.strike([replace(site.id, [5], [0])], x).outputs
+    nothing = plain.strike([replace(site.id, [5], bits=[0])], x).outputs
     for value in (np.nan, np.inf, -np.inf):
         word = int(np.float32(value).view(np.uint32))
-        fault = replace(site.id, [5], [word])
+        fault = replace(site.id, [5], bits=[word])
         assert not np.isfinite(plain.strike([fault], x).outputs).all()
         run = guarded.strike([fault], x)
         assert_same(run.outputs, nothing)

@@ -91,7 +91,7 @@ def test_a_fault_in_the_gradient_of_a_kernel(layer, both):
     height, width, channel, filter_ = where
     view = ours.table[ours.table.id_of(f"{layer}/grad_wt/output")].shape
     position = int(np.ravel_multi_index((channel, height, width, filter_), view))
-    run = fi.strike([replace(site.id, [element], [WORD])], images, labels)
+    run = fi.strike([replace(site.id, [element], bits=[WORD])], images, labels)
     _, theirs = run.outputs
     expected = ours(images, labels, f"{layer}/grad_wt/output", position)
     assert theirs[f"{layer}/kernel"].numpy()[where] == 1e3
@@ -108,7 +108,7 @@ def test_a_fault_in_the_gradient_of_an_input_spreads_alike(layer, both):
     golden = fi.strike((), images, labels).outputs[1]["conv1/kernel"].numpy()
     site = site_of(fi, "Conv2DBackpropInput", layer)
     position = site.size // 3
-    run = fi.strike([replace(site.id, [position], [WORD])], images, labels)
+    run = fi.strike([replace(site.id, [position], bits=[WORD])], images, labels)
     _, theirs = run.outputs
     expected = ours(images, labels, f"{layer}/grad_in/output", position)
     assert np.abs(theirs["conv1/kernel"].numpy() - golden).max() > 1e-3

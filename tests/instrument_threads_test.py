@@ -102,7 +102,7 @@ def test_each_thread_has_faults_and_a_log_of_its_own(kind):
         word = int(np.float32(100 + element).view(np.uint32))
 
         def run() -> list:
-            with fi.injected(replace(site, [element], [word])) as strikes:
+            with fi.injected(replace(site, [element], bits=[word])) as strikes:
                 for _ in range(CALLS):
                     faulty = user(X).numpy()
                     assert np.flatnonzero(faulty != golden).tolist() == [element]

@@ -18,7 +18,10 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line; no option can be abbreviated."""
+
+    def __init__(self, **settings) -> None:
+        super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Print the message on one line and exit with code 2."""
@@ -31,6 +34,12 @@ def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
         code = main(None)
     except InputError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
+        code = WRONG_INPUT
+    except OSError as error:
+        # A file that cannot be read or written; whatever has no file is a defect.
+        if error.filename is None:
+            raise
+        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         code = WRONG_INPUT
     except KeyboardInterrupt:
         print("interrupted; the same command takes it up again", file=sys.stderr)

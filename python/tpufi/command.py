@@ -10,13 +10,22 @@ from tpufi.cli import Parser, run
 from tpufi.log_level import add_log_options, set_log_level
 
 
+class _WithDefaults(argparse.RawDescriptionHelpFormatter):
+    """Help that names the default of each option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        silent = (None, False, True, argparse.SUPPRESS)
+        if not text or not action.option_strings or action.default in silent:
+            return text
+        return text if "default" in text else f"{text} (default: %(default)s)"
+
+
 class CommandParser(Parser):
     """A parser of a command, or of a command of a command; all take --quiet."""
 
     def __init__(self, **settings) -> None:
-        super().__init__(
-            formatter_class=argparse.RawDescriptionHelpFormatter, **settings
-        )
+        super().__init__(formatter_class=_WithDefaults, **settings)
         add_log_options(self)
 
 

@@ -20,7 +20,7 @@ from tpufi.messages import nearest_first, one_line, quote, show_path
 _LONGEST = 1 << 20
 _DEEPEST = 20
 _LONGEST_NUMBER = 60  # Characters; no power of ten that is worked out for minutes.
-_SWITCH = {"yes": True, "no": False}
+_SWITCH = {"yes": True, "no": False, "true": True, "false": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Node:
         return self.value
 
     def switch(self) -> bool:
-        """Return whether the value is `yes`; it can only be that or `no`."""
+        """Return whether the value is `yes` or `true`, not `no` or `false`."""
         return _SWITCH[self.one_of(_SWITCH)]
 
     def whole(self) -> int:

@@ -7,7 +7,9 @@ import io
 
 from tpufi.cli import positive, print_lines
 from tpufi.command import Command, CommandParser
+from tpufi.errors import InputError
 from tpufi.injection import STAGES
+from tpufi.messages import nearest_first, quote
 from tpufi.models import workload
 from tpufi.sampling.sampling_lists import has_sampling_lists, sampling_list
 from tpufi.site_table import Site
@@ -49,7 +51,13 @@ def _list(options: argparse.Namespace) -> int:
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(_COLUMNS)
-    for site_id, site in enumerate(work.sites(options.per_replica)):
+    sites = work.sites(options.per_replica)
+    if options.layer and not any(options.layer in site.layer for site in sites):
+        near = nearest_first(options.layer, {site.layer for site in sites}, 5)
+        raise InputError(
+            f"--layer {quote(options.layer)} is in no name of a layer; nearest: {near}"
+        )
+    for site_id, site in enumerate(sites):
         if options.layer is None or options.layer in site.layer:
             shape = "x".join(map(str, site.shape))
             member = listed.get(target_layer(site), "")

@@ -22,7 +22,15 @@ from tpufi.instrument.in_graph import call_in_graph
 from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
-from tpufi.instrument.site_fault import Row, SiteFault, check, operands, rows_of
+from tpufi.instrument.site_fault import (
+    Row,
+    SiteFault,
+    check,
+    fitted,
+    listed,
+    operands,
+    rows_of,
+)
 from tpufi.instrument.site_ids import SiteIds
 from tpufi.instrument.strike import Strike, strikes_of, told_of_sizes
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
@@ -130,13 +138,14 @@ class Instrumented:
             self._latest = armed = self._armed[key]
         return armed
 
-    def strike(self, faults: Sequence[SiteFault], *args, **kwargs) -> Run:
+    def strike(self, faults: SiteFault | Sequence[SiteFault], *args, **kwargs) -> Run:
         """Run the program once with these faults and none else.
 
         A fault whose site is not executed is warned of.
 
         Args:
-          faults: faults of armed sites; none: the golden run of the armed program.
+          faults: one fault or several, of armed sites; none: the golden run of the
+            armed program.
           *args: positional arguments of the program.
           **kwargs: keyword arguments of the program.
 
@@ -144,6 +153,7 @@ class Instrumented:
           InputError: a fault does not fit its site, or its site is not armed, or not in
             the trace for such a call.
         """
+        faults = listed(faults)
         run = self._run(faults, args, kwargs)
         warn_of_unstruck(faults, run.strikes, self._ids.name, stacklevel=2)
         return run
@@ -166,7 +176,9 @@ class Instrumented:
         self._current.block = None
 
     @contextlib.contextmanager
-    def injected(self, *faults: SiteFault) -> Iterator[list[Strike]]:
+    def injected(
+        self, *faults: SiteFault | Sequence[SiteFault]
+    ) -> Iterator[list[Strike]]:
         """Turn injections on within a `with` block, in the thread that enters it.
 
         Calls in the block are struck by all of the faults, eager calls and those in the
@@ -183,6 +195,7 @@ class Instrumented:
             fit, or its site is not in the trace for that call.
         """
         self._check_attached()
+        faults = listed(faults)
         if self._current.block is not None:
             raise InputError("injections are on already; leave that block first")
         if not faults and self.planned is None:
@@ -238,8 +251,9 @@ class Instrumented:
     def rows(self, armed: ArmedProgram, faults: Sequence[SiteFault]) -> list[Row]:
         """Return the rows of a descriptor with these faults, once they fit."""
         rows = []
-        for fault in faults:
-            site = armed.site(fault.site)
+        for given in faults:
+            site = armed.site(given.site)
+            fault = fitted(given, site)
             check(fault, site, site.size)
             rows += rows_of(fault, site.loops, self._replicas)
         return rows

@@ -18,6 +18,15 @@ from tpufi.element import ELEMENTS
 from tpufi.errors import InputError
 from tpufi.instrument.context import context
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.written import (
+    Index,
+    as_number,
+    flat_index,
+    flat_list,
+    indices_of,
+    integer,
+    word_of,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,39 +35,157 @@ class SiteFault:
 
     Args:
       site: id of the site.
-      elements: distinct flat indices of the struck elements.
+      elements: distinct elements: flat indices, or tuples with an index for each axis.
       keep: bits that are kept.
       words: one word for all elements, or one for each.
       iterations: for a site in loops, the iteration of each of them in which the fault
         strikes, from the outermost; None: every execution.
       replica: the struck replica; None: every one.
+      values: numbers in place of words, of the site's element type: one for all
+        elements, or one for each.
     """
 
     site: int
-    elements: Sequence[int]
+    elements: Sequence[Index]
     keep: int
     words: Sequence[int]
     iterations: tuple[int, ...] | None = None
     replica: int | None = None
+    values: tuple[float, ...] | None = None
 
 
-def flip(site: int, element: int, bit: int, **where) -> SiteFault:
-    """Return the fault that flips a bit of an element; bit 0 is least significant."""
+def flip(
+    site: int | GraphSite,
+    element: Index,
+    bit: int,
+    *,
+    iterations: tuple[int, ...] | None = None,
+    replica: int | None = None,
+) -> SiteFault:
+    """Return the fault that flips a bit of an element; bit 0 is least significant.
+
+    Args:
+      site: a site, or its id.
+      element: flat index, or a tuple with an index for each axis.
+      bit: which bit, 0 <= bit < width of the element type.
+      iterations: see `SiteFault`.
+      replica: see `SiteFault`.
+
+    Raises:
+      InputError: an argument is no integer, or the bit is negative.
+
+    Example:
+      >>> flip(3, (0, 1), bit=31).words
+      (2147483648,)
+    """
+    bit = integer("bit", bit)
     if bit < 0:
         raise InputError(f"bit {bit} is negative; bit 0 is the least significant")
-    return SiteFault(site, (element,), -1, (1 << bit,), **where)
+    return _fault(site, [element], -1, (1 << bit,), iterations, replica)
 
 
-def zero(site: int, elements: Sequence[int], **where) -> SiteFault:
-    """Return the fault that makes elements +0."""
-    return SiteFault(site, elements, 0, (0,), **where)
+def zero(
+    site: int | GraphSite,
+    elements: Sequence[Index],
+    *,
+    iterations: tuple[int, ...] | None = None,
+    replica: int | None = None,
+) -> SiteFault:
+    """Return the fault that makes elements +0.
+
+    Args:
+      site: a site, or its id.
+      elements: see `SiteFault`.
+      iterations: see `SiteFault`.
+      replica: see `SiteFault`.
+
+    Raises:
+      InputError: an argument is no integer.
+    """
+    return _fault(site, elements, 0, (0,), iterations, replica)
 
 
 def replace(
-    site: int, elements: Sequence[int], words: Sequence[int], **where
+    site: int | GraphSite,
+    elements: Sequence[Index],
+    values: Sequence[float] | float | None = None,
+    *,
+    bits: Sequence[int] | None = None,
+    iterations: tuple[int, ...] | None = None,
+    replica: int | None = None,
 ) -> SiteFault:
-    """Return the fault that replaces elements by given bits."""
-    return SiteFault(site, elements, 0, tuple(words), **where)
+    """Return the fault that replaces elements by numbers, or by bit patterns.
+
+    Args:
+      site: a site, or its id.
+      elements: see `SiteFault`.
+      values: numbers, rounded to the site's element type: one for all elements, or one
+        for each.
+      bits: in place of numbers, the bits of the new elements as integers.
+      iterations: see `SiteFault`.
+      replica: see `SiteFault`.
+
+    Raises:
+      InputError: there are both values and bits, or none; or one is no number, or no
+        integer.
+
+    Example:
+      >>> replace(3, [(0, 1)], 1e4).values
+      (10000.0,)
+      >>> replace(3, [7], bits=[0x7F800000]).words
+      (2139095040,)
+    """
+    if (values is None) == (bits is None):
+        raise InputError(
+            "replace takes values, numbers of the site's type, or bits, their patterns "
+            "as integers; give one of them"
+        )
+    if bits is not None:
+        words = tuple(integer("bits, which are integers:", b) for b in flat_list(bits))
+        return _fault(site, elements, 0, words, iterations, replica)
+    numbers = tuple(as_number(value) for value in flat_list(values))
+    fault = _fault(site, elements, 0, (), iterations, replica)
+    return dataclasses.replace(fault, values=numbers)
+
+
+def listed(faults: object) -> tuple[SiteFault, ...]:
+    """Return one fault, several, or sequences of them as one tuple.
+
+    Raises:
+      InputError: there is something else.
+    """
+    if isinstance(faults, SiteFault):
+        return (faults,)
+    if isinstance(faults, Sequence) and not isinstance(faults, str):
+        return tuple(one for part in faults for one in listed(part))
+    raise InputError(f"{faults!r:.80} is no fault; make one with flip, zero or replace")
+
+
+def fitted(fault: SiteFault, site: GraphSite) -> SiteFault:
+    """Return a fault with flat indices and words, as its site has them.
+
+    Raises:
+      InputError: an index is outside the tensor, or a value is not one of its type.
+    """
+    elements = fault.elements
+    if any(isinstance(one, Sequence) for one in elements):
+        elements = tuple(flat_index(site.name, one, site.shape) for one in elements)
+    if fault.values is None:
+        return dataclasses.replace(fault, elements=elements)
+    words = tuple(word_of(site.name, value, site.dtype) for value in fault.values)
+    return dataclasses.replace(fault, elements=elements, words=words, values=None)
+
+
+def _fault(
+    site: int | GraphSite,
+    elements: Sequence[Index],
+    keep: int,
+    words: tuple[int, ...],
+    iterations: tuple[int, ...] | None,
+    replica: int | None,
+) -> SiteFault:
+    site_id = site.id if isinstance(site, GraphSite) else integer("site", site)
+    return SiteFault(site_id, indices_of(elements), keep, words, iterations, replica)
 
 
 def bits_of(dtype: str) -> int:
@@ -87,6 +214,8 @@ def check(fault: SiteFault, site: GraphSite, size: int | None) -> None:
         )
     width = bits_of(site.dtype)
     for word in fault.words:
+        if not isinstance(word, (int, np.integer)):
+            raise InputError(f"{site.name}: word {word!r:.80} is no integer")
         if not 0 <= word < 1 << width:
             raise InputError(
                 f"{site.name}: word {word:#x} is wider than the {width} bits of "

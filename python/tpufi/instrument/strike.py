@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import read_record
+from tpufi.element import ELEMENTS
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.site_fault import Row, SiteFault, bits_of
@@ -38,8 +39,33 @@ class Strike:
     golden: np.ndarray | None
     faulty: np.ndarray | None
 
+    @property
+    def golden_values(self) -> np.ndarray | None:
+        """The elements before the fault, as numbers of the site's type."""
+        return self._numbers(self.golden)
+
+    @property
+    def faulty_values(self) -> np.ndarray | None:
+        """The elements after the fault, as numbers of the site's type."""
+        return self._numbers(self.faulty)
+
+    def _numbers(self, words: np.ndarray | None) -> np.ndarray | None:
+        if words is None:
+            return None
+        if self.site.dtype == "bool":
+            return words.astype(bool)
+        kind = ELEMENTS[self.site.dtype]
+        return words.astype(kind.word).view(kind.numpy)
+
     def entry(self) -> dict:
         """Return this as plain values for a log; words are hexadecimal text."""
+        numbers = {
+            f"{key}_values": None if values is None else [str(v) for v in values]
+            for key, values in (
+                ("golden", self.golden_values),
+                ("faulty", self.faulty_values),
+            )
+        }
         digits = -(-bits_of(self.site.dtype) // 4)
         texts = {
             key: None if words is None else [f"{int(w):#0{digits + 2}x}" for w in words]
@@ -57,6 +83,7 @@ class Strike:
             "words": [f"{int(w):#x}" for w in self.words],
             "times": self.times,
             **texts,
+            **numbers,
         }
 
 

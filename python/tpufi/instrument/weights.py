@@ -7,6 +7,7 @@ A transient fault, which strikes one read of a variable, is a fault of the site 
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +15,15 @@ import tensorflow as tf
 
 from tpufi.element import ELEMENTS, from_words, to_words
 from tpufi.errors import InputError
+from tpufi.instrument.written import (
+    Index,
+    as_number,
+    flat_index,
+    flat_list,
+    indices_of,
+    integer,
+    word_of,
+)
 from tpufi.messages import nearest_first, quote
 
 
@@ -23,15 +33,21 @@ class WeightFault:
 
     Args:
       variable: its number in `Instrumented.variables`, or its name if that is unique.
-      elements: distinct flat indices.
+      elements: distinct elements: flat indices, or tuples with an index for each axis.
       keep: bits that are kept.
       words: one word for all elements, or one for each.
+      values: numbers in place of words, of the variable's element type.
+
+    Example:
+      >>> WeightFault("dense/kernel", [(0, 3)], values=[1e4]).keep
+      0
     """
 
     variable: int | str
-    elements: Sequence[int]
-    keep: int
-    words: Sequence[int]
+    elements: Sequence[Index]
+    keep: int = 0
+    words: Sequence[int] = ()
+    values: Sequence[float] | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,8 +109,7 @@ def corrupted(
       InputError: a fault does not fit its variable; none is changed then.
     """
     struck = [find(variables, fault.variable) for fault in faults]
-    for fault, variable in zip(faults, struck, strict=True):
-        _check(fault, variable)
+    faults = [_fitted(f, v) for f, v in zip(faults, struck, strict=True)]
     before = {id(v): (v, v.numpy()) for v in struck}
     try:
         yield [
@@ -106,11 +121,25 @@ def corrupted(
             variable.assign(value)
 
 
-def _check(fault: WeightFault, variable: tf.Variable) -> None:
+def _fitted(fault: WeightFault, variable: tf.Variable) -> WeightFault:
+    """Return a fault with flat indices and words, once it fits its variable."""
     name, dtype = name_of(variable), variable.dtype.name
     if dtype not in ELEMENTS:
         raise InputError(f"{name}: elements of type {dtype} cannot carry faults")
-    size = int(np.prod(variable.shape))
+    if fault.values is not None and (fault.words or fault.keep):
+        raise InputError(f"{name}: values and words of one fault; give one of them")
+    shape = tuple(variable.shape)
+    elements = [flat_index(name, e, shape) for e in indices_of(fault.elements)]
+    words = tuple(integer("word", word) for word in fault.words)
+    if fault.values is not None:
+        values = map(as_number, flat_list(fault.values))
+        words = tuple(word_of(name, value, dtype) for value in values)
+    fault = dataclasses.replace(fault, elements=elements, words=words, values=None)
+    _check(fault, name, dtype, math.prod(shape))
+    return fault
+
+
+def _check(fault: WeightFault, name: str, dtype: str, size: int) -> None:
     elements = list(fault.elements)
     if not elements or len(set(elements)) != len(elements):
         raise InputError(

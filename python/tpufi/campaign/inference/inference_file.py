@@ -13,7 +13,7 @@ from tpufi.errors import InputError
 _REQUIRED = ("program", "inputs", "seed", "experiments")
 _NUMBERS = ("seed", "batch", "rounds", "threads")
 _LISTS = ("sites", "mitigation")
-_PREFIX = {"yes": True, "no": False, "auto": None}
+_PREFIX = {"yes": True, "no": False, "true": True, "false": False, "auto": None}
 _KEYS = (*_REQUIRED, "batch", "sites", "weights", "measures", "tolerance",
          "only_correct", "mitigation", "rounds", "clean_prefix", "threads",
          "stop")  # fmt: skip

@@ -8,10 +8,12 @@ from tpufi.campaign.report.document import Listing, Section
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.printable import printable
 
+_LONGEST = 1000  # Of a point; names in it are of the user's program.
+
 
 def sections(facts: Facts) -> tuple[Section, ...]:
     """Return the section."""
-    points = tuple(map(printable, _points(facts)))
+    points = tuple(printable(point, _LONGEST) for point in _points(facts))
     return (Section("notes", "How to read this", (Listing(points),)),)
 
 
