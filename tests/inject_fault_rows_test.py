@@ -70,7 +70,7 @@ def test_a_disarmed_site_is_the_identity_with_an_empty_record(dtype, mode):
             tf.constant(x), tf.constant(d.faults), tf.constant(d.words)
         )
         assert_same_bits(y.numpy(), x)
-        assert record.shape == (rows, 1 + capacity, 4) and not record.numpy().any()
+        assert record.shape == (rows, 4, 1 + capacity) and not record.numpy().any()
 
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
