@@ -44,15 +44,6 @@ constexpr bool TakesOneForEach(int operation) {
          operation == kAdd || operation == kMultiply;
 }
 
-// Whether an operation draws its words, and what it is once they are drawn.
-constexpr bool Draws(int operation) {
-  return operation == kRandom || operation == kRandomBits || operation == kErrorRate ||
-         operation == kCopyRandom;
-}
-constexpr Operation Drawn(int operation) {
-  return operation == kErrorRate ? kFlip : operation == kCopyRandom ? kCopy : kReplace;
-}
-
 // What a function of an operation is for all of them: two bits for each.
 template <typename Function>
 constexpr int64_t TableOf(Function of) {

@@ -16,19 +16,6 @@ XlaOp Scalar(XlaOp vector, int64_t i) {
   return xla::Reshape(xla::SliceInDim(vector, i, i + 1, 1, 0), {});
 }
 
-// The elements of `flat` at `places`.
-XlaOp Gathered(XlaOp flat, XlaOp places) {
-  XlaBuilder* builder = flat.builder();
-  const xla::Shape shape = builder->GetShape(places).value();
-  xla::GatherDimensionNumbers dims;
-  dims.add_collapsed_slice_dims(0);
-  dims.add_start_index_map(0);
-  dims.set_index_vector_dim(1);
-  const PrimitiveType index = shape.element_type() == xla::U32 ? xla::S32 : xla::S64;
-  const XlaOp numbers = xla::ConvertElementType(places, index);
-  return xla::Gather(flat, xla::Reshape(numbers, {shape.dimensions(0), 1}), dims, {1});
-}
-
 // x + w or x * w as numbers of the element type, rounded once. Twin of
 // element_arithmetic.h.
 XlaOp Arithmetic(const XlaSite& site, XlaOp adds, XlaOp x, XlaOp w) {
@@ -104,14 +91,15 @@ XlaInjected NothingYet(XlaOp x, XlaBuilder* builder, int64_t n) {
   return {x, nothing, nothing};
 }
 
-// What the planes do; `kept`: U64 or U32, what is kept of an element.
-struct Rule {
-  XlaOp kept, calculates, adds, copies;
-};
-
 XlaInjected Selected(const XlaSite& site, OperationSet operations,
-                     const XlaPlanes& planes, const XlaNotes& notes, const Rule& rule,
-                     const XlaInjected& so_far, XlaOp happens) {
+                     const XlaOperands& operands, const XlaInjected& so_far,
+                     XlaOp happens) {
+  const XlaPlanes& planes = operands.planes;
+  const XlaNotes& notes = operands.notes;
+  const auto field = [&](PreparedField one) { return Scalar(operands.prepared, one); };
+  const auto test = [&](PreparedField one) {
+    return xla::Ne(field(one), xla::ScalarLike(field(one), 0));
+  };
   const PrimitiveType word = WordType(site.format);
   std::vector<int64_t> view, back(site.perm.size());
   for (const int64_t axis : site.perm) view.push_back(site.dims[axis]);
@@ -128,15 +116,17 @@ XlaInjected Selected(const XlaSite& site, OperationSet operations,
   const XlaOp high = site.format.bits == 64 ? mine(planes.high) : XlaOp();
   XlaOp words;
   if (operations & kCopying) {
-    words = Words(site, bits, low, high, rule.copies);
+    words = Words(site, bits, low, high, test(kCopiesNow));
   } else {
     words = site.format.bits == 64 ? Whole({low, high})
                                    : xla::ConvertElementType(low, word);
   }
-  XlaOp fresh = Change(bits, xla::ConvertElementType(rule.kept, word), words);
+  const XlaOp kept = As(site.format.bits == 64 ? xla::U64 : xla::U32,
+                        {field(kKeptLow), field(kKeptHigh)});
+  XlaOp fresh = Change(bits, xla::ConvertElementType(kept, word), words);
   if (operations & kCalculating) {
-    fresh =
-        xla::Select(rule.calculates, Arithmetic(site, rule.adds, bits, words), fresh);
+    fresh = xla::Select(test(kCalculatesNow),
+                        Arithmetic(site, test(kAddsNow), bits, words), fresh);
   }
   const XlaOp changes = xla::And(mine(planes.changes), happens);
   fresh = xla::Select(changes, fresh, bits);
@@ -169,15 +159,7 @@ XlaSite::XlaSite(PrimitiveType type, ElementFormat format,
 
 XlaInjected InjectXla(const XlaSite& site, const XlaOperands& operands,
                       const XlaInjected& so_far, XlaOp happens) {
-  const auto field = [&](PreparedField one) { return Scalar(operands.prepared, one); };
-  const auto test = [&](PreparedField one) {
-    return xla::Ne(field(one), xla::ScalarLike(field(one), 0));
-  };
-  const WordPair<XlaOp> kept = {field(kKeptLow), field(kKeptHigh)};
-  const Rule rule = {site.format.bits == 64 ? Whole(kept) : kept.lo,
-                     test(kCalculatesNow), test(kAddsNow), test(kCopiesNow)};
-  return Selected(site, kAllOperations, operands.planes, operands.notes, rule, so_far,
-                  happens);
+  return Selected(site, kAllOperations, operands, so_far, happens);
 }
 
 XlaRecorded InjectXlaIf(const XlaSite& site, const XlaOperands& operands, XlaOp x,
@@ -208,19 +190,13 @@ XlaInjected InjectRawXlaIf(const XlaSite& site, OperationSet operations, XlaOp x
                           XlaBuilder* b) -> std::vector<XlaOp> {
     const XlaFault fault(f[3], f[4]);
     const XlaOp size = xla::ConstantR0<int64_t>(b, site.size);
-    const XlaPlanes planes =
+    const XlaOperands operands = {
+        fault.Prepared(xla::ConstantR0<bool>(b, true)),
+        fault.Notes(noted, site.index()),
         fault.Planes(xla::Iota(b, site.index(), site.size), size, {site.format},
-                     xla::Zero(b, xla::S64), operations);
-    const XlaOp prepared = fault.Prepared(xla::ConstantR0<bool>(b, true));
-    const auto at = [&](PreparedField one) { return Scalar(prepared, one); };
-    const auto test = [&](PreparedField one) {
-      return xla::Ne(at(one), xla::ScalarLike(at(one), 0));
-    };
-    const Rule rule = {Whole({at(kKeptLow), at(kKeptHigh)}), test(kCalculatesNow),
-                       test(kAddsNow), test(kCopiesNow)};
+                     xla::Zero(b, xla::S64), operations)};
     const XlaInjected now =
-        Selected(site, operations, planes, fault.Notes(noted, site.index()), rule,
-                 {f[0], f[1], f[2]}, fault.IsValid(size));
+        Selected(site, operations, operands, {f[0], f[1], f[2]}, fault.IsValid(size));
     return {now.y, now.low, now.high};
   };
   const XlaInjected before = NothingYet(x, happens.builder(), 1 + noted);

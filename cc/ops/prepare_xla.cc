@@ -53,17 +53,21 @@ XlaOp Word(XlaOp words, int64_t i) {
                : xla::Zero(words.builder(), xla::U64);
 }
 
-// Words of elements by their numbers, each at most the last.
-XlaOp Gathered(XlaOp words, XlaOp numbers) {
-  const int64_t n = numbers.builder()->GetShape(numbers)->dimensions(0);
+}  // namespace
+
+XlaOp Gathered(XlaOp vector, XlaOp places) {
+  XlaBuilder* builder = vector.builder();
+  const xla::Shape shape = builder->GetShape(places).value();
   xla::GatherDimensionNumbers dims;
   dims.add_collapsed_slice_dims(0);
   dims.add_start_index_map(0);
   dims.set_index_vector_dim(1);
-  return xla::Gather(words, xla::Reshape(numbers, {n, 1}), dims, {1});
+  const xla::PrimitiveType index =
+      shape.element_type() == xla::U32 ? xla::S32 : xla::S64;
+  const XlaOp numbers = xla::ConvertElementType(places, index);
+  return xla::Gather(vector, xla::Reshape(numbers, {shape.dimensions(0), 1}), dims,
+                     {1});
 }
-
-}  // namespace
 
 XlaFault::XlaFault(XlaOp row, XlaOp words) : words(words) {
   for (int i = 0; i < kFaultFields; ++i) {
@@ -138,7 +142,7 @@ XlaPlanes XlaFault::Planes(XlaOp index, XlaOp size,
   if (given > 1) {
     const XlaOp last = xla::Max(field[kGiven], Number(size, 1)) - Number(size, 1);
     const XlaOp bounded = xla::Min(number, as_index(last));
-    word = Gathered(words, xla::ConvertElementType(bounded, xla::S64));
+    word = Gathered(words, bounded);
   }
   word = xla::Select(Is(kZero), xla::ZerosLike(word), word);
   if (operations & kDrawing) {

@@ -31,6 +31,9 @@ inline constexpr OperationSet kDrawing =
 inline constexpr OperationSet kCopying = SetOf({kCopy, kCopyRandom});
 inline constexpr OperationSet kCalculating = SetOf({kAdd, kMultiply});
 
+// The elements of a vector at `places`, U32 or U64 [n].
+xla::XlaOp Gathered(xla::XlaOp vector, xla::XlaOp places);
+
 // The row of a prepared fault, uint32.
 enum PreparedField : int {
   kNamedSite,       // kNoSite: there is no fault, or it is void.

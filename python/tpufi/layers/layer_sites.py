@@ -128,20 +128,14 @@ class LayerSites:
             )
 
         names = tuple(operands)
-        if direction == "grad_in" and not self._input_read:
-            return self._only_for_faults(
-                direction,
-                (*names, "output"),
-                lambda sites: sites._with_faults(
-                    compute(*operands.values()),
-                    direction,
-                    names,
-                    reference or again,
-                    perm,
-                ),
-            )
-        y = compute(*operands.values())
-        return self._with_faults(y, direction, names, reference or again, perm)
+
+        def whole(sites: "LayerSites") -> tf.Tensor:
+            y = compute(*operands.values())
+            return sites._with_faults(y, direction, names, reference or again, perm)
+
+        if direction != "grad_in" or self._input_read:
+            return whole(self)
+        return self._only_for_faults(direction, (*names, "output"), whole)
 
     def if_struck(
         self,
