@@ -255,7 +255,9 @@ class Instrumented:
             site = armed.site(given.site)
             fault = fitted(given, site)
             check(fault, site, site.size)
-            rows += rows_of(fault, site.loops, self._replicas)
+            own = rows_of(fault, site.loops, self._replicas)
+            # A strike names the fault as it was given, so that it is found by identity.
+            rows += [dataclasses.replace(row, fault=given) for row in own]
         return rows
 
     def _run(self, faults: Sequence[SiteFault], args: tuple, kwargs: Mapping) -> Run:

@@ -164,7 +164,6 @@ class Splicer:
         )
         node.attr["site"].i = site
         node.attr["perm"].list.SetInParent()
-        node.attr["operations"].list.SetInParent()
         node.attr["noted"].i = -1
         node.attr["gradient"].s = self._options.gradient.encode()
         node.attr["confines"].b = False
