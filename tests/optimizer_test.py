@@ -94,7 +94,7 @@ class Updates:
         sites = hooks.layer("w")
         size = self.optimizer.step_size(widened(rate), widened(step))
         new = self.optimizer.update(sites, weight, g, slots, size)
-        return *new, sites.record()
+        return *new, *sites.records()
 
 
 def _drawn(dtype: str) -> tuple[np.ndarray, np.ndarray, list[float]]:

@@ -18,19 +18,19 @@ XlaOp Scalar(XlaOp vector, int64_t i) {
 
 // x + w or x * w as numbers of the element type, rounded once. Twin of
 // element_arithmetic.h.
-XlaOp Arithmetic(const XlaSite& site, XlaOp adds, XlaOp x, XlaOp w) {
+XlaOp Arithmetic(PrimitiveType type, ElementFormat format, XlaOp adds, XlaOp x,
+                 XlaOp w) {
   const auto result = [&](XlaOp a, XlaOp b) { return xla::Select(adds, a + b, a * b); };
-  if (!site.format.is_float()) return result(x, w);
-  const PrimitiveType wide = site.format.bits < 32 ? xla::F32 : site.type;
+  if (!format.is_float()) return result(x, w);
+  const PrimitiveType wide = format.bits < 32 ? xla::F32 : type;
   const auto number = [&](XlaOp bits) {
-    return xla::ConvertElementType(xla::BitcastConvertType(bits, site.type), wide);
+    return xla::ConvertElementType(xla::BitcastConvertType(bits, type), wide);
   };
   const XlaOp bits = xla::BitcastConvertType(
-      xla::ConvertElementType(result(number(x), number(w)), site.type),
-      WordType(site.format));
+      xla::ConvertElementType(result(number(x), number(w)), type), WordType(format));
   // Rounding to a type without infinity makes NaN as well.
   return xla::Select(xla::Ne(number(bits), number(bits)),
-                     xla::ScalarLike(x, CanonicalNaN(site.format)), bits);
+                     xla::ScalarLike(x, CanonicalNaN(format)), bits);
 }
 
 // The words of all elements: those of the planes, or what they say is to be copied.
@@ -91,59 +91,50 @@ XlaInjected NothingYet(XlaOp x, XlaBuilder* builder, int64_t n) {
   return {x, nothing, nothing};
 }
 
-XlaInjected Selected(const XlaSite& site, OperationSet operations,
-                     const XlaOperands& operands, const XlaInjected& so_far,
-                     XlaOp happens) {
-  const XlaPlanes& planes = operands.planes;
-  const XlaNotes& notes = operands.notes;
-  const auto field = [&](PreparedField one) { return Scalar(operands.prepared, one); };
-  const auto test = [&](PreparedField one) {
-    return xla::Ne(field(one), xla::ScalarLike(field(one), 0));
-  };
-  const PrimitiveType word = WordType(site.format);
+// The tensor as words, in the order of flat indices.
+XlaOp Flattened(const XlaSite& site, XlaOp x) {
+  // As words: a compiler may change the payload of a NaN that it moves. Without the
+  // barrier it lays the tensor out anew for words and for numbers.
+  return xla::OptimizationBarrier(xla::Reshape(
+      xla::Transpose(xla::BitcastConvertType(x, WordType(site.format)), site.perm),
+      {site.size}));
+}
+
+// The tensor in its own layout, of the words of `Flattened`.
+XlaOp Unflattened(const XlaSite& site, XlaOp bits) {
   std::vector<int64_t> view, back(site.perm.size());
   for (const int64_t axis : site.perm) view.push_back(site.dims[axis]);
   for (size_t i = 0; i < back.size(); ++i) back[site.perm[i]] = i;
-  // As words: a compiler may change the payload of a NaN that it moves. Without the
-  // barrier it lays the tensor out anew for words and for numbers.
-  const XlaOp bits = xla::OptimizationBarrier(xla::Reshape(
-      xla::Transpose(xla::BitcastConvertType(so_far.y, word), site.perm), {site.size}));
+  return xla::BitcastConvertType(xla::Transpose(xla::Reshape(bits, view), back),
+                                 site.type);
+}
 
-  const auto mine = [&](XlaOp plane) {
-    return xla::SliceInDim(plane, 0, site.size, 1, 0);
+// The words that `planes` give.
+XlaOp GivenWords(ElementFormat format, const XlaPlanes& planes) {
+  return format.bits == 64 ? Whole({planes.low, planes.high})
+                           : xla::ConvertElementType(planes.low, WordType(format));
+}
+
+// `bits` with `words` applied where `changes` says.
+XlaOp Changed(PrimitiveType type, ElementFormat format, OperationSet operations,
+              XlaOp prepared, XlaOp bits, XlaOp words, XlaOp changes) {
+  const auto field = [&](PreparedField one) { return Scalar(prepared, one); };
+  const auto test = [&](PreparedField one) {
+    return xla::Ne(field(one), xla::ScalarLike(field(one), 0));
   };
-  const XlaOp low = mine(planes.low);
-  const XlaOp high = site.format.bits == 64 ? mine(planes.high) : XlaOp();
-  XlaOp words;
-  if (operations & kCopying) {
-    words = Words(site, bits, low, high, test(kCopiesNow));
-  } else {
-    words = site.format.bits == 64 ? Whole({low, high})
-                                   : xla::ConvertElementType(low, word);
-  }
-  const XlaOp kept = As(site.format.bits == 64 ? xla::U64 : xla::U32,
-                        {field(kKeptLow), field(kKeptHigh)});
-  XlaOp fresh = Change(bits, xla::ConvertElementType(kept, word), words);
+  const XlaOp kept =
+      As(format.bits == 64 ? xla::U64 : xla::U32, {field(kKeptLow), field(kKeptHigh)});
+  XlaOp fresh = Change(bits, xla::ConvertElementType(kept, WordType(format)), words);
   if (operations & kCalculating) {
     fresh = xla::Select(test(kCalculatesNow),
-                        Arithmetic(site, test(kAddsNow), bits, words), fresh);
+                        Arithmetic(type, format, test(kAddsNow), bits, words), fresh);
   }
-  const XlaOp changes = xla::And(mine(planes.changes), happens);
-  fresh = xla::Select(changes, fresh, bits);
+  return xla::Select(changes, fresh, bits);
+}
 
-  const WordPair<XlaOp> found =
-      HalvesOf(site.format.bits == 64 ? xla::U64 : xla::U32,
-               xla::ConvertElementType(Gathered(bits, notes.places),
-                                       site.format.bits == 64 ? xla::U64 : xla::U32));
-  const auto noted = [&](XlaOp before, XlaOp half, XlaOp number) {
-    const XlaOp own = (half & notes.mask) + number;
-    return before + xla::Select(happens, own, xla::ZerosLike(own));
-  };
-  const bool has_high = site.format.bits == 64 || site.index() == xla::U64;
-  return {xla::BitcastConvertType(xla::Transpose(xla::Reshape(fresh, view), back),
-                                  site.type),
-          noted(so_far.low, found.lo, notes.low),
-          has_high ? noted(so_far.high, found.hi, notes.high) : so_far.high};
+WordPair<XlaOp> WordHalves(ElementFormat format, XlaOp bits) {
+  const PrimitiveType type = format.bits == 64 ? xla::U64 : xla::U32;
+  return HalvesOf(type, xla::ConvertElementType(bits, type));
 }
 
 }  // namespace
@@ -157,31 +148,13 @@ XlaSite::XlaSite(PrimitiveType type, ElementFormat format,
   }
 }
 
-XlaInjected InjectXla(const XlaSite& site, const XlaOperands& operands,
-                      const XlaInjected& so_far, XlaOp happens) {
-  return Selected(site, kAllOperations, operands, so_far, happens);
-}
-
-XlaRecorded InjectXlaIf(const XlaSite& site, const XlaOperands& operands, XlaOp x,
-                        XlaOp record, XlaOp happens) {
-  const XlaPlanes& planes = operands.planes;
-  const XlaNotes& notes = operands.notes;
-  std::vector<XlaOp> fields = {x,          record,    operands.prepared, notes.places,
-                               notes.mask, notes.low, planes.changes,    planes.low};
-  const bool wide = site.format.bits == 64;
-  if (wide) fields.insert(fields.end(), {notes.high, planes.high});
-  const int64_t n = x.builder()->GetShape(record)->dimensions(1);
-  const auto faulty = [&](const std::vector<XlaOp>& f,
-                          XlaBuilder* b) -> std::vector<XlaOp> {
-    const XlaOperands inner = {f[2],
-                               {f[3], f[4], f[5], wide ? f[8] : XlaOp()},
-                               {f[6], f[7], wide ? f[9] : XlaOp()}};
-    const XlaInjected now =
-        InjectXla(site, inner, NothingYet(f[0], b, n), xla::ConstantR0<bool>(b, true));
-    return {now.y, f[1] + XlaQuarters({now.low, now.high})};
-  };
-  const std::vector<XlaOp> now = If(happens, fields, 2, faulty);
-  return {now[0], now[1]};
+XlaSeen InjectXla(PrimitiveType type, ElementFormat format, XlaOp prepared,
+                  const XlaPlanes& planes, XlaOp x) {
+  // As words: a compiler may change the payload of a NaN that it moves.
+  const XlaOp bits = xla::BitcastConvertType(x, WordType(format));
+  const XlaOp fresh = Changed(type, format, kAllOperations & ~kCopying, prepared, bits,
+                              GivenWords(format, planes), planes.changes);
+  return {xla::BitcastConvertType(fresh, type), WordHalves(format, bits)};
 }
 
 XlaInjected InjectRawXlaIf(const XlaSite& site, OperationSet operations, XlaOp x,
@@ -190,14 +163,26 @@ XlaInjected InjectRawXlaIf(const XlaSite& site, OperationSet operations, XlaOp x
                           XlaBuilder* b) -> std::vector<XlaOp> {
     const XlaFault fault(f[3], f[4]);
     const XlaOp size = xla::ConstantR0<int64_t>(b, site.size);
-    const XlaOperands operands = {
-        fault.Prepared(xla::ConstantR0<bool>(b, true)),
-        fault.Notes(noted, site.index()),
+    const XlaPlanes planes =
         fault.Planes(xla::Iota(b, site.index(), site.size), size, {site.format},
-                     xla::Zero(b, xla::S64), operations)};
-    const XlaInjected now =
-        Selected(site, operations, operands, {f[0], f[1], f[2]}, fault.IsValid(size));
-    return {now.y, now.low, now.high};
+                     xla::Zero(b, xla::S64), operations);
+    const XlaOp bits = Flattened(site, f[0]);
+    const XlaOp own = operations & kCopying
+                          ? Words(site, bits, planes.low, planes.high, fault.Copies())
+                          : GivenWords(site.format, planes);
+    const XlaOp valid = fault.IsValid(size);
+    const XlaOp prepared = fault.Prepared(xla::ConstantR0<bool>(b, true));
+    const XlaOp fresh = Changed(site.type, site.format, operations, prepared, bits, own,
+                                xla::And(planes.changes, valid));
+    const XlaNotes notes = fault.Notes(noted, site.index());
+    const WordPair<XlaOp> found = WordHalves(site.format, Gathered(bits, notes.places));
+    const auto note = [&](XlaOp before, XlaOp half, XlaOp number) {
+      const XlaOp sum = (half & notes.mask) + number;
+      return before + xla::Select(valid, sum, xla::ZerosLike(sum));
+    };
+    const bool has_high = site.format.bits == 64 || site.index() == xla::U64;
+    return {Unflattened(site, fresh), note(f[1], found.lo, notes.low),
+            has_high ? note(f[2], found.hi, notes.high) : f[2]};
   };
   const XlaInjected before = NothingYet(x, happens.builder(), 1 + noted);
   const std::vector<XlaOp> now =

@@ -3,6 +3,7 @@
 //
 // Before its sites a program does once what each of them would do: words are drawn for
 // the site that a fault names, and what does not fit that site is void.
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -23,6 +24,16 @@ using xla::XlaOp;
 // Elements whose planes are written at a time.
 constexpr int64_t kChunk = 1024;
 
+// Elements of a plane; a chunk may begin at the last one that a site has.
+int64_t Room(int64_t largest) {
+  return (largest + kChunk - 1) / kChunk * kChunk + kChunk;
+}
+
+bool IsWide(const std::vector<DataType>& types) {
+  return std::any_of(types.begin(), types.end(),
+                     [](DataType type) { return FormatOf(type).bits == 64; });
+}
+
 REGISTER_OP("Tpufi>PrepareFaults")
     .Attr("largest: int >= 1")
     .Attr("noted: int >= 1")
@@ -36,15 +47,22 @@ REGISTER_OP("Tpufi>PrepareFaults")
     .Output("changes: bool")
     .Output("low: uint32")
     .Output("high: uint32")
+    .Output("copies: bool")
     .SetShapeFn([](tensorflow::shape_inference::InferenceContext* ctx) {
-      int64_t noted;
+      int64_t noted, largest;
+      std::vector<DataType> types;
       TF_RETURN_IF_ERROR(ctx->GetAttr("noted", &noted));
+      TF_RETURN_IF_ERROR(ctx->GetAttr("largest", &largest));
+      TF_RETURN_IF_ERROR(ctx->GetAttr("types", &types));
       const auto rows = ctx->Dim(ctx->input(1), 0);
       ctx->set_output(0, ctx->MakeShape({rows, kPreparedFields}));
       ctx->set_output(1, ctx->MakeShape({rows, 4 * (1 + noted)}));
-      for (int i = 2; i < 5; ++i) {
-        ctx->set_output(i, ctx->MakeShape({ctx->UnknownDim()}));
-      }
+      tensorflow::shape_inference::DimensionHandle all;
+      TF_RETURN_IF_ERROR(ctx->Multiply(rows, Room(largest), &all));
+      ctx->set_output(2, ctx->MakeShape({all}));
+      ctx->set_output(3, ctx->MakeShape({all}));
+      ctx->set_output(4, ctx->MakeShape({IsWide(types) ? all : rows}));
+      ctx->set_output(5, ctx->MakeShape({rows}));
       return absl::OkStatus();
     })
     .Doc(R"doc(
@@ -57,11 +75,14 @@ faults: Descriptor, [rows, 12]; see Tpufi>InjectFault.
 words: [rows, any number].
 sizes: Elements of each site, by id.
 kinds: Element type of each site, by id: its place in `types`.
-prepared: What the sites ask of the rows, for them alone.
-notes: What the sites note of the rows, for them alone.
+prepared: What the sites ask of the rows; first the id of the site, and again, but not of
+  a row that is confined to some results.
+notes: What is noted of the rows, four parts of 1 + noted numbers: flat indices whose bits
+  are noted, a mask of the bits, and low and high halves of what is added.
 changes: Which elements change: for each row at least `largest`, one row after the other.
 low: Low halves of the words, like `changes`.
 high: High halves of the words; one for each row if no type has 64 bits.
+copies: Which rows copy: their words are the flat indices that they copy from.
 largest: Elements of the largest site, below 2^31. Faults of larger ones are void.
 noted: Golden bits of a record.
 types: Element types of sites.
@@ -74,10 +95,8 @@ class PrepareFaultsXlaOp final : public tensorflow::XlaOpKernel {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("noted", &noted_));
     std::vector<DataType> types;
     OP_REQUIRES_OK(ctx, ctx->GetAttr("types", &types));
-    for (const DataType type : types) {
-      formats_.push_back(FormatOf(type));
-      wide_ |= formats_.back().bits == 64;
-    }
+    for (const DataType type : types) formats_.push_back(FormatOf(type));
+    wide_ = IsWide(types);
     OP_REQUIRES(ctx, largest_ < std::numeric_limits<int32_t>::max() - 2 * kChunk,
                 absl::InvalidArgumentError(absl::StrCat(
                     type_string(), ": a site of ", largest_,
@@ -91,7 +110,7 @@ class PrepareFaultsXlaOp final : public tensorflow::XlaOpKernel {
     const absl::StatusOr<xla::Shape> sites = ctx->InputXlaShape("sizes");
     OP_REQUIRES_OK(ctx, sites.status());
     XlaBuilder* builder = ctx->builder();
-    std::vector<std::vector<XlaOp>> outputs(5);
+    std::vector<std::vector<XlaOp>> outputs(6);
     const auto put = [&](int i, XlaOp x) {
       const int64_t n = builder->GetShape(x)->dimensions(0);
       outputs[i].push_back(i < 2 ? xla::Reshape(x, {1, n}) : x);
@@ -120,8 +139,9 @@ class PrepareFaultsXlaOp final : public tensorflow::XlaOpKernel {
       put(2, planes.changes);
       put(3, planes.low);
       put(4, wide_ ? planes.high : xla::Broadcast(xla::Zero(builder, xla::U32), {1}));
+      put(5, xla::Reshape(fault.Copies(), {1}));
     }
-    for (int i = 0; i < 5; ++i) {
+    for (int i = 0; i < 6; ++i) {
       OP_REQUIRES(ctx, rows > 0,
                   absl::InvalidArgumentError(
                       absl::StrCat(type_string(), ": there are no rows")));
@@ -140,8 +160,7 @@ class PrepareFaultsXlaOp final : public tensorflow::XlaOpKernel {
     const auto narrow = [&](XlaOp x) {
       return xla::Select(valid, xla::ConvertElementType(x, xla::S32), nothing);
     };
-    // A chunk may begin at the last element.
-    const int64_t room = (largest_ + kChunk - 1) / kChunk * kChunk + kChunk;
+    const int64_t room = Room(largest_);
     const XlaOp none = xla::Broadcast(xla::Zero(builder, xla::U32), {room});
     const XlaOp end = LastIndex(fault.elements()) + xla::ScalarLike(size, 1);
     std::vector<XlaOp> state = {narrow(fault.field[kStart]),

@@ -204,7 +204,6 @@ XlaOp XlaFault::Prepared(XlaOp valid) const {
   row[kUnconfinedSite] = low(xla::Select(IsConfined(), none, site));
   row[kCalculatesNow] = low(flag(xla::Or(Is(kAdd), Is(kMultiply))));
   row[kAddsNow] = low(flag(Is(kAdd)));
-  row[kCopiesNow] = low(flag(xla::Or(Is(kCopy), Is(kCopyRandom))));
   row[kKeptLow] = kept_halves.lo;
   row[kKeptHigh] = kept_halves.hi;
   for (XlaOp& number : row) number = xla::Reshape(number, {1});

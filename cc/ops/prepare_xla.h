@@ -39,8 +39,7 @@ enum PreparedField : int {
   kNamedSite,       // kNoSite: there is no fault, or it is void.
   kUnconfinedSite,  // The same, but kNoSite if the fault is confined to some results.
   kCalculatesNow,   // Whether it adds or multiplies,
-  kAddsNow,         // and which;
-  kCopiesNow,       // whether words are flat indices to copy from.
+  kAddsNow,         // and which.
   kKeptLow,         // x becomes (x & kept) ^ word.
   kKeptHigh,
   kPreparedFields,
@@ -70,6 +69,8 @@ struct XlaFault {
     return {field[kStart], field[kCount], field[kBlock], field[kStride]};
   }
   xla::XlaOp Is(Operation one) const;
+  // Whether its words are flat indices to copy from.
+  xla::XlaOp Copies() const { return xla::Or(Is(kCopy), Is(kCopyRandom)); }
   xla::XlaOp IsConfined() const;
   // Whether it changes a tensor of `size` elements, S64.
   xla::XlaOp IsValid(xla::XlaOp size) const;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults as TensorFlow operations; the same bits in eager, graph and XLA mode."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -191,15 +192,31 @@ def inject_fault(
     )
 
 
+class Planes(NamedTuple):
+    """Which elements of a tensor a fault changes, and how.
+
+    Args:
+      changes: bool, which elements change.
+      low: uint32 like `changes`, low halves of their words.
+      high: uint32 like `changes`, high halves; one number if none has 64 bits.
+    """
+
+    changes: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+
+
 class Prepared(NamedTuple):
     """Faults as sites of a compiled program take them.
 
     Args:
-      rows: uint32 [rows, fields], for the sites alone.
-      notes: uint32 [rows, 4 * (1 + noted)], for the sites alone.
+      rows: uint32 [rows, fields]; the first field is the id of the site, the second the
+        same but of a row that is confined to some results.
+      notes: uint32 [rows, 4 * (1 + noted)]; see `Tpufi>PrepareFaults`.
       changes: bool [rows * elements], which elements change, by flat index.
       low: uint32 [rows * elements], low halves of their words.
       high: uint32 [rows * elements], high halves; [rows] if no site has 64 bits.
+      copies: bool [rows], whether the words are flat indices to copy from.
       reaches: int32 [rows, 3], the last fields of the faults.
     """
 
@@ -208,37 +225,66 @@ class Prepared(NamedTuple):
     changes: tf.Tensor
     low: tf.Tensor
     high: tf.Tensor
+    copies: tf.Tensor
     reaches: tf.Tensor
 
-    def nothing_noted(self) -> "Noted":
-        """Return what is noted before the first site."""
-        rows, numbers = self.notes.shape
-        nothing = tf.zeros([rows, numbers // 4], tf.uint32)
-        return Noted(nothing, nothing)
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self.rows.shape[0]
 
+    def naming(self, site: int, confines: bool) -> tf.Tensor:
+        """Return which rows name a site, bool [rows].
 
-class Noted(NamedTuple):
-    """What the sites of a compiled program noted of faults; see `tpufi.descriptor`.
+        Args:
+          site: its id.
+          confines: see `inject_prepared`.
+        """
+        named = self.rows[:, 0 if confines else 1]
+        return tf.equal(named, tf.constant(site, named.dtype))
 
-    Args:
-      low: uint32 [rows, 1 + noted], low halves.
-      high: uint32 [rows, 1 + noted], high halves.
-    """
+    def planes(self, elements: int, wide: bool) -> list[Planes]:
+        """Return the planes of each row for sites of at most so many elements.
 
-    low: tf.Tensor
-    high: tf.Tensor
+        Args:
+          elements: of the largest site, >= 1.
+          wide: whether a site has elements of 64 bits.
+        """
 
-    def record(self) -> tf.Tensor:
-        """Return the record, float32 [rows, 4, 1 + noted]."""
-        quarters = (
-            quarter
-            for half in self
-            for quarter in (
-                tf.bitwise.bitwise_and(half, 0xFFFF),
-                tf.bitwise.right_shift(half, tf.constant(16, half.dtype)),
+        def first(plane: tf.Tensor, row: int, most: int) -> tf.Tensor:
+            begin = row * (plane.shape[0] // self.count)
+            return plane[begin : begin + most]
+
+        return [
+            Planes(
+                first(self.changes, row, elements),
+                first(self.low, row, elements),
+                first(self.high, row, elements if wide else 1),
             )
-        )
-        return tf.stack([tf.cast(quarter, tf.float32) for quarter in quarters], 1)
+            for row in range(self.count)
+        ]
+
+    def record(self, golden: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+        """Return the record of rows, float32 [rows, 4, 1 + noted].
+
+        Args:
+          golden: for each row the words of the tensor that it names, before the fault,
+            by flat index: low halves, uint32 [n], and high halves if it is wide.
+        """
+        rows = []
+        for notes, halves in zip(tf.unstack(self.notes), golden, strict=True):
+            places, mask, *numbers = tf.split(notes, 4)
+            quarters = []
+            for half, number in itertools.zip_longest(halves, numbers):
+                if half is not None:
+                    found = tf.gather(half, tf.bitcast(places, tf.int32))
+                    number += found & mask
+                quarters += [number & 0xFFFF, tf.bitwise.right_shift(number, _HALF)]
+            rows.append(tf.stack([tf.cast(one, tf.float32) for one in quarters]))
+        return tf.stack(rows)
+
+
+_HALF = np.uint32(16)
 
 
 def prepare_faults(
@@ -271,38 +317,23 @@ def prepare_faults(
 
 
 def inject_prepared(
-    x: tf.Tensor,
-    site: int,
-    prepared: Prepared,
-    noted: tf.Tensor | Noted,
-    *,
-    perm: tuple[int, ...] = (),
-    confines: bool = False,
-) -> tuple[tf.Tensor, tf.Tensor | Noted]:
-    """Apply prepared faults that name this site; in programs that XLA compiles.
+    x: tf.Tensor, site: int, row: tf.Tensor, planes: Planes, *, confines: bool = False
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Apply a prepared fault if it names this site; in programs that XLA compiles.
 
     Args:
       x: tensor of any shape; see `flip_bits`.
       site: id of this site; fixed when the program is traced.
-      prepared: the faults; rows for other replicas name no site.
-      noted: what other sites noted: a record as of `inject_fault`, and the site is a
-        conditional; or a `Noted`, where only a step with a fault gets to the site.
-      perm: see `inject_fault`.
+      row: uint32 [fields], of `Prepared`; that for another replica names no site.
+      planes: each like `x`; the words of a row that copies are what is copied.
       confines: see `inject_fault`.
 
     Returns:
-      Tensor like `x`, and what was noted with what this site notes.
+      Tensor like `x`; the words that `x` had as halves, like those of `planes`.
     """
-    rare = isinstance(noted, Noted)
-    y, now = _ops.tpufi_inject_prepared(
-        x,
-        list(noted) if rare else [noted],
-        *prepared[:-1],
-        site=site,
-        perm=list(perm),
-        confines=confines,
+    return tuple(
+        _ops.tpufi_inject_prepared(x, row, *planes, site=site, confines=confines)
     )
-    return y, Noted(*now) if rare else now[0]
 
 
 def _range(

@@ -5,6 +5,7 @@ It stands in for `tpufi.layers.hooks.Hooks`, so that a peer runs the very same l
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -48,6 +49,10 @@ class PeerSites:
         self._layer = layer
         self._wanted = wanted
         self._change = change
+
+    def whole_pass(self, compute: Callable[..., Any], *inputs: object) -> Any:
+        """Return what a pass of the layer makes of its inputs."""
+        return compute(self, *inputs)
 
     def strike(
         self, x: tf.Tensor, direction: str, operand: str, perm: Sequence[int] = ()

@@ -7,6 +7,7 @@ from collections.abc import Sequence, Set
 import tensorflow as tf
 
 from tpufi.descriptor import CAPACITY, EVERY_REPLICA, FIELDS, record_shape
+from tpufi.layers.compiled_sites import CompiledSites
 from tpufi.layers.layer_sites import LayerSites
 from tpufi.layers.reach import naming
 from tpufi.ops import Prepared
@@ -29,7 +30,6 @@ class Hooks:
       prepared: the faults as sites of a compiled program take them, for all replicas
         (`tpufi.ops.prepare_faults`); a record has the golden bits of `CAPACITY`
         elements then. None: sites take `faults` and `words`.
-      rare: whether only a step with a fault computes what the sites belong to.
     """
 
     table: SiteTable | None
@@ -39,7 +39,6 @@ class Hooks:
     names: Set[str] | None = None
     compiled: bool = False
     prepared: Prepared | None = None
-    rare: bool = False
 
     def probe(self) -> tf.Tensor | None:
         """Return the zeros whose gradient is the record; None in a clean program."""
@@ -106,7 +105,8 @@ class Hooks:
           so_far: the record of other layers, to which the sites add; none: of no layer.
           input_read: whether anything depends on the gradient of the layer's input.
         """
-        return LayerSites(self, name, so_far, input_read)
+        sites = CompiledSites if self.prepared else LayerSites
+        return sites(self, name, so_far, input_read)
 
 
 CLEAN = Hooks(None)

@@ -74,7 +74,25 @@ class Node(abc.ABC):
         """Return the output of this part for a batch."""
 
 
-class Layer(Node):
+class Passes(abc.ABC):
+    """A handwritten forward pass, and its backward pass."""
+
+    name: str
+
+    @abc.abstractmethod
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, *others: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        """Return the output and whatever `backward` needs."""
+
+    @abc.abstractmethod
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor | None, ...]:
+        """Return the gradients of the inputs and of each parameter."""
+
+
+class Layer(Node, Passes):
     """One operation with parameters, sites, a forward and a backward pass.
 
     Subclasses are frozen dataclasses with a field `name` and are final. A layer of
@@ -82,8 +100,6 @@ class Layer(Node):
     in `forward` and `infer`, and among the gradients; their shapes follow from the
     first one's.
     """
-
-    name: str
 
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         """Return the trained weights, in order, for an input shape."""
@@ -109,18 +125,6 @@ class Layer(Node):
         """Return the fault sites for an input shape and a per-replica batch."""
 
     @abc.abstractmethod
-    def forward(
-        self, sites: LayerSites, run: Run, x: tf.Tensor, *parameters: tf.Tensor
-    ) -> tuple[tf.Tensor, tuple]:
-        """Return the output and whatever `backward` needs."""
-
-    @abc.abstractmethod
-    def backward(
-        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """Return the gradients of the input and of each parameter."""
-
-    @abc.abstractmethod
     def infer(self, run: Run, x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         """Return the output outside training; there are no faults."""
 
@@ -132,32 +136,50 @@ class Layer(Node):
         parameters = [run.parameters[w.name] for w in self.parameters(shape)]
         if not run.training:
             return self.infer(run, x, *others, *parameters)
-        return self._trained(run, x, *others, *parameters)
+        return trained(self, run, x, *others, *parameters)
 
-    def _trained(self, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
-        """Return what the handwritten passes make of inputs, and tell the tape."""
-        input_read = inputs[0] is not run.examples
-        probe = () if run.probe is None else (run.probe,)
 
-        # If records go from layer to layer, the tape adds gradients of one tensor in
-        # another order; in graph mode an armed step is to have the bits of a clean one.
-        hands_on = run.hooks.prepared is not None
+def trained(layer: Passes, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
+    """Return what handwritten passes make of inputs, and tell the tape.
 
-        @tf.custom_gradient
-        def differentiable(*given: tf.Tensor) -> tuple[tuple, Callable[..., tuple]]:
-            ahead = run.hooks.layer(self.name, given[len(inputs) :] if hands_on else ())
-            y, saved = self.forward(ahead, run, *given[: len(inputs)])
+    Args:
+      layer: the passes.
+      run: the traced pass of the model.
+      *inputs: what the forward pass takes.
+    """
+    input_read = inputs[0] is not run.examples
+    probe = () if run.probe is None else (run.probe,)
 
-            def gradient(dy: tf.Tensor, *so_far: tf.Tensor) -> tuple:
-                back = run.hooks.layer(self.name, so_far, input_read)
-                gradients = self.backward(back, saved, dy)
-                if hands_on:
-                    return *gradients, *back.records()
-                return *gradients, *map(tf.add, ahead.records(), back.records())
+    # If records go from layer to layer, the tape adds gradients of one tensor in
+    # another order; in graph mode an armed step is to have the bits of a clean one.
+    hands_on = run.hooks.prepared is not None
 
-            return (y, *(ahead.records() if hands_on else ())), gradient
+    def forward(sites: LayerSites, *inputs: tf.Tensor) -> tuple[tf.Tensor, tuple, dict]:
+        own = dataclasses.replace(run, new_statistics={})
+        y, saved = layer.forward(sites, own, *inputs)
+        return y, saved, own.new_statistics
 
-        y, *records = differentiable(*inputs, *probe)
-        if records:
-            (run.probe,) = records
-        return y
+    def backward(sites: LayerSites, saved: tuple, dy: tf.Tensor) -> tuple:
+        gradients = layer.backward(sites, saved, dy)
+        return gradients if input_read else (None, *gradients[1:])
+
+    @tf.custom_gradient
+    def differentiable(*given: tf.Tensor) -> tuple[tuple, Callable[..., tuple]]:
+        own, so_far = given[: len(inputs)], given[len(inputs) :]
+        ahead = run.hooks.layer(layer.name, so_far if hands_on else ())
+        y, saved, statistics = ahead.whole_pass(forward, *own)
+        run.new_statistics.update(statistics)
+
+        def gradient(dy: tf.Tensor, *so_far: tf.Tensor) -> tuple:
+            back = run.hooks.layer(layer.name, so_far, input_read)
+            gradients = back.whole_pass(backward, saved, dy)
+            if hands_on:
+                return *gradients, *back.records()
+            return *gradients, *map(tf.add, ahead.records(), back.records())
+
+        return (y, *(ahead.records() if hands_on else ())), gradient
+
+    y, *records = differentiable(*inputs, *probe)
+    if records:
+        (run.probe,) = records
+    return y

@@ -7,23 +7,25 @@ and whose gradient is the layer's record. The tape adds the records of all layer
 backward pass reports faults without state, host callbacks or extra outputs.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import tensorflow as tf
 
 from tpufi.layers.rarely import rarely
 from tpufi.layers.reach import same_bits, where_reached
-from tpufi.ops import Noted, inject_fault, inject_prepared
+from tpufi.layers.seen import Seen
+from tpufi.ops import inject_fault
+from tpufi.site_table import Site
 
 if TYPE_CHECKING:
     from tpufi.layers.hooks import Hooks
 
 Strike = Callable[..., tf.Tensor]
-# What sites report: a record; or its halves, where only a step with a fault gets to.
-Report = tf.Tensor | Noted
+# What sites report: a record; or, where only a step with a fault gets to, what it saw.
+Report = tf.Tensor | Seen
+Made = TypeVar("Made")
 
 
 class LayerSites:
@@ -48,6 +50,15 @@ class LayerSites:
         self._input_read = input_read
         self._reports = list(so_far)
 
+    def whole_pass(self, compute: Callable[..., Made], *inputs: object) -> Made:
+        """Return what a pass of the layer makes, with its faults.
+
+        Args:
+          compute: the pass, called with its sites and the inputs.
+          *inputs: tensors, or nests of them.
+        """
+        return compute(self, *inputs)
+
     def strike(
         self,
         x: tf.Tensor,
@@ -68,24 +79,12 @@ class LayerSites:
         """
         if not self._includes(direction, operand):
             return x
-        table = self._hooks.table
-        site_id = table.id_of(self._name(direction, operand))
-        site = table[site_id]
-        shape = tuple(x.shape[axis] for axis in perm) if perm else tuple(x.shape)
-        if shape != site.shape or x.dtype.name != site.dtype:
-            raise ValueError(
-                f"site {site.name} is declared as {site.dtype} {site.shape} but the "
-                f"program has {x.dtype.name} {shape}"
-            )
-        hooks, how = self._hooks, {"perm": tuple(perm), "confines": confines}
-        if hooks.prepared:
-            so_far = self._report()
-            y, now = inject_prepared(x, site_id, hooks.prepared, so_far, **how)
-            self._reports = [now]
-        else:
-            operands = hooks.replica, hooks.faults, hooks.words
-            y, record = inject_fault(x, site_id, *operands, **how)
-            self._reports.append(record)
+        hooks = self._hooks
+        site = self._site_of(x, direction, operand, perm)
+        operands = hooks.replica, hooks.faults, hooks.words
+        how = {"perm": tuple(perm), "confines": confines}
+        y, record = inject_fault(x, hooks.table.id_of(site.name), *operands, **how)
+        self._reports.append(record)
         return y
 
     def product(
@@ -97,7 +96,7 @@ class LayerSites:
         *,
         reference: Callable[[Strike], tf.Tensor] | None = None,
         perm: Sequence[int] = (),
-    ) -> tf.Tensor:
+    ) -> tf.Tensor | None:
         """Return the result of an operation, with the faults of operands and result.
 
         The operation is computed from the operands as they are. Only if a fault names
@@ -116,22 +115,16 @@ class LayerSites:
             kernel never builds them (a gradient dilated with zeros); its argument
             stands for `strike`.
           perm: axis order of the result's layout, if it is not that of the result.
+
+        Returns:
+          The result; None of a gradient of the input that nothing reads.
         """
-        perms = perms or {}
-
-        def again(strike: Strike) -> tf.Tensor:
-            return compute(
-                *(
-                    strike(x, direction, name, perms.get(name, ()))
-                    for name, x in operands.items()
-                )
-            )
-
+        again = reference or with_operands(compute, direction, operands, perms)
         names = tuple(operands)
 
         def whole(sites: "LayerSites") -> tf.Tensor:
             y = compute(*operands.values())
-            return sites._with_faults(y, direction, names, reference or again, perm)
+            return sites._with_faults(y, direction, names, again, perm)
 
         if direction != "grad_in" or self._input_read:
             return whole(self)
@@ -159,46 +152,39 @@ class LayerSites:
             return same
         if self._hooks.compiled:
             return changed()
-        test = self._any_named(direction, [operand])
+        test = self._any_named(self._names(direction, [operand]))
         y = rarely(test, changed, lambda: tf.identity(same))
         y.set_shape(same.shape)
         return y
 
-    def record(self) -> tf.Tensor:
-        """Return the sum of what the sites reported so far."""
-        report = self._report()
-        return report.record() if isinstance(report, Noted) else report
-
     def records(self) -> tuple[tf.Tensor, ...]:
-        """Return the record; nothing in a clean program."""
-        return () if self._hooks.table is None else (self.record(),)
+        """Return the sum of what the sites reported; nothing in a clean program."""
+        return () if self._hooks.table is None else (self._report(),)
 
     def _only_for_faults(
         self,
         direction: str,
         operands: Sequence[str],
         compute: Callable[["LayerSites"], tf.Tensor],
-    ) -> tf.Tensor | None:
-        """Return a gradient that nothing reads: None, or what reports its faults.
+    ) -> None:
+        """Report the faults of a gradient that nothing reads.
 
         Nothing depends on the gradient of a model's examples. It is computed for the
         faults that name it, which are reported like any other.
         """
-        present = [o for o in operands if self._includes(direction, o)]
+        present = self._names(direction, operands)
         if not present:
-            return None
-
+            return
         so_far = self._report()
 
         def faulty() -> tf.Tensor:
-            inner = self._rare(self._hooks)
+            inner = self._inner(self._hooks)
             # The result itself would be pruned from the program; the record stays.
             compute(inner)
-            return so_far + inner.record()
+            return so_far + inner._report()
 
-        test = self._any_named(direction, present)
+        test = self._any_named(present)
         self._reports = [rarely(test, faulty, lambda: tf.identity(so_far))]
-        return None
 
     def _with_faults(
         self,
@@ -209,86 +195,137 @@ class LayerSites:
         perm: Sequence[int],
     ) -> tf.Tensor:
         """Return `result` as the faults of its operands and its own leave it."""
-        present = [o for o in (*operands, "output") if self._includes(direction, o)]
+        present = self._names(direction, (*operands, "output"))
         if not present:
             return result
-
-        def injected(inner: "LayerSites") -> tf.Tensor:
-            y = inner._with_operand_faults(result, direction, operands, again, perm)
-            return inner.strike(y, direction, "output", perm)
-
-        if self._hooks.rare:
-            return injected(self)
         so_far = self._report()
 
         def faulty() -> tuple[tf.Tensor, tf.Tensor]:
-            inner = self._rare(self._hooks)
-            return injected(inner), so_far + inner.record()
+            inner = self._inner(self._hooks)
+            y = result
+            if own := self._names(direction, operands):
+                times = 2 * tf.cast(self._any_named(own), tf.int32)
+                y = inner._twice(times, result, own, again, perm)
+            y = inner.strike(y, direction, "output", perm)
+            return y, so_far + inner._report()
 
         def golden() -> tuple[tf.Tensor, tf.Tensor]:
             return tf.identity(result), tf.identity(so_far)
 
-        y, now = rarely(self._any_named(direction, present), faulty, golden)
+        y, now = rarely(self._any_named(present), faulty, golden)
         y.set_shape(result.shape)
         self._reports = [now]
         return y
 
-    def _with_operand_faults(
+    def _twice(
         self,
-        result: tf.Tensor,
-        direction: str,
+        times: tf.Tensor,
+        clean: tf.Tensor | tf.TensorSpec,
         operands: Sequence[str],
         again: Callable[[Strike], tf.Tensor],
         perm: Sequence[int],
     ) -> tf.Tensor:
-        """Return `result` as the faults of its operands leave it."""
-        present = [o for o in operands if self._includes(direction, o)]
-        if not present:
-            return result
-        named = self._named(direction, present)
-        # Twice the same code, first disarmed: a compiler that saw two computations
-        # would fuse each in its own way, and round so. It must not unroll the loop
-        # either, so that the count is no constant.
-        count = 2 * tf.cast(tf.reduce_any(named), tf.int32)
+        """Return a result as the faults of its operands leave it.
 
-        def body(time: tf.Tensor, _: tf.Tensor, last: tf.Tensor, so_far: Report):
-            inner = self._rare(self._hooks.without(tf.equal(time, 0)), so_far)
+        It is twice the same code, first disarmed: a compiler that saw two computations
+        would fuse each in its own way, and round so. Where both agree, bitwise, the
+        result is that of the first, or of the clean computation.
+
+        Args:
+          times: 2, or 0 for the clean result; no constant, so that no compiler unrolls
+            the loop.
+          clean: the result without a fault; or what it is, if the first is wanted.
+          operands: names of the operands' sites.
+          again: computes the result.
+          perm: see `product`.
+        """
+        known = tf.is_tensor(clean)
+        reaches, named = self._hooks.reaches(), self._named(operands)
+
+        def body(time: tf.Tensor, last: tf.Tensor, so_far: Report):
+            inner = self._inner(self._hooks.without(tf.equal(time, 0)), so_far)
             y = again(functools.partial(inner.strike, confines=True))
-            y.set_shape(result.shape)
-            return time + 1, last, y, inner._report()
+            y.set_shape(clean.shape)
+            faulty = where_reached(reaches, named, y, last, perm)
+            if known:
+                faulty = tf.where(same_bits(faulty, last), clean, faulty)
+            return time + 1, tf.where(time > 0, faulty, y), inner._report()
 
-        first = tf.constant(0), result, result, self._report()
-        _, golden, y, now = tf.while_loop(
-            lambda time, *_: time < count, body, first, parallel_iterations=1
+        nothing = clean if known else tf.zeros(clean.shape, clean.dtype)
+        _, y, now = tf.while_loop(
+            lambda time, *_: time < times,
+            body,
+            (tf.constant(0), nothing, self._report()),
+            parallel_iterations=1,
         )
         self._reports = [now]
-        y = tf.where(same_bits(golden, y), result, y)
-        return where_reached(self._hooks.reaches(), named, y, result, perm)
+        return y
 
     def _report(self) -> Report:
-        """Return the sum of what the sites reported so far, as they report."""
-        if self._reports:
-            return tf.nest.map_structure(lambda *all: tf.add_n(all), *self._reports)
-        prepared = self._hooks.prepared
-        if self._hooks.rare and prepared:
-            return prepared.nothing_noted()
-        return self._hooks.probe()
+        """Return the sum of what the sites reported so far."""
+        return tf.add_n(self._reports) if self._reports else self._hooks.probe()
 
-    def _rare(self, hooks: "Hooks", *so_far: Report) -> "LayerSites":
-        """Return the sites of a branch that only a step with a fault takes."""
-        return LayerSites(dataclasses.replace(hooks, rare=True), self._layer, so_far)
+    def _inner(self, hooks: "Hooks", *so_far: Report) -> "LayerSites":
+        """Return the same sites with other faults, reporting on their own."""
+        return LayerSites(hooks, self._layer, so_far)
+
+    def _site_of(
+        self, x: tf.Tensor, direction: str, operand: str, perm: Sequence[int]
+    ) -> Site:
+        """Return the site of a tensor, or raise ValueError if it is declared otherwise.
+
+        A layer that declares other sites than it has is a mistake in its code.
+        """
+        table = self._hooks.table
+        site = table[table.id_of(self._name(direction, operand))]
+        shape = tuple(x.shape[axis] for axis in perm) if perm else tuple(x.shape)
+        if shape != site.shape or x.dtype.name != site.dtype:
+            raise ValueError(
+                f"site {site.name} is declared as {site.dtype} {site.shape} but the "
+                f"program has {x.dtype.name} {shape}"
+            )
+        return site
 
     def _name(self, direction: str, operand: str) -> str:
         return f"{self._layer}/{direction}/{operand}"
 
+    def _names(self, direction: str, operands: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of those sites of operands that are in the program."""
+        names = (self._name(direction, operand) for operand in operands)
+        return tuple(name for name in names if self._hooks.includes(name))
+
     def _includes(self, direction: str, operand: str) -> bool:
         return self._hooks.includes(self._name(direction, operand))
 
-    def _named(self, direction: str, operands: Sequence[str]) -> tf.Tensor:
-        """Return which rows name one of these operands here, bool [rows]."""
-        table = self._hooks.table
-        ids = [table.id_of(self._name(direction, operand)) for operand in operands]
-        return self._hooks.named(ids)
+    def _named(self, names: Sequence[str]) -> tf.Tensor:
+        """Return which rows name one of these sites here, bool [rows]."""
+        return self._hooks.named([self._hooks.table.id_of(name) for name in names])
 
-    def _any_named(self, direction: str, operands: Sequence[str]) -> tf.Tensor:
-        return tf.reduce_any(self._named(direction, operands))
+    def _any_named(self, names: Sequence[str]) -> tf.Tensor:
+        return tf.reduce_any(self._named(names))
+
+
+def with_operands(
+    compute: Callable[..., tf.Tensor],
+    direction: str,
+    operands: Mapping[str, tf.Tensor],
+    perms: Mapping[str, Sequence[int]] | None,
+) -> Callable[[Strike], tf.Tensor]:
+    """Return what computes an operation from operands as `strike` leaves them.
+
+    Args:
+      compute: see `LayerSites.product`.
+      direction: see there.
+      operands: see there.
+      perms: see there.
+    """
+
+    def again(strike: Strike) -> tf.Tensor:
+        return compute(
+            *(
+                strike(x, direction, name, (perms or {}).get(name, ()))
+                for name, x in operands.items()
+            )
+        )
+
+    return again

@@ -95,5 +95,7 @@ def _flat_indices(
 
 def same_bits(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Compare element by element, so that a NaN equals itself and -0.0 is not 0.0."""
+    if a.dtype == tf.bool:
+        return tf.equal(a, b)
     word = {1: tf.int8, 2: tf.int16, 4: tf.int32, 8: tf.int64}[a.dtype.size]
     return tf.equal(tf.bitcast(a, word), tf.bitcast(b, word))

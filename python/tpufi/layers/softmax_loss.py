@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from tpufi.layers.layer import Run, Shape
+from tpufi.layers.layer import Passes, Run, Shape, trained
 from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
@@ -36,8 +36,10 @@ class SoftmaxLoss:
         return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
     def infer(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Return the loss of each label, without faults."""
-        return self._losses(logits, labels)
+        """Return the loss of each label, without faults; NaN and Inf go through."""
+        target = tf.one_hot(labels, logits.shape[-1], True, False, dtype=tf.bool)
+        picked = tf.reduce_sum(tf.where(target, logits, tf.zeros_like(logits)), -1)
+        return tf.reduce_logsumexp(logits, -1) - picked
 
     def __call__(
         self, logits: tf.Tensor, labels: tf.Tensor, global_batch: int, run: Run
@@ -50,52 +52,43 @@ class SoftmaxLoss:
           global_batch: examples of all replicas.
           run: the traced pass.
         """
-        probe = () if run.probe is None else (run.probe,)
+        count = global_batch * math.prod(labels.shape[1:])
+        return trained(LossPasses(self, count), run, logits, labels)
 
-        hands_on = run.hooks.prepared is not None  # See Layer.
 
-        @tf.custom_gradient
-        def differentiable(logits: tf.Tensor, *so_far: tf.Tensor) -> tuple:
-            ahead = run.hooks.layer(self.name, so_far if hands_on else ())
-            loss, saved = self.forward(ahead, logits, labels, global_batch)
+@dataclasses.dataclass(frozen=True)
+class LossPasses(Passes):
+    """The share of some labels in the mean loss.
 
-            def gradient(dloss: tf.Tensor, *so_far: tf.Tensor) -> tuple:
-                back = run.hooks.layer(self.name, so_far)
-                dlogits = self.backward(back, saved, dloss)
-                if hands_on:
-                    return dlogits, *back.records()
-                return dlogits, *map(tf.add, ahead.records(), back.records())
+    Args:
+      loss: the loss.
+      count: labels of all replicas.
+    """
 
-            return (loss, *(ahead.records() if hands_on else ())), gradient
+    loss: SoftmaxLoss
+    count: int
 
-        loss, *records = differentiable(logits, *probe)
-        if records:
-            (run.probe,) = records
-        return loss
+    @property
+    def name(self) -> str:
+        return self.loss.name
 
     def forward(
-        self, sites: LayerSites, logits: tf.Tensor, labels: tf.Tensor, global_batch: int
+        self, sites: LayerSites, run: Run, logits: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        """Return the loss and what the backward pass needs."""
         logits = sites.strike(logits, "forward", "input")
-        losses = sites.strike(self._losses(logits, labels), "forward", "output")
-        count = global_batch * math.prod(labels.shape[1:])
-        return tf.reduce_sum(losses) / count, (logits, labels, count)
+        losses = sites.strike(self.loss.infer(logits, labels), "forward", "output")
+        return tf.reduce_sum(losses) / self.count, (logits, labels)
 
-    def backward(self, sites: LayerSites, saved: tuple, dloss: tf.Tensor) -> tf.Tensor:
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, None]:
         """Return the gradient of the logits: softmax minus one-hot, scaled."""
-        logits, labels, count = saved
+        logits, labels = saved
         target = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
-        dlogits = (self._softmax(logits) - target) * (dloss / count)
-        return sites.strike(dlogits, "grad_in", "output")
+        dlogits = (self._softmax(logits) - target) * (dy / self.count)
+        return sites.strike(dlogits, "grad_in", "output"), None
 
     def _softmax(self, logits: tf.Tensor) -> tf.Tensor:
         """Of Inf or NaN the CPU kernel makes zeros and one NaN; this, a row of NaN."""
         powers = tf.exp(logits - tf.reduce_max(logits, -1, keepdims=True))
         return powers / tf.reduce_sum(powers, -1, keepdims=True)
-
-    def _losses(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """log(sum(exp(logits))) - logits[label]; NaN and Inf go through."""
-        target = tf.one_hot(labels, logits.shape[-1], True, False, dtype=tf.bool)
-        picked = tf.reduce_sum(tf.where(target, logits, tf.zeros_like(logits)), -1)
-        return tf.reduce_logsumexp(logits, -1) - picked

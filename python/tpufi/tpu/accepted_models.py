@@ -13,7 +13,8 @@ from tpufi.errors import InputError
 from tpufi.faults.fault import Fault
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
 from tpufi.faults.stale import holding
-from tpufi.ops import inject_prepared, prepare_faults
+from tpufi.layers.hooks import Hooks
+from tpufi.ops import prepare_faults
 from tpufi.sampling.sampler import Sampler
 from tpufi.sampling.sampling_plan import SamplingPlan, equally
 from tpufi.sampling.site_space import SiteSpace
@@ -63,15 +64,19 @@ def _injected(fault: Fault, table: SiteTable) -> bool:
     if fault.stale:
         fault = holding(fault, [0] * fault.positions.count)
     row = dataclasses.replace(fault, replica=0).descriptor(table)
-    site = table.id_of(fault.site)
+    site = table[table.id_of(fault.site)]
 
     @tf.function(jit_compile=True, autograph=False)
     def compiled(x: tf.Tensor, faults: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
-        size = table[site].size
-        prepared = prepare_faults(faults, words, list(table), size, CAPACITY)
-        nothing = prepared.nothing_noted()
-        noted = inject_prepared(x, site, prepared, nothing, confines=True)[1]
-        return noted.record()
+        prepared = prepare_faults(faults, words, list(table), site.size, CAPACITY)
+        hooks = Hooks(table, tf.constant(0, tf.int64), faults, words, compiled=True)
+        hooks = dataclasses.replace(hooks, prepared=prepared)
+        sites = hooks.layer(site.layer)
+        sites.whole_pass(
+            lambda own, x: own.strike(x, site.direction, site.operand, confines=True), x
+        )
+        (record,) = sites.records()
+        return record
 
     x = np.zeros(fault.shape, element(fault.dtype).numpy)
     record = compiled(*map(tf.constant, (x, row.faults, row.words)))

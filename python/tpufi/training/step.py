@@ -187,8 +187,8 @@ class TrainingStep:
         for name, weight in state.parameters.items():
             sites = hooks.layer(name, records)
             old = {s: state.slots[f"{name}/{s}"] for s in optimizer.slots()}
-            parameters[name], new = optimizer.update(
-                sites, weight, total.gradients[name], old, size
+            parameters[name], new = sites.whole_pass(
+                optimizer.update, weight, total.gradients[name], old, size
             )
             slots |= {f"{name}/{s}": tensor for s, tensor in new.items()}
             records = sites.records()
