@@ -21,7 +21,7 @@ from tpufi.layers.layer_sites import (
     Strike,
     with_operands,
 )
-from tpufi.layers.reach import same_bits
+from tpufi.layers.reach import same_bits, where_bits
 from tpufi.layers.seen import Seen, SiteKinds
 from tpufi.ops import Planes, inject_prepared
 from tpufi.site_table import Site
@@ -101,10 +101,10 @@ class CompiledSites(LayerSites):
             for result, one, before in zip(made, clean, disarmed, strict=True):
                 result.set_shape(one.shape)
                 same = same_bits(result, before) & (time > 0)
-                results.append(tf.where(same, one, result))
+                results.append(where_bits(same, one, result))
             if several:
                 first = [
-                    tf.where(time > 0, before, result)
+                    where_bits(time > 0, before, result)
                     for before, result in zip(first, made, strict=True)
                 ]
             return time + 1, first, results, inner.seen()
@@ -280,10 +280,10 @@ class _FaultySites(LayerSites):
         start = self.starts.get(site.name)
         golden = x
         if start:
-            golden = tf.where(same_bits(x, start.disarmed), start.clean, x)
+            golden = where_bits(same_bits(x, start.disarmed), start.clean, x)
         y = self._injected(golden, site, perm, confines)
         # The rest of the pass rounds as it did without the fault.
-        return tf.where(same_bits(y, golden), x, y) if start else y
+        return where_bits(same_bits(y, golden), x, y) if start else y
 
     def product(
         self,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import tensorflow as tf
 
 from tpufi.layers.rarely import rarely
-from tpufi.layers.reach import same_bits, where_reached
+from tpufi.layers.reach import same_bits, where_bits, where_reached
 from tpufi.layers.seen import Seen
 from tpufi.ops import inject_fault
 from tpufi.site_table import Site
@@ -248,8 +248,8 @@ class LayerSites:
             y.set_shape(clean.shape)
             faulty = where_reached(reaches, named, y, last, perm)
             if known:
-                faulty = tf.where(same_bits(faulty, last), clean, faulty)
-            return time + 1, tf.where(time > 0, faulty, y), inner._report()
+                faulty = where_bits(same_bits(faulty, last), clean, faulty)
+            return time + 1, where_bits(time > 0, faulty, y), inner._report()
 
         nothing = clean if known else tf.zeros(clean.shape, clean.dtype)
         _, y, now = tf.while_loop(

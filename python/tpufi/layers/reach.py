@@ -35,7 +35,7 @@ def where_reached(
       golden: the result without the fault.
       perm: axis order of the result's layout, if it is not that of `faulty`.
     """
-    return tf.where(reach(reaches, faulty, named, perm), faulty, golden)
+    return where_bits(reach(reaches, faulty, named, perm), faulty, golden)
 
 
 def reach(
@@ -95,7 +95,21 @@ def _flat_indices(
 
 def same_bits(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Compare element by element, so that a NaN equals itself and -0.0 is not 0.0."""
-    if a.dtype == tf.bool:
-        return tf.equal(a, b)
-    word = {1: tf.int8, 2: tf.int16, 4: tf.int32, 8: tf.int64}[a.dtype.size]
-    return tf.equal(tf.bitcast(a, word), tf.bitcast(b, word))
+    return tf.equal(_words(a), _words(b))
+
+
+def where_bits(test: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Return `tf.where(test, a, b)` with the bits of every NaN.
+
+    A compiler may choose among 16-bit numbers as float32, which makes NaNs quiet.
+    """
+    chosen = tf.where(test, _words(a), _words(b))
+    return chosen if a.dtype == tf.bool else tf.bitcast(chosen, a.dtype)
+
+
+def _words(x: tf.Tensor) -> tf.Tensor:
+    """Return numbers as integers of the same bits; a `bool` as it is."""
+    if x.dtype == tf.bool:
+        return x
+    words = {1: tf.int8, 2: tf.int16, 4: tf.int32, 8: tf.int64}
+    return tf.bitcast(x, words[x.dtype.size])
