@@ -9,6 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tpufi.layers.layer_sites import with_operands
+
 Change = Callable[[str, tf.Tensor], tf.Tensor]
 
 
@@ -81,17 +83,11 @@ class PeerSites:
         Only if an operand is wanted that the library's kernel does not build, the
         result is that of the reference operands.
         """
-        perms = perms or {}
+        again = with_operands(compute, direction, operands, perms)
         names = [f"{self._layer}/{direction}/{operand}" for operand in operands]
         if reference is not None and any(map(self._wanted, names)):
-            y = reference(self.strike)
-        else:
-            y = compute(
-                *(
-                    self.strike(x, direction, name, perms.get(name, ()))
-                    for name, x in operands.items()
-                )
-            )
+            again = reference
+        y = again(self.strike)
         return self.strike(y, direction, "output", perm)
 
     def records(self) -> tuple:

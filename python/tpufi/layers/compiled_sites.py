@@ -36,7 +36,7 @@ class CompiledSites(LayerSites):
     """The sites of one layer; a pass is a conditional."""
 
     def whole_pass(self, compute: Callable[..., Made], *inputs: object) -> Made:
-        sites = _CleanSites(self._hooks, self._layer, (), self._input_read)
+        sites = _CleanSites(self._hooks, self._layer)
         made = compute(sites, *inputs)
         if not sites.present:
             return made
@@ -88,7 +88,7 @@ class CompiledSites(LayerSites):
         times = two(prepared.rows) + prepared.count - 1
 
         def body(time: tf.Tensor, first: list, last: list, seen: Seen) -> tuple:
-            inner = _FaultySites(self._hooks, self._layer, [seen], self._input_read)
+            inner = _FaultySites(self._hooks, self._layer, [seen])
             inner.results, inner.kinds = sites.results, kinds
             inner.planes = self._once_seen(given, kinds, seen, time > 0)
             disarmed = first if several else last
@@ -152,12 +152,14 @@ class CompiledSites(LayerSites):
 
         A row that is confined to some results names operands of products alone.
         """
-        rows, table = self._hooks.prepared.rows, self._hooks.table
-        met = tf.zeros(rows.shape[:1], tf.bool)
-        for name in sites.present:
-            named = rows[:, 0 if name in sites.operands else 1]
-            met |= tf.equal(named, tf.constant(table.id_of(name), rows.dtype))
-        return met
+        prepared, table = self._hooks.prepared, self._hooks.table
+        return functools.reduce(
+            tf.logical_or,
+            (
+                prepared.naming(table.id_of(name), name in sites.operands)
+                for name in sites.present
+            ),
+        )
 
 
 class _Start(NamedTuple):
@@ -189,12 +191,11 @@ class _CleanSites(LayerSites):
         self.present: list[str] = []
         self.operands: set[str] = set()
         self.results: dict[str, tf.TensorSpec] = {}
-        self._names_by_tensor: dict[int, str] = {}
-        self._seen: list[tf.Tensor] = []  # Keeps the tensors, and so their ids.
+        self._names_by_tensor: dict[object, str] = {}
 
     def name_of(self, tensor: tf.Tensor) -> str | None:
         """Return the name of the site that this tensor left; None: of none."""
-        return self._names_by_tensor.get(id(tensor))
+        return self._names_by_tensor.get(tensor.ref())
 
     def strike(
         self,
@@ -210,7 +211,8 @@ class _CleanSites(LayerSites):
         site = self._site_of(x, direction, operand, perm)
         # A tensor of its own: what leaves the pass is told by which tensor it is.
         y = tf.identity(x)
-        self._saw(y, site.name)
+        self.present.append(site.name)
+        self._names_by_tensor[y.ref()] = site.name
         if confines:
             self.operands.add(site.name)
         return y
@@ -224,14 +226,13 @@ class _CleanSites(LayerSites):
         *,
         reference: Callable[[Strike], tf.Tensor] | None = None,
         perm: Sequence[int] = (),
-    ) -> tf.Tensor | None:
+    ) -> tf.Tensor:
         names = self._names(direction, tuple(operands))
         self.present += names
         self.operands.update(names)
         y = compute(*operands.values())
         self.results[direction] = tf.TensorSpec(y.shape, y.dtype)
-        y = self.strike(y, direction, "output", perm)
-        return y if direction != "grad_in" or self._input_read else None
+        return self.strike(y, direction, "output", perm)
 
     def if_struck(
         self,
@@ -241,11 +242,6 @@ class _CleanSites(LayerSites):
         same: tf.Tensor,
     ) -> tf.Tensor:
         return same
-
-    def _saw(self, tensor: tf.Tensor, name: str) -> None:
-        self.present.append(name)
-        self._seen.append(tensor)
-        self._names_by_tensor[id(tensor)] = name
 
 
 class _FaultySites(LayerSites):
@@ -294,15 +290,14 @@ class _FaultySites(LayerSites):
         *,
         reference: Callable[[Strike], tf.Tensor] | None = None,
         perm: Sequence[int] = (),
-    ) -> tf.Tensor | None:
+    ) -> tf.Tensor:
         if names := self._names(direction, tuple(operands)):
             like, times = self.results[direction], two(self._hooks.prepared.rows)
             again = reference or with_operands(compute, direction, operands, perms)
             y = self._twice(times, like, names, again, perm)
         else:
             y = compute(*operands.values())
-        y = self.strike(y, direction, "output", perm)
-        return y if direction != "grad_in" or self._input_read else None
+        return self.strike(y, direction, "output", perm)
 
     def seen(self) -> Seen:
         """Return what rows of faults have seen so far."""
