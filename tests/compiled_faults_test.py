@@ -14,14 +14,11 @@ from tests.modes import assert_same_bits, in_mode
 from tests.tiny_workload import TINY
 from tpufi.descriptor import FIELDS, read_record
 from tpufi.element import to_words
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS
-from tpufi.faults.stale import holding
+from tpufi.fault import Fault, holding
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.ops import inject_fault
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 
 REPLICA = 1
 SPACE = SiteSpace.of(TINY, 1)

@@ -13,12 +13,11 @@ from tests.modes import assert_same_bits, in_mode, random_bits
 from tests.tiny_workload import TINY
 from tpufi import descriptor
 from tpufi.element import to_words
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.stale import holding
+from tpufi.fault import holding
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.ops import inject_fault
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 
 TYPES = ["float32", "float64", "bfloat16", "float16"]
 

@@ -5,7 +5,7 @@ import numpy as np
 
 from tpufi._library import host
 from tpufi.element import element, from_words, to_words
-from tpufi.faults.fault import Fault
+from tpufi.fault import Fault
 from tpufi.random import random_patterns, words
 
 

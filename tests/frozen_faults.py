@@ -15,14 +15,12 @@ from tests.campaign_runs import CONFIG, SMALL
 from tests.frozen_data import Case, hexadecimal, words_sha256
 from tpufi.descriptor import read_record
 from tpufi.element import element, from_words, to_words
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.stale import holding
+from tpufi.fault import Fault, holding
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.models import workload
 from tpufi.ops import inject_fault
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 from tpufi.site_table import SiteTable
 from tpufi.workload import Workload
 

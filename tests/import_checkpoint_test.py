@@ -20,8 +20,8 @@ from tpufi.artefact_checkpoint import (
 )
 from tpufi.commands import import_checkpoint
 from tpufi.errors import InputError
+from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
 from tpufi.replays.replay import replay
 from tpufi.training import same_state, state_digest

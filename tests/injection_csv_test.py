@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpufi.errors import InputError
-from tpufi.faults.fault_models import FAULT_MODELS
-from tpufi.injection import MODELS, Injection
-from tpufi.injection.csv_file import read_injection, write_injection
+from tpufi.faults.catalogue import FAULT_MODELS
+from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.injection import MODELS, Injection
 
 INJECTIONS = Path(__file__).resolve().parent.parent / "injections"
 FILES = sorted(INJECTIONS.glob("*/*.csv"))

@@ -6,8 +6,8 @@ import pathlib
 import pytest
 
 from tpufi.errors import InputError
-from tpufi.injection import MODELS
-from tpufi.injection.csv_file import read_injection
+from tpufi.faults.csv import read_injection
+from tpufi.faults.injection import MODELS
 from tpufi.models import WORKLOADS, workload
 
 PUBLISHED = sorted(pathlib.Path(__file__).parents[1].glob("injections/*/*.csv"))

@@ -21,9 +21,9 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan_file import read_plan
 from tpufi.data.npz_file import read_npz
 from tpufi.errors import InputError
-from tpufi.faults.fault_line import parse_fault
+from tpufi.faults.csv import read_injection
+from tpufi.faults.jsonl import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.injection.csv_file import read_injection
 from tpufi.instrument.tensorfi.any_plan import plan_of
 from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds

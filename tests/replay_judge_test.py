@@ -11,9 +11,9 @@ from tests.tiny_workload import TINY
 from tpufi import models
 from tpufi.commands import replay as replay_tool
 from tpufi.errors import InputError
+from tpufi.faults.csv import write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, find_start, train_golden
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import write_injection
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 from tpufi.replays.judge import Judge
 from tpufi.replays.replay import replay

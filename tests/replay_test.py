@@ -13,9 +13,9 @@ import pytest
 
 from tests.golden_lines import with_other_state
 from tpufi.errors import InputError
+from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import read_injection, write_injection
 from tpufi.replays.replay import replay
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -4,8 +4,8 @@
 from tpufi import _library as _library  # First: says which TensorFlow is missing.
 from tpufi import gradients as _gradients  # Registers the gradients of the ops.
 from tpufi.errors import InputError
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import read_injection, write_injection
+from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.injection import Injection
 from tpufi.instrument import instrument
 from tpufi.models import sites
 from tpufi.ops import flip_bits, inject_fault, inject_random, zero_out

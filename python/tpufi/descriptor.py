@@ -78,7 +78,7 @@ def replacing(
 ) -> Descriptor:
     """Return a descriptor that replaces elements of one site by given bits.
 
-    Positions that follow each other share a row; any other set of positions takes as
+    Elements that follow each other share a row; any other set of positions takes as
     many rows as it has runs. The number of rows is part of a program's signature.
 
     Args:

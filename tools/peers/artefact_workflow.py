@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from peers.mask_delta import MaskDeltaInjector
 from tpufi.campaign.plan_file import read_plan
-from tpufi.faults.fault import Fault
+from tpufi.fault import Fault
 from tpufi.golden import GoldenFolder, open_golden
 from tpufi.random import derive
 from tpufi.training import Program, Session, State, make_deterministic

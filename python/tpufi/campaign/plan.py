@@ -7,11 +7,10 @@ from fractions import Fraction
 
 from tpufi.campaign.stop_rule import STRATUM_KEYS, StopRule
 from tpufi.errors import InputError
+from tpufi.faults.plan import SamplingPlan, SiteSpace
+from tpufi.faults.sampler import Sampler
 from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import Thresholds
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan
-from tpufi.sampling.site_space import SiteSpace
 
 
 @dataclasses.dataclass(frozen=True)

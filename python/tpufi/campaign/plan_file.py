@@ -11,11 +11,10 @@ from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.campaign.yaml_file import Node, read_yaml
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
+from tpufi.faults.flip_flop_shares import flip_flop_weights
+from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
-from tpufi.sampling.flip_flop_shares import flip_flop_weights
-from tpufi.sampling.sampling_plan import SITE_WEIGHTS, SamplingPlan
 
 _REQUIRED = (
     *("workload", "golden", "seed", "experiments"),

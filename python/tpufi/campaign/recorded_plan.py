@@ -9,9 +9,9 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import any_fault_model
+from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.plan import SamplingPlan
 from tpufi.outcomes.outcome_thresholds import Thresholds
-from tpufi.sampling.sampling_plan import SamplingPlan
 
 
 def recorded_plan(

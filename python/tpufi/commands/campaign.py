@@ -24,7 +24,7 @@ from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.cli import above_0, positive, share
 from tpufi.command import Command, CommandParser
-from tpufi.faults.fault_line import fault_line
+from tpufi.faults.jsonl import fault_line
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -12,9 +12,8 @@ import time
 
 from tpufi.cli import positive
 from tpufi.command import Command, CommandParser
+from tpufi.faults.csv import PUBLISHED, read_injection
 from tpufi.golden import GoldenConfig, train_golden
-from tpufi.injection.csv_file import read_injection
-from tpufi.injection.published import PUBLISHED
 from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.replays.loss_plot import plot_losses

@@ -13,12 +13,11 @@ from fractions import Fraction
 from tpufi.cli import natural, positive, print_lines
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
+from tpufi.faults.flip_flop_shares import flip_flop_weights
+from tpufi.faults.jsonl import fault_lines
+from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.messages import quote
-from tpufi.sampling.fault_stream import fault_lines
-from tpufi.sampling.flip_flop_shares import flip_flop_weights
-from tpufi.sampling.sampling_plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.site_table import DIRECTIONS
 from tpufi.whole_file import appearing_whole
 

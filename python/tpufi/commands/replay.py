@@ -12,8 +12,8 @@ from tpufi.campaign.engine.replayed import replay_experiments
 from tpufi.cli import natural, positive
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
+from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenFolder
-from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 from tpufi.replays.judge import Judge

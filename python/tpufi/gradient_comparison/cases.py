@@ -10,10 +10,10 @@ from tpufi.data.order import check_step
 from tpufi.descriptor import read_record
 from tpufi.element import from_words
 from tpufi.errors import InputError
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, open_golden
 from tpufi.gradient_comparison.difference import Difference, compare_all
 from tpufi.gradient_comparison.summed import GradientProgram, in_dtype
-from tpufi.injection import Injection
 from tpufi.replays.entry import describe, enter, golden_bits
 from tpufi.training import Session, State
 

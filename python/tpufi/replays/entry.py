@@ -5,8 +5,8 @@ import numpy as np
 
 from tpufi.descriptor import Descriptor, Struck, replacing
 from tpufi.errors import InputError
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.injection import Injection
 from tpufi.progress import Progress
 from tpufi.site_table import Site
 from tpufi.training import Session, State, state_digest

@@ -14,8 +14,8 @@ import pathlib
 import numpy as np
 
 from tpufi.element import from_words
+from tpufi.faults.injection import Injection
 from tpufi.file_name import check_file_name
-from tpufi.injection import Injection
 from tpufi.outcomes.outcome import Validation
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site

@@ -7,8 +7,8 @@ import pathlib
 from collections.abc import Callable
 
 from tpufi.descriptor import Descriptor, disarmed, read_record
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenFolder, open_golden
-from tpufi.injection import Injection
 from tpufi.models import workload
 from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import read_thresholds

@@ -10,8 +10,8 @@ from tpufi.campaign.engine.experiment import NotActive
 from tpufi.campaign.engine.replayed import open_recorded, same_fault
 from tpufi.descriptor import EVERY_REPLICA, Descriptor
 from tpufi.errors import InputError
+from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenFolder, open_golden
-from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
 from tpufi.replays.entry import check_fits, describe, enter, step_number
 from tpufi.site_table import Site

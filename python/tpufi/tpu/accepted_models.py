@@ -10,14 +10,12 @@ import tensorflow as tf
 from tpufi.descriptor import CAPACITY, read_record
 from tpufi.element import element
 from tpufi.errors import InputError
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.stale import holding
+from tpufi.fault import Fault, holding
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.layers.hooks import Hooks
 from tpufi.ops import prepare_faults
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 from tpufi.site_table import SiteTable
 from tpufi.workload import Workload
 

@@ -17,8 +17,7 @@ from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.descriptor import Descriptor, read_record
-from tpufi.faults.fault import Fault
-from tpufi.faults.stale import holding, recording
+from tpufi.fault import Fault, holding, recording
 from tpufi.golden import GoldenFolder
 from tpufi.outcomes.detection import detection_step
 from tpufi.outcomes.outcome import Point, Validation, classify

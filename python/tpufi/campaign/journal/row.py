@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from tpufi.campaign.journal.spread import Spread
 from tpufi.element import element
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_line import fault_line
+from tpufi.fault import Fault
+from tpufi.faults.jsonl import fault_line
 
 _PAIR = struct.Struct("<dd")
 

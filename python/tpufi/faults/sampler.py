@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 from tpufi.element import element
 from tpufi.errors import InputError
-from tpufi.faults.confinement import draw_confinement
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_models import FaultModel
-from tpufi.sampling.draws import Draws
-from tpufi.sampling.sampling_plan import SamplingPlan
-from tpufi.sampling.site_space import SiteSpace
+from tpufi.fault import Fault
+from tpufi.faults.affected_outputs import draw_affected_outputs
+from tpufi.faults.catalogue import FaultModel
+from tpufi.faults.draws import Draws
+from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.site_table import Site
 
 
@@ -72,7 +71,7 @@ class Sampler:
         value = model.rule.draw(draws, element(site.dtype), positions, site.size)
         confine = None
         if model.confined_to is not None:
-            confine = draw_confinement(
+            confine = draw_affected_outputs(
                 draws, operation, site.operand, positions, model.confined_to
             )
         replica = plan.replicas[draws.below(len(plan.replicas), "replica")]

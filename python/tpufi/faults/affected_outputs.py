@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A layer's multiplication as a convolution: which results read which operand."""
+"""Which results read a faulty operand, and which of them keep its error."""
 
 import dataclasses
 import math
 
+import numpy as np
+
+from tpufi.fault import AffectedOutputs, Elements
+from tpufi.faults.draws import Draws
 from tpufi.layers.conv2d import Conv2D
 from tpufi.layers.dense import Dense
 from tpufi.layers.layer import Layer
@@ -82,3 +86,58 @@ def operation(layer: Layer, direction: str, sites: dict[str, Site]) -> Operation
         for size, pixels in zip(shapes[0][1:3], shapes[2][1:3], strict=True)
     ]
     return Operation(*shapes, layer.stride, tuple(before))
+
+
+def draw_affected_outputs(
+    draws: Draws, operation: Operation, operand: str, positions: Elements, width: int
+) -> AffectedOutputs | None:
+    """Draw the results that keep the error of a fault in an operand.
+
+    Args:
+      draws: the experiment's draws.
+      operation: the struck convolution.
+      operand: `input` or `weight`.
+      positions: struck elements of the operand.
+      width: consecutive results, 16 for the `_16` models. The first of them is a
+        multiple of `width`; the last ones are cut at the end of the channels or pixels.
+
+    Returns:
+      The results; None if no result reads any struck element (a pixel between the
+      windows of a strided convolution): there is nothing to confine.
+
+    Raises:
+      ValueError: another operand.
+    """
+    if operand == "input":
+        return _of_input(draws, operation, positions, width)
+    if operand == "weight":
+        return _of_weight(draws, operation, positions, width)
+    raise ValueError(f"a fault in {operand!r} is a fault in a result: not confined")
+
+
+def _of_input(
+    draws: Draws, operation: Operation, positions: Elements, width: int
+) -> AffectedOutputs | None:
+    _, height, columns, filters = operation.output
+    for index in positions.indices().tolist():
+        image, row, column, _ = map(int, np.unravel_index(index, operation.input))
+        rows, cols = operation.readers(row, column)
+        if rows and cols:
+            break
+    else:
+        return None
+    pixel = draws.below(len(rows) * len(cols), "confined pixel")
+    y, x = rows[pixel // len(cols)], cols[pixel % len(cols)]
+    first = width * draws.below(math.ceil(filters / width), "confined channels")
+    start = ((image * height + y) * columns + x) * filters + first
+    return AffectedOutputs(start, 1, min(width, filters - first))
+
+
+def _of_weight(
+    draws: Draws, operation: Operation, positions: Elements, width: int
+) -> AffectedOutputs:
+    *pixels, filters = operation.output
+    count = math.prod(pixels)
+    first = width * draws.below(math.ceil(count / width), "confined pixels")
+    start = first * filters + positions.start % filters
+    return AffectedOutputs(start, filters, min(width, count - first))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Confinement: the results of a `_16` fault, against what a convolution computes."""
+"""Results that keep the error of a `_16` fault, against a plain convolution."""
 
 import math
 
@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chi_square import assert_distributed
-from tpufi.faults.confinement import Confinement, draw_confinement
-from tpufi.faults.operation import Operation, operation
-from tpufi.faults.positions import Positions
+from tpufi.fault import Elements
+from tpufi.faults.affected_outputs import (
+    AffectedOutputs,
+    Operation,
+    draw_affected_outputs,
+    operation,
+)
+from tpufi.faults.draws import Draws
 from tpufi.layers import Conv2D, Dense, DepthwiseConv2D, ReLU, StandardisedConv2D
-from tpufi.sampling.draws import Draws
 
 B = 2
 
@@ -63,7 +67,7 @@ def test_readers_are_the_results_that_change_with_an_input(kernel, stride, size)
             assert direction == "forward" or expected
 
 
-def channels_kept(confine: Confinement, op: Operation) -> dict[int, list[int]]:
+def channels_kept(confine: AffectedOutputs, op: Operation) -> dict[int, list[int]]:
     """Return pixel -> channels of the results that keep the error."""
     kept: dict[int, list[int]] = {}
     for j in range(confine.count):
@@ -82,8 +86,8 @@ def test_an_input_fault_is_confined_to_16_channels_of_a_pixel_that_reads_it(
     for index in range(0, math.prod(op.input), 7):
         possible = reached(op, index, direction == "forward")
         for number in range(3):
-            confine = draw_confinement(
-                Draws(index, number), op, "input", Positions.run(index, 1), 16
+            confine = draw_affected_outputs(
+                Draws(index, number), op, "input", Elements.run(index, 1), 16
             )
             ((pixel, channels),) = channels_kept(confine, op).items()
             assert tuple(map(int, np.unravel_index(pixel, op.output[:3]))) in possible
@@ -98,8 +102,8 @@ def test_a_weight_fault_is_confined_to_16_pixels_of_its_channel(direction):
     op = operation_of(Conv2D("conv", 6, 3, 1), (3, 3, 5), direction)
     pixels = math.prod(op.output[:3])
     for index in range(0, math.prod(op.weight), 5):
-        confine = draw_confinement(
-            Draws(index, 0), op, "weight", Positions.run(index, 1), 16
+        confine = draw_affected_outputs(
+            Draws(index, 0), op, "weight", Elements.run(index, 1), 16
         )
         kept = channels_kept(confine, op)
         assert all(channels == [index % op.weight[-1]] for channels in kept.values())
@@ -110,9 +114,9 @@ def test_a_weight_fault_is_confined_to_16_pixels_of_its_channel(direction):
 
 def test_all_places_of_a_confinement_are_equally_likely():
     op = operation_of(Conv2D("conv", 40, 3, 1), (4, 4, 3))
-    middle = Positions.run((1 * 4 + 1) * 3, 1)
+    middle = Elements.run((1 * 4 + 1) * 3, 1)
     starts = [
-        draw_confinement(Draws(1, i), op, "input", middle, 16).start
+        draw_affected_outputs(Draws(1, i), op, "input", middle, 16).start
         for i in range(1500)
     ]
     places = [
@@ -120,7 +124,7 @@ def test_all_places_of_a_confinement_are_equally_likely():
     ]
     assert_distributed(starts, dict.fromkeys(places, 1))
     starts = [
-        draw_confinement(Draws(2, i), op, "weight", Positions.run(47, 1), 16).start
+        draw_affected_outputs(Draws(2, i), op, "weight", Elements.run(47, 1), 16).start
         for i in range(300)
     ]
     # 32 pixels: two groups; weight 47 belongs to output channel 7.
@@ -130,20 +134,22 @@ def test_all_places_of_a_confinement_are_equally_likely():
 def test_an_element_between_the_windows_reaches_nothing_and_a_group_its_first_reader():
     op = operation_of(Conv2D("conv", 20, 1, 2), (4, 4, 2))
     assert not reached(op, 2, True)  # Pixel (0, 1).
-    alone = draw_confinement(Draws(0, 0), op, "input", Positions.run(2, 1), 16)
+    alone = draw_affected_outputs(Draws(0, 0), op, "input", Elements.run(2, 1), 16)
     assert alone is None
     # The group begins at pixel (0, 1); pixel (0, 2) is the first that is read.
-    group = draw_confinement(Draws(0, 0), op, "input", Positions.run(2, 16), 16)
+    group = draw_affected_outputs(Draws(0, 0), op, "input", Elements.run(2, 16), 16)
     assert list(channels_kept(group, op)) == [1]
 
 
 def test_a_group_is_confined_by_its_first_element():
     op = operation_of(Conv2D("conv", 20, 1, 1), (4, 4, 2))
-    group = Positions.run(6, 16)
+    group = Elements.run(6, 16)
     pixels = {
         next(
             iter(
-                channels_kept(draw_confinement(Draws(0, i), op, "input", group, 16), op)
+                channels_kept(
+                    draw_affected_outputs(Draws(0, i), op, "input", group, 16), op
+                )
             )
         )
         for i in range(20)
@@ -164,8 +170,8 @@ def test_confined_results_lie_inside_the_output(
     )
     size = math.prod(getattr(op, operand))
     draws = Draws(seed, 0)
-    positions = Positions.run(draws.below(size, "start"), 1)
-    confine = draw_confinement(draws, op, operand, positions, 16)
+    positions = Elements.run(draws.below(size, "start"), 1)
+    confine = draw_affected_outputs(draws, op, operand, positions, 16)
     if confine is not None:
         last = confine.start + (confine.count - 1) * confine.stride
         assert 0 <= confine.start <= last < math.prod(op.output)
@@ -202,4 +208,4 @@ def test_layers_that_mix_no_channels_have_no_operation():
     assert operation_of(ReLU("r"), (4, 4, 2)) is None
     op = operation_of(Dense("fc", 4), (3,))
     with pytest.raises(ValueError, match="not confined"):
-        draw_confinement(Draws(0, 0), op, "output", Positions.run(0, 1), 16)
+        draw_affected_outputs(Draws(0, 0), op, "output", Elements.run(0, 1), 16)

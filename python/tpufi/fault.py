@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One fully determined fault of any fault model, and its row for a compiled program."""
+"""One fault: its site, elements, operation and moment."""
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from tpufi import descriptor
 from tpufi.descriptor import (
@@ -15,13 +19,65 @@ from tpufi.descriptor import (
 )
 from tpufi.element import ELEMENTS, element
 from tpufi.errors import InputError
-from tpufi.faults.confinement import Confinement
-from tpufi.faults.positions import Positions
 from tpufi.site_table import Site, SiteTable
+
+
+@dataclasses.dataclass(frozen=True)
+class Elements:
+    """Blocks of elements at equal distances in the flat, row-major order of a tensor.
+
+    Element i of the run, 0 <= i < count, is at `start + (i // block) * stride + i %
+    block`. One contiguous run has `block == stride == count`; a channel of an NHWC
+    tensor has block 1 and stride C.
+
+    Args:
+      start: flat index of the first element, >= 0.
+      count: elements, >= 1.
+      block: elements that follow each other, >= 1.
+      stride: distance of the starts of two blocks, >= block.
+    """
+
+    start: int
+    count: int
+    block: int
+    stride: int
+
+    @classmethod
+    def run(cls, start: int, count: int) -> "Elements":
+        """Return `count` elements that follow each other."""
+        return cls(start, count, count, count)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the elements follow each other without a gap."""
+        return self.block >= self.count or self.block == self.stride
+
+    @property
+    def last(self) -> int:
+        """Flat index of the last element."""
+        blocks, rest = divmod(self.count - 1, self.block)
+        return self.start + blocks * self.stride + rest
+
+    def indices(self) -> np.ndarray:
+        """Return the flat indices, int64 [count], ascending."""
+        i = np.arange(self.count, dtype=np.int64)
+        return self.start + i // self.block * self.stride + i % self.block
+
 
 _KEEPING = ("replace", "error_rate")
 _OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
 _WORD = 1 << 64
+
+
+class AffectedOutputs(NamedTuple):
+    """Results that keep the error of a faulty operand: flat indices at a distance.
+
+    They are `start + j * stride`, 0 <= j < count.
+    """
+
+    start: int
+    stride: int
+    count: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +104,7 @@ class Fault:
       confine: for operands of a convolution, the results that keep the error; None:
         all of them.
       stale: the words are the elements' bits one step before `step`. A stale fault
-        without words strikes once `stale.holding` has filled them in.
+        without words strikes once `fault.holding` has filled them in.
 
     Raises:
       InputError: a field is out of range or contradicts another; the message names it.
@@ -62,11 +118,11 @@ class Fault:
     epoch: int
     step: int
     duration: int
-    positions: Positions
+    positions: Elements
     operation: str
     keep: int
     words: tuple[int, ...]
-    confine: Confinement | None = None
+    confine: AffectedOutputs | None = None
     stale: bool = False
 
     def __post_init__(self) -> None:
@@ -101,7 +157,7 @@ class Fault:
         if self.stale and not self.words:
             raise InputError(
                 f"the stale fault at {self.site} has no words yet; record the step "
-                "before it and call stale.holding"
+                "before it and call fault.holding"
             )
         where = self.positions
         # A single run is named as such: a fault has one way to be written.
@@ -182,3 +238,68 @@ def _at_most(field: str, value: int, bound: int) -> None:
 
 def _wrong(field: str, value: object, expected: str) -> InputError:
     return InputError(f"fault: {field}: {value!r}; expected {expected}; correct it")
+
+
+def recording(fault: Fault, steps_per_epoch: int) -> Fault:
+    """Return the fault that only reads the elements, one step before `fault`.
+
+    Args:
+      fault: a stale fault of one replica.
+      steps_per_epoch: steps of an epoch, to step back across its start; > fault.step.
+
+    Returns:
+      A fault of the same elements that keeps every bit.
+
+    Raises:
+      InputError: the fault is not stale, names every replica (records of replicas are
+        added up), strikes the very first step, or its step is not in the epoch.
+    """
+    _check_stale(fault)
+    if fault.step >= steps_per_epoch:
+        raise InputError(
+            f"stale fault: step {fault.step} is not in an epoch of {steps_per_epoch} "
+            f"steps; choose 0 to {steps_per_epoch - 1}"
+        )
+    if fault.epoch == 0 and fault.step == 0:
+        raise InputError(
+            "stale fault: epoch 0, step 0 has no step before it; choose a later step"
+        )
+    before = fault.epoch * steps_per_epoch + fault.step - 1
+    return dataclasses.replace(
+        fault,
+        epoch=before // steps_per_epoch,
+        step=before % steps_per_epoch,
+        duration=1,
+        operation="flip",
+        keep=0,
+        words=(0,),
+        confine=None,
+        stale=False,
+    )
+
+
+def holding(fault: Fault, bits: Sequence[int]) -> Fault:
+    """Return the stale fault with the values it writes.
+
+    Args:
+      fault: a stale fault.
+      bits: bits of the struck elements one step earlier, in the order of positions.
+
+    Returns:
+      The same fault, ready to strike.
+
+    Raises:
+      InputError: the fault is not stale, or the bits are not one word for each element.
+    """
+    _check_stale(fault)
+    return dataclasses.replace(fault, words=tuple(int(word) for word in bits))
+
+
+def _check_stale(fault: Fault) -> None:
+    if not fault.stale:
+        raise InputError(f"fault {fault.model} at {fault.site} is not stale")
+    if fault.replica < 0:
+        raise InputError(
+            "stale fault: replica -1 means every replica, and the record cannot tell "
+            "them apart; name one replica"
+        )

@@ -10,7 +10,7 @@ Source: `choose_random_layer` of the ISCA'23 artefact; names and order are facts
 from collections.abc import Callable, Iterable
 
 from tpufi.errors import InputError
-from tpufi.injection import STAGES
+from tpufi.faults.injection import STAGES
 
 _EFFNET_BLOCKS = (1, 2, 2, 3, 3, 4, 1)
 _DENSENET_BLOCKS = (6, 12, 24, 16)

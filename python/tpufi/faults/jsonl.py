@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults as lines of JSON: one object a line, written canonically, read strictly."""
+"""Faults as lines of JSON: written canonically, read strictly, drawn in bulk."""
 
+import functools
 import json
+import multiprocessing
 import re
+import signal
+from collections.abc import Iterator
 from typing import Any
 
 from tpufi.errors import InputError
-from tpufi.faults.confinement import Confinement
-from tpufi.faults.fault import Fault
-from tpufi.faults.positions import Positions
+from tpufi.fault import AffectedOutputs, Elements, Fault
+from tpufi.faults.plan import SamplingPlan, SiteSpace
+from tpufi.faults.sampler import Sampler
 from tpufi.messages import nearest_first, quote
+from tpufi.models import workload
 
 _INTEGERS = (
     "replica",
@@ -87,7 +92,7 @@ def parse_fault(line: str, where: str = "fault") -> Fault:
             site=_text(row, "site"),
             dtype=_text(row, "dtype"),
             shape=_integers(row, "shape", row["shape"]),
-            positions=Positions(*(_integer(key, row[key]) for key in _INTEGERS[4:])),
+            positions=Elements(*(_integer(key, row[key]) for key in _INTEGERS[4:])),
             operation=_text(row, "operation"),
             keep=_hex("keep", row["keep"]),
             words=tuple(_hex("words", word) for word in _list("words", row["words"])),
@@ -173,9 +178,66 @@ def _hex(key: str, value: object) -> int:
     return int(value, 16)
 
 
-def _confinement(value: object) -> Confinement | None:
+def _confinement(value: object) -> AffectedOutputs | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 3:
         raise _wrong("confine", value, "null or [start, stride, count]")
-    return Confinement(*(_integer("confine", item) for item in value))
+    return AffectedOutputs(*(_integer("confine", item) for item in value))
+
+
+_CHUNK = 500
+
+
+def fault_lines(
+    name: str,
+    per_replica: int,
+    plan: SamplingPlan,
+    seed: int,
+    first: int,
+    count: int,
+    workers: int = 1,
+) -> Iterator[str]:
+    """Yield the faults of experiments `first` to `first + count - 1` as lines of JSON.
+
+    Args:
+      name: workload.
+      per_replica: images of one replica, >= 1.
+      plan: what to draw from.
+      seed: campaign seed, 0 <= seed < 2**64.
+      first: first experiment, >= 0.
+      count: experiments, >= 0.
+      workers: processes, >= 1; the lines are the same for any number.
+
+    Raises:
+      InputError: unknown workload, or the plan does not fit it; before the first line.
+    """
+    draw = functools.partial(_lines, name, per_replica, plan, seed)
+    last = first + count
+    chunks = (range(i, min(i + _CHUNK, last)) for i in range(first, last, _CHUNK))
+    _sampler(name, per_replica, plan)  # Wrong input is found here, not in a worker.
+    if workers == 1:
+        for chunk in chunks:
+            yield from draw(chunk)
+        return
+    # The workers fork from a server that has imported this module, so TensorFlow is
+    # imported once and no thread of this process is copied.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    # An interrupt is for this process, which then ends the workers.
+    ignore = (signal.SIGINT, signal.SIG_IGN)
+    with context.Pool(workers, signal.signal, ignore) as pool:
+        for lines in pool.imap(draw, chunks):
+            yield from lines
+
+
+@functools.lru_cache(maxsize=4)
+def _sampler(name: str, per_replica: int, plan: SamplingPlan) -> Sampler:
+    return Sampler(SiteSpace.of(workload(name), per_replica), plan)
+
+
+def _lines(
+    name: str, per_replica: int, plan: SamplingPlan, seed: int, numbers: range
+) -> list[str]:
+    sampler = _sampler(name, per_replica, plan)
+    return [fault_line(sampler.draw(seed, number)) for number in numbers]
