@@ -206,7 +206,7 @@ def test_a_fault_becomes_columns_of_the_row():
         columns = FaultColumns.of(fault)
         place = f"{columns.layer}/{columns.direction}/{columns.operand}"
         assert (place, columns.model, columns.start) == (
-            fault.site, fault.model, fault.positions.start,
+            fault.site, fault.model, fault.elements.start,
         )  # fmt: skip
         assert len(columns.fault_digest) == 16
         assert (single_bit(fault) is not None) is has_bit, name

@@ -49,7 +49,7 @@ def check(space: SiteSpace, fault: Fault, number: int) -> None:
     rng = np.random.default_rng(number)
     x = rng.standard_normal(fault.shape).astype(fault.dtype)
     if fault.stale:
-        fault = holding(fault, [number] * fault.positions.count)
+        fault = holding(fault, [number] * fault.elements.count)
     d = fault.descriptor(space.table)
     faults = d.faults.copy()
     faults[:, FIELDS.index("site")] = 0
@@ -57,8 +57,8 @@ def check(space: SiteSpace, fault: Fault, number: int) -> None:
     y, record = run(tf.constant(x), np.int64(fault.replica), faults, d.words)
     assert_same_bits(y.numpy(), apply(fault, x))
     (struck,) = read_record(record.numpy())
-    assert struck.count == fault.positions.count, fault
-    golden = to_words(x).reshape(-1)[fault.positions.indices()]
+    assert struck.count == fault.elements.count, fault
+    golden = to_words(x).reshape(-1)[fault.elements.indices()]
     assert struck.golden.tolist() == golden[:64].tolist()
 
 

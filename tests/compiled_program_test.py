@@ -68,8 +68,8 @@ def faults(site: str):
 
 def assert_recorded(result, fault, found: np.ndarray) -> None:
     (struck,) = read_record(result.record)
-    assert struck.count == fault.positions.count, fault
-    bits = to_words(found).reshape(-1)[fault.positions.indices()]
+    assert struck.count == fault.elements.count, fault
+    bits = to_words(found).reshape(-1)[fault.elements.indices()]
     assert struck.golden.tolist() == bits[:64].tolist(), fault
 
 

@@ -72,10 +72,10 @@ def test_what_changes_is_the_drawn_confinement(name, direction, operand):
     for number in range(40):
         fault = sampler.draw(41, number)
         changed = changed_results(program, values, fault, direction)
-        if fault.confine is None:
+        if fault.affected is None:
             assert (name, operand) == ("sparse", "input") and not changed
             continue
-        start, stride, count = fault.confine
+        start, stride, count = fault.affected
         allowed = {start + j * stride for j in range(count)}
         if operand == "input":
             # Every channel of the drawn pixel reads the struck element, unless it

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tpufi.errors import InputError
-from tpufi.fault import Elements, Fault
+from tpufi.fault import Fault, Strided
 from tpufi.faults.affected_outputs import AffectedOutputs
 from tpufi.faults.jsonl import fault_line, parse_fault
 
@@ -21,11 +21,11 @@ FAULT = Fault(
     epoch=1,
     step=4,
     duration=2,
-    positions=Elements(3, 2, 1, 9),
+    elements=Strided(3, 2, 1, 9),
     operation="replace",
     keep=0,
     words=(0x7FC00001, 0x80000000),
-    confine=AffectedOutputs(16, 1, 4),
+    affected=AffectedOutputs(16, 1, 4),
 )
 LINE = (
     '{"model":"N64_INPUT_16","site":"conv1/forward/input","dtype":"float32",'

@@ -80,7 +80,7 @@ def drawn(source: str) -> tuple[SiteTable, list[Fault]]:
 
 def fault_case(source: str, number: int, table: SiteTable, fault: Fault) -> Case:
     """Return a fault and what the op of graph mode makes of a seeded tensor."""
-    where = fault.positions
+    where = fault.elements
     case = {
         "of": source,
         "number": number,
@@ -96,7 +96,7 @@ def fault_case(source: str, number: int, table: SiteTable, fault: Fault) -> Case
         "count": where.count,
         "block": where.block,
         "stride": where.stride,
-        "confinement": None if fault.confine is None else list(fault.confine),
+        "confinement": None if fault.affected is None else list(fault.affected),
         "stale": fault.stale,
     }
     layout = element(fault.dtype)
@@ -131,7 +131,7 @@ def _struck(
             replica,
             faults,
             words,
-            confines=fault.confine is not None,
+            confines=fault.affected is not None,
         )
 
     operands = (np.int64(fault.replica), row.faults, row.words)

@@ -77,7 +77,7 @@ def check_random_injections(workload: Workload) -> None:
         others = np.ones(old.size, bool)
         others[where] = False
         assert_same_bits(new.ravel()[others], old.ravel()[others])
-        assert struck.count == len(where) == fault.positions.count
+        assert struck.count == len(where) == fault.elements.count
         assert struck.golden.tolist() == before[:CAPACITY].tolist()
         changed += (to_words(new) != to_words(old)).any()
     assert len(faults) >= INJECTIONS

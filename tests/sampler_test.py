@@ -56,7 +56,7 @@ def test_every_model_draws_faults_of_its_own_sites(name, dtype):
         assert fault.replica == 0 or site.direction != "update"
         assert 1 <= fault.step <= 4
         if model.confined_to is None:
-            assert fault.confine is None
+            assert fault.affected is None
         assert parse_fault(fault_line(fault)) == fault
 
 
@@ -87,7 +87,7 @@ def test_by_elements_every_element_of_every_site_is_equally_likely():
     }
     assert len(elements) == 192 + 108 + 256
     faults = [sampler.draw(5, i) for i in range(8000)]
-    drawn = [(fault.site, fault.positions.start) for fault in faults]
+    drawn = [(fault.site, fault.elements.start) for fault in faults]
     assert_distributed(drawn, elements)
     assert set(drawn) == set(elements)
 

@@ -10,7 +10,7 @@ from tests.chi_square import assert_distributed
 from tests.fault_reference import apply, struck_indices
 from tests.modes import assert_same_bits, random_bits
 from tpufi.element import ELEMENTS, element, to_words
-from tpufi.fault import Elements, Fault
+from tpufi.fault import Elements, Fault, Strided
 from tpufi.faults.draws import Draws
 from tpufi.faults.values import (
     AddNoise,
@@ -139,7 +139,7 @@ def test_many_copies_leave_the_sources_to_the_device():
 
 def test_a_swap_exchanges_two_elements_and_twice_is_nothing():
     x = random_bits(np.random.default_rng(0), SHAPE, "float32")
-    f = fault(Swap(), "float32", 0, Elements(4, 2, 1, 9))
+    f = fault(Swap(), "float32", 0, Strided(4, 2, 1, 9))
     y = apply(f, x)
     assert to_words(y).flat[4] == to_words(x).flat[13]
     assert to_words(y).flat[13] == to_words(x).flat[4]

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """One fault: its site, elements, operation and moment."""
 
+import abc
 import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,8 @@ from tpufi.descriptor import (
     EVERY_REPLICA,
     OPERATIONS,
     Descriptor,
+    runs_of,
+    stacked,
     words_fit,
     words_taken,
 )
@@ -21,14 +25,57 @@ from tpufi.element import ELEMENTS, element
 from tpufi.errors import InputError
 from tpufi.site_table import Site, SiteTable
 
+_KEEPING = ("replace", "error_rate")
+_OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
+# Of listed elements: each row begins a random stream anew, and a copy may read what the
+# row before it wrote.
+_LISTED = ("zero", *_OF_ELEMENT_WIDTH)
+_WORD = 1 << 64
+_MOST_LISTED = 1 << 20
+_LAST = 1 << 48
+
+
+class Elements(abc.ABC):
+    """A set of elements of a tensor, by their flat, row-major indices.
+
+    Attributes:
+      start: flat index of the first element.
+      count: how many there are.
+      last: flat index of the last element.
+    """
+
+    start: int
+    count: int
+    last: int
+
+    @staticmethod
+    def run(start: int, count: int) -> "Strided":
+        """Return `count` elements that follow each other."""
+        return Strided(start, count, count, count)
+
+    @staticmethod
+    def of(indices: np.ndarray) -> "Elements":
+        """Return the elements of ascending flat indices: as one run if they are one."""
+        flat = tuple(indices.tolist())
+        together = 0 < len(flat) <= CAPACITY and flat[-1] - flat[0] == len(flat) - 1
+        return Elements.run(flat[0], len(flat)) if together else Listed(flat)
+
+    @abc.abstractmethod
+    def indices(self) -> np.ndarray:
+        """Return the flat indices, int64 [count], ascending."""
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raise InputError unless these are elements of some tensor."""
+
 
 @dataclasses.dataclass(frozen=True)
-class Elements:
-    """Blocks of elements at equal distances in the flat, row-major order of a tensor.
+class Strided(Elements):
+    """Blocks of elements at equal distances.
 
-    Element i of the run, 0 <= i < count, is at `start + (i // block) * stride + i %
-    block`. One contiguous run has `block == stride == count`; a channel of an NHWC
-    tensor has block 1 and stride C.
+    Element i, 0 <= i < count, is at `start + (i // block) * stride + i % block`. One
+    contiguous run has `block == stride == count`; a channel of an NHWC tensor has
+    block 1 and stride C.
 
     Args:
       start: flat index of the first element, >= 0.
@@ -42,11 +89,6 @@ class Elements:
     block: int
     stride: int
 
-    @classmethod
-    def run(cls, start: int, count: int) -> "Elements":
-        """Return `count` elements that follow each other."""
-        return cls(start, count, count, count)
-
     @property
     def is_run(self) -> bool:
         """Whether the elements follow each other without a gap."""
@@ -54,19 +96,73 @@ class Elements:
 
     @property
     def last(self) -> int:
-        """Flat index of the last element."""
         blocks, rest = divmod(self.count - 1, self.block)
         return self.start + blocks * self.stride + rest
 
     def indices(self) -> np.ndarray:
-        """Return the flat indices, int64 [count], ascending."""
         i = np.arange(self.count, dtype=np.int64)
         return self.start + i // self.block * self.stride + i % self.block
 
+    def check(self) -> None:
+        _at_least("start", self.start, 0)
+        _at_least("count", self.count, 1)
+        _at_least("block", self.block, 1)
+        if self.stride < self.block:
+            raise _wrong("stride", self.stride, f"the block {self.block} or more")
 
-_KEEPING = ("replace", "error_rate")
-_OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
-_WORD = 1 << 64
+
+@dataclasses.dataclass(frozen=True)
+class Listed(Elements):
+    """Any elements, one by one.
+
+    Args:
+      flat: flat indices, >= 0, ascending, distinct, at least one.
+    """
+
+    flat: tuple[int, ...]
+
+    @property
+    def start(self) -> int:
+        return self.flat[0]
+
+    @property
+    def count(self) -> int:
+        return len(self.flat)
+
+    @property
+    def last(self) -> int:
+        return self.flat[-1]
+
+    def indices(self) -> np.ndarray:
+        return np.array(self.flat, np.int64)
+
+    def runs(self) -> list[slice]:
+        """Return the runs of consecutive elements, at most `CAPACITY` of each."""
+        return runs_of(self.indices(), CAPACITY)
+
+    def check(self) -> None:
+        if not self.flat:
+            raise _wrong("elements", "none", "at least one")
+        _at_least("elements", self.flat[0], 0)
+        for before, after in itertools.pairwise(self.flat):
+            if after <= before:
+                raise _wrong("elements", after, f"more than {before}, the one before")
+
+
+def listed_runs(numbers: Sequence[tuple[int, int, int, int]]) -> Listed:
+    """Return the elements of several runs, each (start, count, block, stride).
+
+    Raises:
+      InputError: a run is none, or they are not ascending and apart.
+    """
+    runs = [Strided(*run) for run in numbers]
+    for run in runs:
+        run.check()
+        _at_most("last element", run.last, _LAST)
+    _at_most("count", sum(run.count for run in runs), _MOST_LISTED)
+    result = Listed(tuple(i for run in runs for i in run.indices().tolist()))
+    result.check()
+    return result
 
 
 class AffectedOutputs(NamedTuple):
@@ -93,7 +189,8 @@ class Fault:
       epoch: epoch of the first struck step, from 0.
       step: first struck step in that epoch, from 0.
       duration: struck steps one after the other, >= 1; counted across epochs.
-      positions: struck elements.
+      elements: struck elements. Listed ones take a row of a descriptor for each run,
+        and the operations flip, zero, replace, add and multiply only.
       operation: what is done to an element, one of `descriptor.OPERATIONS`; the
         documentation of the op defines them.
       keep: bits of the element that are kept (`replace`), or that can flip
@@ -101,7 +198,7 @@ class Fault:
       words: uint64 words of the operation: bits of the element type, flat source
         indices (`copy`), the key of a random stream, or key and rate in units of
         2**-32.
-      confine: for operands of a convolution, the results that keep the error; None:
+      affected: for operands of a convolution, the results that keep the error; None:
         all of them.
       stale: the words are the elements' bits one step before `step`. A stale fault
         without words strikes once `fault.holding` has filled them in.
@@ -118,11 +215,11 @@ class Fault:
     epoch: int
     step: int
     duration: int
-    positions: Elements
+    elements: Elements
     operation: str
     keep: int
     words: tuple[int, ...]
-    confine: AffectedOutputs | None = None
+    affected: AffectedOutputs | None = None
     stale: bool = False
 
     def __post_init__(self) -> None:
@@ -135,12 +232,12 @@ class Fault:
         _at_least("epoch", self.epoch, 0)
         _at_least("step", self.step, 0)
         _at_least("duration", self.duration, 1)
-        self._check_positions()
+        self._check_elements()
         self._check_words()
-        if self.confine is not None:
-            _at_least("confine start", self.confine.start, 0)
-            _at_least("confine stride", self.confine.stride, 1)
-            _at_least("confine count", self.confine.count, 1)
+        if self.affected is not None:
+            _at_least("affected outputs: start", self.affected.start, 0)
+            _at_least("affected outputs: stride", self.affected.stride, 1)
+            _at_least("affected outputs: count", self.affected.count, 1)
 
     def descriptor(self, table: SiteTable) -> Descriptor:
         """Return the fault as one row of run-time operands.
@@ -159,20 +256,43 @@ class Fault:
                 f"the stale fault at {self.site} has no words yet; record the step "
                 "before it and call fault.holding"
             )
-        where = self.positions
-        # A single run is named as such: a fault has one way to be written.
-        blocks = (None, None) if where.is_run else (where.block, where.stride)
+        rows = self._rows(table.id_of(self.site))
+        return stacked(rows)
+
+    def _rows(self, site: int) -> Iterator[Descriptor]:
+        whole = self.elements
+        if isinstance(whole, Strided):
+            # A single run is named as such: a fault has one way to be written.
+            blocks = (None, None) if whole.is_run else (whole.block, whole.stride)
+            yield self._row(site, whole.start, whole.count, self.words, *blocks)
+        elif isinstance(whole, Listed):
+            each = len(self.words) > 1
+            for run in whole.runs():
+                words = self.words[run] if each else self.words
+                yield self._row(
+                    site, whole.flat[run.start], run.stop - run.start, words
+                )
+
+    def _row(
+        self,
+        site: int,
+        start: int,
+        count: int,
+        words: tuple[int, ...],
+        block: int | None = None,
+        stride: int | None = None,
+    ) -> Descriptor:
         return descriptor.fault_row(
-            site=table.id_of(self.site),
+            site=site,
             replica=self.replica,
-            start=where.start,
-            count=where.count,
-            block=blocks[0],
-            stride=blocks[1],
+            start=start,
+            count=count,
+            block=block,
+            stride=stride,
             operation=self.operation,
             keep=self.keep,
-            words=self.words,
-            confine=self.confine and tuple(self.confine),
+            words=words,
+            confine=self.affected and tuple(self.affected),
         )
 
     def check(self, site: Site) -> None:
@@ -185,18 +305,21 @@ class Fault:
                 "and the type it was drawn for"
             )
 
-    def _check_positions(self) -> None:
-        where, size = self.positions, math.prod(self.shape)
-        _at_least("start", where.start, 0)
-        _at_least("count", where.count, 1)
-        _at_least("block", where.block, 1)
-        if where.stride < where.block:
-            raise _wrong("stride", where.stride, f"the block {where.block} or more")
+    def _check_elements(self) -> None:
+        where, size = self.elements, math.prod(self.shape)
+        where.check()
         if where.last >= size:
             raise InputError(
                 f"fault: last position {where.last} lies outside {self.site} of shape "
                 f"{self.shape}; expected at most {size - 1}; correct start or count"
             )
+        if isinstance(where, Listed):
+            if self.operation in OPERATIONS and self.operation not in _LISTED:
+                known = f"one of {', '.join(_LISTED)} for listed elements"
+                raise _wrong("operation", self.operation, known)
+            if self.affected is not None or self.stale:
+                field = "stale" if self.stale else "affected"
+                raise _wrong(field, getattr(self, field), "none for listed elements")
 
     def _check_words(self) -> None:
         if self.operation not in OPERATIONS:
@@ -207,13 +330,14 @@ class Fault:
         layout = element(self.dtype)
         if not 0 <= self.keep <= (layout.mask if self.operation in _KEEPING else 0):
             raise _wrong("keep", hex(self.keep), f"bits of {self.dtype} or 0")
-        fit = words_fit(self.operation, self.positions.count, len(self.words))
+        fit = words_fit(self.operation, self.elements.count, len(self.words))
         if self.stale:
-            _at_most("count", self.positions.count, CAPACITY)
+            _at_most("count", self.elements.count, CAPACITY)
         if not fit and not (self.stale and not self.words):
             taken = words_taken(self.operation)
             raise _wrong("words", f"{len(self.words)} words", taken)
-        _at_most("words: number", len(self.words), CAPACITY)
+        if isinstance(self.elements, Strided):
+            _at_most("words: number", len(self.words), CAPACITY)
         bound, unit = _WORD, "64 bits"
         if self.operation in _OF_ELEMENT_WIDTH:
             bound, unit = layout.mask + 1, f"{layout.bits} bits of {self.dtype}"
@@ -273,7 +397,7 @@ def recording(fault: Fault, steps_per_epoch: int) -> Fault:
         operation="flip",
         keep=0,
         words=(0,),
-        confine=None,
+        affected=None,
         stale=False,
     )
 

@@ -105,7 +105,7 @@ def _struck(session: Session, state: State, fault: Fault, first: int) -> State:
         tf.constant(np.array(key, np.uint32)),
         tf.constant(rate, tf.float32),
     )
-    positions = np.arange(fault.positions.count) + fault.positions.start
+    positions = np.arange(fault.elements.count) + fault.elements.start
     low = np.array(fault.words, np.uint64) & np.uint64(0xFFFFFFFF)
     words = np.resize(low, len(positions))
     injector = MaskDeltaInjector(session.program.workload)

@@ -3,8 +3,8 @@
 
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.errors import InputError
+from tpufi.experiment.judge import other_points
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.replays.judge import other_points
 
 
 def check_golden(plan: CampaignPlan) -> GoldenConfig:

@@ -13,7 +13,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tpufi.errors import InputError
-from tpufi.faults.injection import FieldError, Injection
+from tpufi.fault import AffectedOutputs, Elements, Fault, Strided, listed_runs
+from tpufi.faults.injection import Injection
+from tpufi.faults.injection_file import DrawnInjection, FieldError, InjectionFile
 from tpufi.messages import nearest_first, one_line, quote, show_path
 from tpufi.site_table import SiteTable
 
@@ -22,6 +24,8 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,6})?")
 _NOT_FINITE = ("inf", "-inf", "nan")
 _LONGEST_NUMBER = 64
 _POSITION = re.compile(r"[0-9]{1,10}(/[0-9]{1,10})*")
+_NATURAL = re.compile(r"[0-9]{1,18}")
+_WORD = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 _BITS = re.compile(r"0[xX][0-9a-fA-F]{8}")
 
 
@@ -119,6 +123,37 @@ def _bits(key: str, cells: list[str]) -> tuple[int, ...]:
     return tuple(int(cell, 16) for cell in cells)
 
 
+def _whole_numbers(key: str, cells: list[str]) -> tuple[int, ...]:
+    cells = _many_cells(key, cells)
+    for number, cell in enumerate(cells, start=1):
+        if not _NATURAL.fullmatch(cell):
+            raise FieldError(
+                key,
+                f"value {number} ({quote(cell)}) is not a whole number from 0; "
+                f"expected digits only; write {key},7 for example",
+            )
+    return tuple(map(int, cells))
+
+
+def _words(key: str, cells: list[str]) -> tuple[int, ...]:
+    cells = _many_cells(key, cells)
+    for number, cell in enumerate(cells, start=1):
+        if not _WORD.fullmatch(cell):
+            raise FieldError(
+                key,
+                f"word {number} ({quote(cell)}) is not a bit pattern; expected 0x "
+                "and 1 to 16 hexadecimal digits; write it like 0x3f800000",
+            )
+    return tuple(int(cell, 16) for cell in cells)
+
+
+def _truth(key: str, cells: list[str]) -> bool:
+    cell = _one_cell(key, cells)
+    if cell not in ("yes", "no"):
+        raise FieldError(key, f"{quote(cell)}; expected yes or no; write {key},yes")
+    return cell == "yes"
+
+
 def _rate(key: str, cells: list[str]) -> float:
     return _number(key, _one_cell(key, cells), 1)
 
@@ -140,11 +175,34 @@ PARSERS: Mapping[str, Callable[[str, list[str]], Any]] = MappingProxyType(
         "inj_bits": _bits,
     }
 )
+# The keys of a file that names its site: a drawn fault of any model.
+DRAWN_PARSERS: Mapping[str, Callable[[str, list[str]], Any]] = MappingProxyType(
+    {
+        "model": _one_cell,
+        "site": _one_cell,
+        "dtype": _one_cell,
+        "shape": _whole_numbers,
+        "fmodel": _one_cell,
+        "target_worker": _integer,
+        "target_epoch": _integer,
+        "target_step": _integer,
+        "duration": _integer,
+        "elements": _whole_numbers,
+        "operation": _one_cell,
+        "keep": _words,
+        "words": _words,
+        "affected_outputs": _whole_numbers,
+        "stale": _truth,
+        "learning_rate": _rate,
+    }
+)
+_SITE = "site"
 
 
 MAX_BYTES = 16 * 2**20
 
 _OPTIONAL = ("seed", "inj_bits")
+_OPTIONAL_DRAWN = ("duration", "keep", "words", "affected_outputs", "stale")
 
 
 class _Row(NamedTuple):
@@ -155,7 +213,7 @@ class _Row(NamedTuple):
 def read_injection(
     path: str | os.PathLike[str],
     sites: Callable[[str], SiteTable] | None = None,
-) -> Injection:
+) -> InjectionFile:
     """Read one injection from a CSV file.
 
     Every row must be a known key with well-formed cells. Nothing is guessed.
@@ -179,11 +237,15 @@ def read_injection(
     """
     name = show_path(path)
     rows = _read_rows(path, name)
+    drawn = _SITE in rows
+    parsers = DRAWN_PARSERS if drawn else PARSERS
     try:
-        fields = {key: PARSERS[key](key, row.cells) for key, row in rows.items()}
-        injection = Injection(**fields)
+        fields = {key: parsers[key](key, row.cells) for key, row in rows.items()}
+        injection = _drawn(fields) if drawn else Injection(**fields)
     except FieldError as error:
         raise InputError(f"{name}:{rows[error.field].line}: {error}") from None
+    except InputError as error:
+        raise InputError(f"{name}:{rows[_SITE].line}: {error}") from None
     if sites is None:
         return injection
     try:
@@ -195,7 +257,7 @@ def read_injection(
     return injection
 
 
-def write_injection(injection: Injection, path: str | os.PathLike[str]) -> None:
+def write_injection(injection: InjectionFile, path: str | os.PathLike[str]) -> None:
     """Write an injection to a CSV file, whole or not at all.
 
     The rows stand in the artefact's order and the numbers in its form, so that a file
@@ -208,6 +270,17 @@ def write_injection(injection: Injection, path: str | os.PathLike[str]) -> None:
     Raises:
       InputError: the file cannot be written there.
     """
+    if isinstance(injection, DrawnInjection):
+        rows = _drawn_rows(injection)
+    elif isinstance(injection, Injection):
+        rows = _artefact_rows(injection)
+    else:
+        raise TypeError(f"{type(injection).__name__} has no rows")
+    text = "".join(",".join(row) + "\n" for row in rows)
+    _replace(Path(path), text.encode("ascii"))
+
+
+def _artefact_rows(injection: Injection) -> list[list[str]]:
     rows = [
         ["model", injection.model],
         ["stage", injection.stage],
@@ -224,22 +297,106 @@ def write_injection(injection: Injection, path: str | os.PathLike[str]) -> None:
         rows.append(["seed", str(injection.seed)])
     if injection.inj_bits is not None:
         rows.append(["inj_bits", *(f"{bits:#010x}" for bits in injection.inj_bits)])
-    text = "".join(",".join(row) + "\n" for row in rows)
-    _replace(Path(path), text.encode("ascii"))
+    return rows
+
+
+def _drawn_rows(injection: DrawnInjection) -> list[list[str]]:
+    fault = injection.drawn
+    places = fault.elements
+    if isinstance(places, Strided):
+        numbers = (places.start, places.count, places.block, places.stride)
+    else:
+        runs = ((places.flat[r][0], r.stop - r.start) for r in places.runs())
+        numbers = tuple(n for run in runs for n in (*run, run[1], run[1]))
+    rows = [
+        ["model", injection.model],
+        [_SITE, fault.site],
+        ["dtype", fault.dtype],
+        ["shape", *map(str, fault.shape)],
+        ["fmodel", fault.model],
+        ["target_worker", str(fault.replica)],
+        ["target_epoch", str(fault.epoch)],
+        ["target_step", str(fault.step)],
+        ["duration", str(fault.duration)],
+        ["elements", *map(str, numbers)],
+        ["operation", fault.operation],
+    ]
+    if fault.keep:
+        rows.append(["keep", hex(fault.keep)])
+    if fault.words:
+        rows.append(["words", *map(hex, fault.words)])
+    if fault.affected is not None:
+        rows.append(["affected_outputs", *map(str, fault.affected)])
+    if fault.stale:
+        rows.append(["stale", "yes"])
+    rows.append(["learning_rate", number_text(injection.learning_rate)])
+    return rows
+
+
+def _drawn(fields: dict[str, Any]) -> DrawnInjection:
+    fault = Fault(
+        model=fields["fmodel"],
+        site=fields[_SITE],
+        dtype=fields["dtype"],
+        shape=fields["shape"],
+        replica=fields["target_worker"],
+        epoch=fields["target_epoch"],
+        step=fields["target_step"],
+        duration=fields.get("duration", 1),
+        elements=_elements(fields["elements"]),
+        operation=fields["operation"],
+        keep=_keep(fields.get("keep", (0,))),
+        words=fields.get("words", ()),
+        affected=_affected(fields.get("affected_outputs")),
+        stale=fields.get("stale", False),
+    )
+    return DrawnInjection(fields["model"], fault, fields["learning_rate"])
+
+
+def _elements(numbers: tuple[int, ...]) -> Elements:
+    if len(numbers) % 4:
+        raise FieldError(
+            "elements",
+            f"{len(numbers)} numbers; expected START,COUNT,BLOCK,STRIDE for each set "
+            "of elements; add or remove numbers",
+        )
+    if len(numbers) == 4:
+        return Strided(*numbers)
+    return listed_runs([numbers[i : i + 4] for i in range(0, len(numbers), 4)])
+
+
+def _keep(words: tuple[int, ...]) -> int:
+    if len(words) != 1:
+        raise FieldError("keep", f"{len(words)} masks; expected one; write keep,0xff")
+    return words[0]
+
+
+def _affected(numbers: tuple[int, ...] | None) -> AffectedOutputs | None:
+    if numbers is None:
+        return None
+    if len(numbers) != 3:
+        raise FieldError(
+            "affected_outputs",
+            f"{len(numbers)} numbers; expected START,STRIDE,COUNT; correct the row",
+        )
+    return AffectedOutputs(*numbers)
 
 
 def _read_rows(path: str | os.PathLike[str], name: str) -> dict[str, _Row]:
     lines = _read_text(path, name).split("\n")
+    drawn = any(line.startswith(f"{_SITE},") for line in lines)
+    known = DRAWN_PARSERS if drawn else PARSERS
+    optional = _OPTIONAL_DRAWN if drawn else _OPTIONAL
     rows: dict[str, _Row] = {}
     for number, line in enumerate(lines, start=1):
         line = line.removesuffix("\r")
         if not line:
             continue
         key, *cells = line.split(",")
-        if key not in PARSERS:
+        if key not in known:
             raise InputError(
                 f"{name}:{number}: unknown key {quote(key)}; expected one of: "
-                f"{nearest_first(key, PARSERS)}; correct or remove the row"
+                f"{nearest_first(key, known)}; correct or remove the row"
             )
         if key in rows:
             raise InputError(
@@ -247,7 +404,7 @@ def _read_rows(path: str | os.PathLike[str], name: str) -> dict[str, _Row]:
                 "expected each key once; remove one of the two rows"
             )
         rows[key] = _Row(number, cells)
-    missing = [key for key in PARSERS if key not in rows and key not in _OPTIONAL]
+    missing = [key for key in known if key not in rows and key not in optional]
     if missing:
         last = max(len(lines) - (lines[-1] == ""), 1)
         raise InputError(

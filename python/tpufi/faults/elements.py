@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 from tpufi.errors import InputError
-from tpufi.fault import Elements
+from tpufi.fault import Elements, Strided
 from tpufi.faults.affected_outputs import Operation
 from tpufi.faults.draws import Draws
 from tpufi.site_table import Site
@@ -76,7 +76,7 @@ class Pair(Extent):
 
     def draw(self, draws: Draws, site: Site, operation: Operation | None) -> Elements:
         first, second = sorted(draws.distinct(site.size, 2, "pair"))
-        return Elements(first, 2, 1, second - first)
+        return Strided(first, 2, 1, second - first)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Channel(Extent):
     def draw(self, draws: Draws, site: Site, operation: Operation | None) -> Elements:
         channels = site.shape[-1] if site.shape else 1
         start = draws.below(channels, "channel")
-        return Elements(start, site.size // channels, 1, channels)
+        return Strided(start, site.size // channels, 1, channels)
 
 
 class _ImageSlice(Extent):
@@ -117,7 +117,7 @@ class Column(_ImageSlice):
         images, height, width, channels = site.shape
         image, column = divmod(draws.below(images * width, "column"), width)
         start = (image * height * width + column) * channels
-        return Elements(start, height * channels, channels, width * channels)
+        return Strided(start, height * channels, channels, width * channels)
 
 
 DATAFLOWS = ("output", "weight", "input")
@@ -180,10 +180,10 @@ class SystolicArray(Extent):
             return Elements.run(pixel * channels, channels)
         channel = self._along_columns(draws, channels)
         if self.dataflow == "weight":
-            return Elements(channel, pixels, 1, channels)
+            return Strided(channel, pixels, 1, channels)
         row = draws.below(min(self.height, pixels), "array row")
         count = math.ceil((pixels - row) / self.height)
-        return Elements(row * channels + channel, count, 1, self.height * channels)
+        return Strided(row * channels + channel, count, 1, self.height * channels)
 
     def _along_columns(self, draws: Draws, size: int) -> int:
         column = draws.below(min(self.width, size), "array column")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One injection: what a file of the artefact says, checked."""
+"""One injection as the artefact describes it: layer, positions and values."""
 
 import dataclasses
 import math
@@ -9,7 +9,15 @@ import re
 import numpy as np
 
 from tpufi.errors import InputError
+from tpufi.fault import Elements, Fault
 from tpufi.faults.catalogue import fault_model
+from tpufi.faults.injection_file import (
+    WORKLOADS,
+    FieldError,
+    InjectionFile,
+    check_learning_rate,
+    check_name,
+)
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import Site, SiteTable
 
@@ -21,24 +29,6 @@ _MAX_RANK = 8
 _LAYER = re.compile(r"[A-Za-z0-9_.\-]{1,200}")
 _QUIET_NAN = 0x7FC00000
 _INFINITY = 0x7F800000
-
-
-class FieldError(InputError):
-    """One field of an injection is wrong; `field` tells which, for a line number."""
-
-    def __init__(self, field: str, text: str):
-        super().__init__(f"{field}: {text}")
-        self.field = field
-
-
-def check_name(field: str, name: str, known: tuple[str, ...]) -> None:
-    """Refuse a name that is not among the known ones."""
-    if name not in known:
-        raise FieldError(
-            field,
-            f"unknown {field} {quote(name)}; expected one of: "
-            f"{nearest_first(name, known)}; write one of these",
-        )
 
 
 def check_fault_model(name: str) -> None:
@@ -79,16 +69,6 @@ def check_layer(stage: str, layer: str) -> None:
             f"{layer} does not say which gradient and stage is bkwd_inject; expected "
             f"a name ending in _grad_in or _grad_wt; write {layer}_grad_in or "
             f"{layer}_grad_wt, or stage,fwrd_inject",
-        )
-
-
-def check_learning_rate(rate: float) -> None:
-    """Refuse a learning rate that is not a finite number above zero."""
-    if not (math.isfinite(rate) and rate > 0):
-        raise FieldError(
-            "learning_rate",
-            f"{rate} is not a learning rate; expected a finite number above 0; write "
-            "the initial rate of the schedule, e.g. learning_rate,0.001",
         )
 
 
@@ -196,22 +176,11 @@ def _check_range(field: str, number: int, limit: int) -> None:
         )
 
 
-MODELS = (
-    "resnet18",
-    "resnet18_nobn",
-    "resnet18_sgd",
-    "effnet",
-    "effnet_reference",
-    "densenet",
-    "densenet_reference",
-    "nfnet",
-    "decoder",
-)
 STAGES = ("fwrd_inject", "bkwd_inject")
 
 
 @dataclasses.dataclass(frozen=True)
-class Injection:
+class Injection(InjectionFile):
     """One fault: site, positions, values, and the moment and replica it strikes.
 
     Checked when made, also by `dataclasses.replace`; what needs the shape of the
@@ -219,7 +188,7 @@ class Injection:
     float32 numbers: a decimal number is rounded to the nearest one, ties to even.
 
     Args:
-      model: workload, one of `MODELS`.
+      model: workload, one of `WORKLOADS`.
       stage: `fwrd_inject` or `bkwd_inject`.
       fmodel: name of a fault model; it selects the operand that is struck.
       target_worker: replica, 0 to 7.
@@ -251,7 +220,7 @@ class Injection:
     inj_bits: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        check_name("model", self.model, MODELS)
+        check_name("model", self.model, WORKLOADS)
         check_name("stage", self.stage, STAGES)
         check_fault_model(self.fmodel)
         check_moment(self.target_worker, self.target_epoch, self.target_step, self.seed)
@@ -293,35 +262,33 @@ class Injection:
         return f"{self.layer}/{self.direction}/{self.operand}"
 
     def resolve(self, table: SiteTable) -> Site:
-        """Return the struck site and check the positions against its shape.
-
-        Args:
-          table: the sites of this injection's workload.
-
-        Returns:
-          The site called `site_name`.
-
-        Raises:
-          InputError: no such layer or operand, or a position outside the tensor.
-        """
         if self.site_name not in table:
             raise self._unknown_site(table)
         site = table[table.id_of(self.site_name)]
         self._flatten(site.shape, f"site {site.name}", _batch_axis(site, table))
         return site
 
+    def fault(self, table: SiteTable) -> Fault:
+        site = self.resolve(table)
+        flat = self.flat_positions(site.shape)
+        order = np.argsort(flat)
+        words = self.words(site.dtype)[order].tolist()
+        return Fault(
+            model=self.fmodel,
+            site=site.name,
+            dtype=site.dtype,
+            shape=site.shape,
+            replica=self.target_worker,
+            epoch=self.target_epoch,
+            step=self.target_step,
+            duration=1,
+            elements=Elements.of(flat[order]),
+            operation="replace",
+            keep=0,
+            words=tuple(words),
+        )
+
     def flat_positions(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return the positions as flat row-major indices into a tensor of `shape`.
-
-        Args:
-          shape: shape of the struck tensor.
-
-        Returns:
-          int64 array (positions,), in the order of `inj_pos`.
-
-        Raises:
-          InputError: a position lies outside `shape` or has another rank.
-        """
         return self._flatten(shape, "the tensor", None)
 
     def words(self, dtype: str = "float32") -> np.ndarray:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults as lines of JSON: written canonically, read strictly, drawn in bulk."""
 
+import dataclasses
 import functools
 import json
 import multiprocessing
@@ -10,25 +11,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from tpufi.errors import InputError
-from tpufi.fault import AffectedOutputs, Elements, Fault
+from tpufi.fault import AffectedOutputs, Elements, Fault, Listed, Strided, listed_runs
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import Sampler
 from tpufi.messages import nearest_first, quote
 from tpufi.models import workload
 
-_INTEGERS = (
-    "replica",
-    "epoch",
-    "step",
-    "duration",
-    "start",
-    "count",
-    "block",
-    "stride",
-)
+_MOMENT = ("replica", "epoch", "step", "duration")
+_PLACES = ("start", "count", "block", "stride")
 _KEYS = (
     *("model", "site", "dtype", "shape"),
-    *_INTEGERS,
+    *_MOMENT,
+    *_PLACES,
     *("operation", "keep", "words", "confine", "stale"),
 )
 # Without leading zeros, as it is written: one fault, one text.
@@ -40,7 +34,8 @@ _LONGEST = 1 << 16
 def fault_line(fault: Fault) -> str:
     """Return the fault as one line of JSON, without the line end.
 
-    The same fault is always the same text. `keep` and `words` are hexadecimal.
+    The same fault is always the same text. `keep` and `words` are hexadecimal. Listed
+    elements are lists of runs: `start` and `count` of each.
 
     Args:
       fault: the fault.
@@ -48,7 +43,6 @@ def fault_line(fault: Fault) -> str:
     Returns:
       ASCII text that `parse_fault` turns into an equal fault.
     """
-    where = fault.positions
     row = {
         "model": fault.model,
         "site": fault.site,
@@ -58,14 +52,11 @@ def fault_line(fault: Fault) -> str:
         "epoch": fault.epoch,
         "step": fault.step,
         "duration": fault.duration,
-        "start": where.start,
-        "count": where.count,
-        "block": where.block,
-        "stride": where.stride,
+        **_places(fault.elements),
         "operation": fault.operation,
         "keep": hex(fault.keep),
         "words": [hex(word) for word in fault.words],
-        "confine": fault.confine,
+        "confine": fault.affected,
         "stale": fault.stale,
     }
     return json.dumps(row, separators=(",", ":"))
@@ -92,16 +83,39 @@ def parse_fault(line: str, where: str = "fault") -> Fault:
             site=_text(row, "site"),
             dtype=_text(row, "dtype"),
             shape=_integers(row, "shape", row["shape"]),
-            positions=Elements(*(_integer(key, row[key]) for key in _INTEGERS[4:])),
+            elements=_elements(row),
             operation=_text(row, "operation"),
             keep=_hex("keep", row["keep"]),
             words=tuple(_hex("words", word) for word in _list("words", row["words"])),
-            confine=_confinement(row["confine"]),
+            affected=_affected(row["confine"]),
             stale=_boolean("stale", row["stale"]),
-            **{key: _integer(key, row[key]) for key in _INTEGERS[:4]},
+            **{key: _integer(key, row[key]) for key in _MOMENT},
         )
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _places(elements: Elements) -> dict[str, object]:
+    """Return the four keys of elements; of listed ones, a list of their runs."""
+    if isinstance(elements, Strided):
+        return dataclasses.asdict(elements)
+    if isinstance(elements, Listed):
+        runs = [elements.flat[run] for run in elements.runs()]
+        sizes = [len(run) for run in runs]
+        starts = [run[0] for run in runs]
+        return {"start": starts, "count": sizes, "block": sizes, "stride": sizes}
+    raise TypeError(f"{type(elements).__name__} has no keys")
+
+
+def _elements(row: dict[str, Any]) -> Elements:
+    given = [row[key] for key in _PLACES]
+    if not isinstance(given[0], list):
+        return Strided(*(_integer(k, v) for k, v in zip(_PLACES, given, strict=True)))
+    lists = [_integers(row, key, row[key]) for key in _PLACES]
+    if len({len(numbers) for numbers in lists}) != 1:
+        sizes = ", ".join(f"{k} {len(n)}" for k, n in zip(_PLACES, lists, strict=True))
+        raise _wrong("start", sizes, "four lists of one length, a number for each run")
+    return listed_runs(list(zip(*lists, strict=True)))
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -178,7 +192,7 @@ def _hex(key: str, value: object) -> int:
     return int(value, 16)
 
 
-def _confinement(value: object) -> AffectedOutputs | None:
+def _affected(value: object) -> AffectedOutputs | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 3:

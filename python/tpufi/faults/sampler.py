@@ -69,9 +69,9 @@ class Sampler:
         operation = self._space.operation_of(site)
         positions = model.extent.draw(draws, site, operation)
         value = model.rule.draw(draws, element(site.dtype), positions, site.size)
-        confine = None
+        affected = None
         if model.confined_to is not None:
-            confine = draw_affected_outputs(
+            affected = draw_affected_outputs(
                 draws, operation, site.operand, positions, model.confined_to
             )
         replica = plan.replicas[draws.below(len(plan.replicas), "replica")]
@@ -84,11 +84,11 @@ class Sampler:
             epoch=_in_range(draws, plan.epochs, "epoch"),
             step=_in_range(draws, plan.steps, "step"),
             duration=_in_range(draws, plan.durations, "duration"),
-            positions=positions,
+            elements=positions,
             operation=value.operation,
             keep=value.keep,
             words=value.words,
-            confine=confine,
+            affected=affected,
             stale=model.rule.stale,
         )
 

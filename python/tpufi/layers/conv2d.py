@@ -7,9 +7,9 @@ import math
 import tensorflow as tf
 
 from tpufi.layers import initializers
+from tpufi.layers.context import LayerSites, Strike
 from tpufi.layers.dilation import dilate, same_padding
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.layers.layer_sites import LayerSites, Strike
 from tpufi.site_table import Site
 
 

@@ -3,9 +3,10 @@
 
 import dataclasses
 
-from tpufi.campaign.engine.control import ARMED
-from tpufi.campaign.engine.experiment import Experimenter, NotActive, check_struck
+from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.errors import InputError
+from tpufi.experiment.control import ARMED
+from tpufi.experiment.inject import NotActive, check_struck
 from tpufi.training import state_digest
 
 _ALLOW = "--allow-nondeterminism goes on all the same and says so in the manifest"
@@ -44,7 +45,7 @@ def check_deterministic(experimenter: Experimenter) -> None:
         result = session.step(state, first, descriptor)
         if descriptor is not None:
             try:
-                check_struck(fault, descriptor, result.record)
+                check_struck(fault, result.record)
             except NotActive as problem:
                 raise InputError(f"{plan.golden}: step {first}: {problem}") from None
         if state_digest(result.state) != expected:

@@ -6,8 +6,8 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
-from tpufi.campaign.journal.spread import Spread
 from tpufi.element import element
+from tpufi.experiment.propagation import Spread
 from tpufi.fault import Fault
 from tpufi.faults.jsonl import fault_line
 
@@ -65,8 +65,8 @@ class FaultColumns:
             step=fault.step,
             duration=fault.duration,
             replica=fault.replica,
-            start=fault.positions.start,
-            count=fault.positions.count,
+            start=fault.elements.start,
+            count=fault.elements.count,
             operation=fault.operation,
             bit=single_bit(fault),
             fault_digest=digest[:16],

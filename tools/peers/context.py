@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Places a tensor function at one site of a workload while its step is traced.
 
-It stands in for `tpufi.layers.hooks.Hooks`, so that a peer runs the very same layers.
+It stands in for `tpufi.layers.context.FaultContext`: a peer runs the very same layers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from tpufi.layers.layer_sites import with_operands
+from tpufi.layers.context import with_operands
 
 Change = Callable[[str, tf.Tensor], tf.Tensor]
 
 
-class PeerHooks:
+class PeerContext:
     """Calls `change(site name, tensor)` for tensors of the wanted sites.
 
     Args:
@@ -22,9 +22,9 @@ class PeerHooks:
       change: returns the tensor that takes the place of the given one.
     """
 
-    table = None  # It reports nothing: see `tpufi.layers.hooks.CLEAN`.
+    table = None  # It reports nothing: see `tpufi.layers.context.CLEAN`.
     compiled = False
-    prepared = None
+    hands_on = False
 
     def __init__(self, wanted: Callable[[str], bool], change: Change):
         self._wanted = wanted

@@ -14,12 +14,63 @@ import pathlib
 import numpy as np
 
 from tpufi.element import from_words
-from tpufi.faults.injection import Injection
+from tpufi.experiment.inject import faulty_bits, golden_bits
+from tpufi.fault import Fault
+from tpufi.faults.injection_file import InjectionFile
 from tpufi.file_name import check_file_name
 from tpufi.outcomes.outcome import Validation
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site
 from tpufi.training.devices import Placement
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Hit:
+    """The elements that a fault hit, in the order of its file.
+
+    Args:
+      operation: what was done to them.
+      count: how many there are.
+      positions: an index for each axis of the site: of all, or of the first ones.
+      golden: uint64, their bits before.
+      faulty: uint64, their bits after; None: copies and random patterns, which the
+        record of a step does not hold.
+    """
+
+    operation: str
+    count: int
+    positions: tuple[tuple[int, ...], ...]
+    golden: np.ndarray
+    faulty: np.ndarray | None
+
+
+def hit_of(
+    injection: InjectionFile, fault: Fault, site: Site, record: np.ndarray
+) -> Hit:
+    """Return what a fault hit.
+
+    Args:
+      injection: the file's injection, whose order the elements take.
+      fault: its fault, with its words.
+      site: its site.
+      record: of the step that it struck.
+
+    Raises:
+      RuntimeError: the step struck fewer elements than the fault names.
+    """
+    golden = golden_bits(fault, record)
+    flat = injection.flat_positions(site.shape)[: len(golden)]
+    # Of a long fault the first elements are known, which are in order.
+    place = np.argsort(np.argsort(flat))
+    faulty = faulty_bits(fault, golden)
+    indices = np.unravel_index(flat, site.shape)
+    return Hit(
+        fault.operation,
+        fault.elements.count,
+        tuple(zip(*(axis.tolist() for axis in indices), strict=True)),
+        golden[place],
+        None if faulty is None else faulty[place],
+    )
 
 
 class ReplayRecord:
@@ -55,7 +106,7 @@ class ReplayRecord:
 
     def start(
         self,
-        injection: Injection,
+        injection: InjectionFile,
         epoch: int,
         step: int,
         source: str,
@@ -77,39 +128,30 @@ class ReplayRecord:
             compiled=placement.compiled,
         )
 
-    def fault(
-        self, injection: Injection, site: Site, golden: np.ndarray, faulty: np.ndarray
-    ) -> dict:
-        """Write what was struck; return it for the JSON line of the step.
-
-        Args:
-          injection: the injection.
-          site: the struck site.
-          golden: uint64 bits before, in the order of the injection's positions.
-          faulty: uint64 bits after.
-        """
+    def fault(self, injection: InjectionFile, site: Site, hit: "Hit") -> dict:
+        """Write what was hit; return it for the JSON line of the step."""
         self._text(f"Inject worker: {injection.target_worker}")
         self._text(f"Inject layer: {injection.target_layer}")
         self._text(f"Shape for target layer is {site.shape}")
-        values = zip(
-            injection.inj_pos,
-            from_words(golden, site.dtype),
-            from_words(faulty, site.dtype),
-            strict=True,
-        )
-        for position, before, after in values:
+        before = from_words(hit.golden, site.dtype)
+        after = [f"unknown ({hit.operation})"] * len(before)
+        if hit.faulty is not None:
+            after = list(from_words(hit.faulty, site.dtype))
+        for position, old, new in zip(hit.positions, before, after, strict=True):
             where = "/".join(map(str, position))
             self._text(
-                f"Position is {where}, Golden data is {before}, inject data is {after}"
+                f"Position is {where}, Golden data is {old}, inject data is {new}"
             )
-        digits = 2 + np.dtype(site.dtype).itemsize * 2
-        return {
+        if hit.count > len(hit.positions):
+            self._text(f"{hit.count} positions in all, the first are shown")
+        told = {
             "site": site.name,
             "replica": injection.target_worker,
-            "positions": [list(p) for p in injection.inj_pos],
-            "golden_bits": [f"{int(w):#0{digits}x}" for w in golden],
-            "faulty_bits": [f"{int(w):#0{digits}x}" for w in faulty],
+            "positions": [list(p) for p in hit.positions],
+            "golden_bits": _hexadecimal(hit.golden, site.dtype),
+            "faulty_bits": _hexadecimal(hit.faulty, site.dtype),
         }
+        return told | {"count": hit.count} if hit.count > len(hit.positions) else told
 
     def step(self, epoch: int, step: int, entry: dict, fault: dict | None) -> None:
         """Write one step; `entry` has loss, accuracy, state and golden_loss."""
@@ -159,6 +201,13 @@ class ReplayRecord:
     def _json(self, **entry: object) -> None:
         entry = {key: _strict(value) for key, value in entry.items()}
         print(json.dumps(entry, allow_nan=False), file=self._files[1], flush=True)
+
+
+def _hexadecimal(words: np.ndarray | None, dtype: str) -> list[str] | None:
+    if words is None:
+        return None
+    digits = 2 + np.dtype(dtype).itemsize * 2
+    return [f"{int(word):#0{digits}x}" for word in words]
 
 
 def _partial(path: pathlib.Path) -> pathlib.Path:

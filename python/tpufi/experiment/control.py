@@ -46,15 +46,21 @@ class Control:
         self.steps = 0
         self._session = session
         self._alive = alive
-        self._fork: int | None = None
+        self._fork: tuple[int, int] | None = None
         self._armed: dict[int, State] = {}
         self._digests: dict[int, str] = {}
         self._clean: dict[tuple[int, int], State] = {}
 
-    def fork(self, first: int, golden: State) -> None:
-        """Begin at golden state `first`, unless this is where the last fork was."""
-        if first != self._fork:
-            self._fork, self._armed = first, {0: golden}
+    def fork(self, first: int, golden: State, rows: int = 1) -> None:
+        """Begin at golden state `first`, unless this is where the last fork was.
+
+        Args:
+          first: number of the step after it.
+          golden: the state.
+          rows: of the armed program's descriptor; another number is another program.
+        """
+        if (first, rows) != self._fork:
+            self._fork, self._armed = (first, rows), {0: golden}
             self._digests, self._clean = {}, {}
 
     def state(self, struck: int, clean: int = 0) -> State:
@@ -67,7 +73,7 @@ class Control:
         state = self._after_armed(struck)
         for count in range(1, clean + 1):
             if (struck, count) not in self._clean:
-                number = self._fork + struck + count - 1
+                number = self._fork[0] + struck + count - 1
                 result = self._session.step(state, number)
                 self._count()
                 self._clean[struck, count] = result.state
@@ -85,9 +91,9 @@ class Control:
     def _after_armed(self, struck: int) -> State:
         while struck not in self._armed:
             begin = max(n for n in self._armed if n < struck)
-            # The rows of the faults of campaigns: one, and no trace more.
+            first, rows = self._fork
             result = self._session.step(
-                self._armed[begin], self._fork + begin, disarmed()
+                self._armed[begin], first + begin, disarmed(rows)
             )
             self._count()
             self._armed[begin + 1] = result.state

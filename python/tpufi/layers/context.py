@@ -7,20 +7,19 @@ and whose gradient is the layer's record. The tape adds the records of all layer
 backward pass reports faults without state, host callbacks or extra outputs.
 """
 
+import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import TypeVar
 
 import tensorflow as tf
 
+from tpufi.descriptor import EVERY_REPLICA, FIELDS, record_shape
 from tpufi.layers.rarely import rarely
-from tpufi.layers.reach import same_bits, where_bits, where_reached
+from tpufi.layers.reach import naming, same_bits, where_bits, where_reached
 from tpufi.layers.seen import Seen
 from tpufi.ops import inject_fault
-from tpufi.site_table import Site
-
-if TYPE_CHECKING:
-    from tpufi.layers.hooks import Hooks
+from tpufi.site_table import Site, SiteTable
 
 Strike = Callable[..., tf.Tensor]
 # What sites report: a record; or, where only a step with a fault gets to, what it saw.
@@ -28,11 +27,95 @@ Report = tf.Tensor | Seen
 Made = TypeVar("Made")
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class FaultContext:
+    """The run-time fault operands of one replica's program, for all layers.
+
+    Args:
+      table: sites of the workload; None: a clean program, without any.
+      replica: int64 scalar.
+      faults: int64 [rows, 12]; see `tpufi.descriptor`.
+      words: uint64 [rows, capacity].
+      names: the sites that are in the program; None: all of the table.
+      compiled: whether XLA compiles the program.
+    """
+
+    table: SiteTable | None
+    replica: tf.Tensor | None = None
+    faults: tf.Tensor | None = None
+    words: tf.Tensor | None = None
+    names: Set[str] | None = None
+    compiled: bool = False
+
+    def probe(self) -> tf.Tensor | None:
+        """Return the zeros whose gradient is the record; None in a clean program."""
+        if self.table is None:
+            return None
+        return tf.zeros(record_shape(self.words, self.noted))
+
+    @property
+    def noted(self) -> int:
+        """Most golden bits of a record; -1: as many as there are words."""
+        return -1
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether each layer adds to the record of the layers before it."""
+        return False
+
+    def includes(self, name: str) -> bool:
+        """Whether the site called `name` is in the program."""
+        if self.table is None:
+            return False
+        return self.names is None or name in self.names
+
+    def named(self, ids: Sequence[int]) -> tf.Tensor:
+        """Return which rows name one of some sites on this replica, bool [rows].
+
+        Args:
+          ids: the sites.
+        """
+        return naming(self.faults[:, FIELDS.index("site")], ids) & self.here()
+
+    def without(self, rows: tf.Tensor) -> "FaultContext":
+        """Return the same without some rows: they name no site.
+
+        Args:
+          rows: bool [rows, 1], or a scalar for all of them.
+        """
+        faults = tf.where(rows, -tf.ones_like(self.faults), self.faults)
+        return dataclasses.replace(self, faults=faults)
+
+    def reaches(self) -> tf.Tensor:
+        """Return which results the rows are confined to; see `tpufi.layers.reach`."""
+        return self.faults[:, -3:]
+
+    def here(self) -> tf.Tensor:
+        """Return which rows strike this replica, bool [rows]."""
+        target = self.faults[:, FIELDS.index("replica")]
+        return tf.equal(target, EVERY_REPLICA) | tf.equal(target, self.replica)
+
+    def layer(
+        self, name: str, so_far: Sequence[tf.Tensor] = (), input_read: bool = True
+    ) -> "LayerSites":
+        """Return the sites of the layer called `name`.
+
+        Args:
+          name: layer name.
+          so_far: the record of other layers, to which the sites add; none: of no layer.
+          input_read: whether anything depends on the gradient of the layer's input.
+        """
+        return LayerSites(self, name, so_far, input_read)
+
+
+CLEAN = FaultContext(None)
+
+
 class LayerSites:
     """The sites of one layer during its forward or its backward pass.
 
     Args:
-      hooks: the fault operands.
+      context: the fault operands.
       layer: layer name.
       so_far: the record of other layers, to which the sites add; none: of no layer.
       input_read: whether anything depends on the gradient of the layer's input.
@@ -40,12 +123,12 @@ class LayerSites:
 
     def __init__(
         self,
-        hooks: "Hooks",
+        context: "FaultContext",
         layer: str,
         so_far: Sequence[Report] = (),
         input_read: bool = True,
     ):
-        self._hooks = hooks
+        self._context = context
         self._layer = layer
         self._input_read = input_read
         self._reports = list(so_far)
@@ -79,11 +162,11 @@ class LayerSites:
         """
         if not self._includes(direction, operand):
             return x
-        hooks = self._hooks
+        context = self._context
         site = self._site_of(x, direction, operand, perm)
-        operands = hooks.replica, hooks.faults, hooks.words
+        operands = context.replica, context.faults, context.words
         how = {"perm": tuple(perm), "confines": confines}
-        y, record = inject_fault(x, hooks.table.id_of(site.name), *operands, **how)
+        y, record = inject_fault(x, context.table.id_of(site.name), *operands, **how)
         self._reports.append(record)
         return y
 
@@ -150,7 +233,7 @@ class LayerSites:
         """
         if not self._includes(direction, operand):
             return same
-        if self._hooks.compiled:
+        if self._context.compiled:
             return changed()
         test = self._any_named(self._names(direction, [operand]))
         y = rarely(test, changed, lambda: tf.identity(same))
@@ -159,7 +242,7 @@ class LayerSites:
 
     def records(self) -> tuple[tf.Tensor, ...]:
         """Return the sum of what the sites reported; nothing in a clean program."""
-        return () if self._hooks.table is None else (self._report(),)
+        return () if self._context.table is None else (self._report(),)
 
     def _only_for_faults(
         self,
@@ -178,7 +261,7 @@ class LayerSites:
         so_far = self._report()
 
         def faulty() -> tf.Tensor:
-            inner = self._inner(self._hooks)
+            inner = self._inner(self._context)
             # The result itself would be pruned from the program; the record stays.
             compute(inner)
             return so_far + inner._report()
@@ -201,7 +284,7 @@ class LayerSites:
         so_far = self._report()
 
         def faulty() -> tuple[tf.Tensor, tf.Tensor]:
-            inner = self._inner(self._hooks)
+            inner = self._inner(self._context)
             y = result
             if own := self._names(direction, operands):
                 times = 2 * tf.cast(self._any_named(own), tf.int32)
@@ -240,10 +323,10 @@ class LayerSites:
           perm: see `product`.
         """
         known = tf.is_tensor(clean)
-        reaches, named = self._hooks.reaches(), self._named(operands)
+        reaches, named = self._context.reaches(), self._named(operands)
 
         def body(time: tf.Tensor, last: tf.Tensor, so_far: Report):
-            inner = self._inner(self._hooks.without(tf.equal(time, 0)), so_far)
+            inner = self._inner(self._context.without(tf.equal(time, 0)), so_far)
             y = again(functools.partial(inner.strike, confines=True))
             y.set_shape(clean.shape)
             faulty = where_reached(reaches, named, y, last, perm)
@@ -263,11 +346,11 @@ class LayerSites:
 
     def _report(self) -> Report:
         """Return the sum of what the sites reported so far."""
-        return tf.add_n(self._reports) if self._reports else self._hooks.probe()
+        return tf.add_n(self._reports) if self._reports else self._context.probe()
 
-    def _inner(self, hooks: "Hooks", *so_far: Report) -> "LayerSites":
+    def _inner(self, context: "FaultContext", *so_far: Report) -> "LayerSites":
         """Return the same sites with other faults, reporting on their own."""
-        return LayerSites(hooks, self._layer, so_far)
+        return LayerSites(context, self._layer, so_far)
 
     def _site_of(
         self, x: tf.Tensor, direction: str, operand: str, perm: Sequence[int]
@@ -276,7 +359,7 @@ class LayerSites:
 
         A layer that declares other sites than it has is a mistake in its code.
         """
-        table = self._hooks.table
+        table = self._context.table
         site = table[table.id_of(self._name(direction, operand))]
         shape = tuple(x.shape[axis] for axis in perm) if perm else tuple(x.shape)
         if shape != site.shape or x.dtype.name != site.dtype:
@@ -292,14 +375,14 @@ class LayerSites:
     def _names(self, direction: str, operands: Sequence[str]) -> tuple[str, ...]:
         """Return the names of those sites of operands that are in the program."""
         names = (self._name(direction, operand) for operand in operands)
-        return tuple(name for name in names if self._hooks.includes(name))
+        return tuple(name for name in names if self._context.includes(name))
 
     def _includes(self, direction: str, operand: str) -> bool:
-        return self._hooks.includes(self._name(direction, operand))
+        return self._context.includes(self._name(direction, operand))
 
     def _named(self, names: Sequence[str]) -> tf.Tensor:
         """Return which rows name one of these sites here, bool [rows]."""
-        return self._hooks.named([self._hooks.table.id_of(name) for name in names])
+        return self._context.named([self._context.table.id_of(name) for name in names])
 
     def _any_named(self, names: Sequence[str]) -> tf.Tensor:
         return tf.reduce_any(self._named(names))

@@ -4,8 +4,8 @@
 import math
 import pathlib
 
+from tpufi.experiment.replay import ReplayResult
 from tpufi.extras import optional
-from tpufi.replays.replay import ReplayResult
 
 
 def plot_losses(results: dict[str, ReplayResult], path: pathlib.Path) -> pathlib.Path:

@@ -3,32 +3,34 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Sequence
 
-from tpufi.campaign.engine.golden_walk import GoldenWalk
-from tpufi.campaign.plan import CampaignPlan
+from tpufi.experiment.fork import GoldenWalk
 from tpufi.golden import GoldenFolder, open_golden
 from tpufi.outcomes.outcome import Validation
 from tpufi.training import Session, State
 
 
 class Validator:
-    """Evaluates states, and the golden runs of a plan after as many steps.
+    """Evaluates states, and golden runs after as many steps.
 
     The golden runs are walked once more, ahead of the experiments: experiments whose
     last steps ascend cost one step and, for each number of steps, one evaluation of
     every golden run.
 
     Args:
-      plan: the plan.
-      session: a session of its golden run; its program serves the band as well.
+      golden: folder of the golden run.
+      band: folders of golden runs with other seeds.
+      session: a session of the golden run; its program serves the band as well.
       verify: refuse golden states that differ from the golden runs'.
       alive: called after every golden step and every evaluation.
     """
 
     def __init__(
         self,
-        plan: CampaignPlan,
+        golden: pathlib.Path,
+        band: Sequence[pathlib.Path],
         session: Session,
         verify: bool,
         alive: Callable[[], None],
@@ -36,7 +38,7 @@ class Validator:
         self._session = session
         self._alive = alive
         self._walks = [
-            GoldenWalk(GoldenFolder(plan.golden), session, verify, alive),
+            GoldenWalk(GoldenFolder(golden), session, verify, alive),
             *(
                 GoldenWalk(
                     folder,
@@ -44,7 +46,7 @@ class Validator:
                     verify,
                     alive,
                 )
-                for folder, other in map(open_golden, plan.band)
+                for folder, other in map(open_golden, band)
             ),
         ]
         self._steps = -1

@@ -2,21 +2,23 @@
 """Replays one injection from the state of a golden run."""
 
 import dataclasses
+import itertools
 import math
 import pathlib
 from collections.abc import Callable
 
-from tpufi.descriptor import Descriptor, disarmed, read_record
-from tpufi.faults.injection import Injection
+from tpufi.experiment.follow import Course, Follower, Seen
+from tpufi.experiment.fork import GoldenWalk, step_number
+from tpufi.experiment.inject import NotActive, check_fits, fault_of
+from tpufi.experiment.judge import Judge, golden_accuracy, other_points, points
+from tpufi.experiment.record import ReplayRecord, hit_of
+from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenFolder, open_golden
 from tpufi.models import workload
 from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.progress import Progress
-from tpufi.replays.entry import check_fits, describe, enter, golden_bits, step_number
-from tpufi.replays.judge import Judge, golden_accuracy, other_points, points
-from tpufi.replays.record import ReplayRecord
-from tpufi.training import Session, State, StepResult, same_state, state_digest
+from tpufi.training import Session, State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,7 @@ class ReplayResult:
 
 
 def replay(
-    injection: Injection,
+    injection: InjectionFile,
     golden: str | pathlib.Path,
     *,
     name: str,
@@ -87,59 +89,75 @@ def replay(
     check_fits(injection, config)
     injection.resolve(workload(config.workload).sites(config.per_replica))
     folder, session = open_golden(golden, session, {injection.site_name})
-    site, descriptor = describe(injection, session)
-    epoch = injection.target_epoch if epoch is None else epoch
-    step = injection.target_step if step is None else step
+    site, fault = fault_of(injection, session)
+    fault = dataclasses.replace(
+        fault,
+        epoch=fault.epoch if epoch is None else epoch,
+        step=fault.step if step is None else step,
+    )
     curve = folder.curve()
-    first = step_number(folder, session, epoch, step, curve)
+    first = step_number(folder, session, fault.epoch, fault.step, curve)
     end = max(curve) + 1
     last = first + horizon if horizon else end
-    state = enter(folder, session, first, curve)
-    nothing = disarmed(*descriptor.words.shape)
+    walk = GoldenWalk(folder, session, shown=True)
+    follower = Follower(session, walk)
+    course = Course()
+    try:
+        fault = follower.filled(fault)
+    except NotActive as problem:
+        raise RuntimeError(f"{problem}: the fault cannot become active") from None
+    walk.state(first)
 
     stem = f"replay_{injection.model}_{name}" + ("" if with_fault else "_control")
-    epochs = -(-max(last, end) // session.steps_per_epoch)
-    faulty: list[Point] = []
-    with ReplayRecord(
-        pathlib.Path(out), stem, epochs, session.steps_per_epoch
-    ) as record:
-        record.start(injection, epoch, step, f"golden step {first}", config.placement)
+    steps = session.steps_per_epoch
+    epochs = -(-max(last, end) // steps)
+    progress = Progress(stem, last - first)
+    with ReplayRecord(pathlib.Path(out), stem, epochs, steps) as record:
+        where = fault.epoch, fault.step
+        record.start(injection, *where, f"golden step {first}", config.placement)
         lines = _golden_head(record, session, first, curve)
-        progress = Progress(stem, last - first)
-        for number in progress.steps(range(first, last)):
-            strikes = number == first and with_fault
-            armed = descriptor if strikes else nothing if number == first else None
-            result = session.step(state, number, armed)
-            if strikes and session.program.compiled:
-                result = _or_golden(session, state, number, nothing, result)
-            state = result.state
-            fault = None
-            if strikes:
-                bits = golden_bits(injection, site, read_record(result.record))
-                fault = record.fault(injection, site, bits, injection.words(site.dtype))
-            point = Point(result.loss, result.accuracy, state_digest(state))
-            faulty.append(point)
+        ticks = progress.steps(itertools.count())
+
+        def write(seen: Seen) -> bool:
+            next(ticks)
+            number, result = seen.number, seen.result
+            hit = None
+            if seen.fault is not None:
+                found = hit_of(injection, seen.fault, site, result.record)
+                hit = record.fault(injection, site, found)
+            point = course.faulty[-1]
             if observe is not None:
-                observe(number, state)
+                observe(number, result.state)
             golden_loss = curve[number]["loss"] if number in curve else None
             entry = {**dataclasses.asdict(point), "golden_loss": golden_loss}
-            record.step(*divmod(number, session.steps_per_epoch), entry, fault)
+            record.step(*divmod(number, steps), entry, hit)
             lines.append(entry)
             progress.note(loss=point.loss, golden=golden_loss or math.nan)
             finite = math.isfinite(point.loss)
-            if finite and (number + 1) % session.steps_per_epoch == 0:
-                finite = _end_epoch(record, session, state, number, lines)
-                lines = []
-            if not finite:
-                break
+            if finite and (number + 1) % steps == 0:
+                finite = _end_epoch(record, session, result.state, number, lines)
+                lines.clear()
+            return finite
+
+        try:
+            follower.follow(fault, last - first, course, write, with_fault)
+        except NotActive as problem:
+            raise RuntimeError(
+                f"{problem}: the fault did not become active as described"
+            ) from None
+        finally:
+            ticks.close()
+        faulty, finite = course.faulty, course.is_finite
         others: tuple[tuple[Point, ...], ...] = ()
         validation = None
         if finite:
             folders = tuple(judge.others())
             others = other_points(folders, config.workload, range(first, last))
             if judge.validate:
-                finite, validation = _validate(session, state, last, folder, folders)
-        reference = points(folder, folder.curve(), range(first, last))
+                finite, validation = _validate(
+                    session, course.last, last, folder, folders
+                )
+        reference = points(folder, curve, range(first, last))
         outcome = classify(
             faulty,
             reference,
@@ -152,23 +170,6 @@ def replay(
     return ReplayResult(
         outcome, first, tuple(faulty), reference, record.paths, others, validation
     )
-
-
-def _or_golden(
-    session: Session,
-    before: State,
-    number: int,
-    nothing: Descriptor,
-    struck: StepResult,
-) -> StepResult:
-    """Return a struck step; a fault that left no trace leaves golden's state.
-
-    It has left none if the compiled program gives the same bits without it.
-    """
-    control = session.step(before, number, nothing)
-    if not same_state(control.state, struck.state):
-        return struck
-    return dataclasses.replace(struck, state=session.step(before, number).state)
 
 
 def _validate(

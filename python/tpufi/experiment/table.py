@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replays beside the golden run, as a text table."""
 
-from tpufi.replays.replay import ReplayResult
+from tpufi.experiment.replay import ReplayResult
 
 
 def table(results: dict[str, ReplayResult]) -> str:
