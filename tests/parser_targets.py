@@ -25,7 +25,7 @@ from tpufi.faults.csv import read_injection
 from tpufi.faults.jsonl import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.instrument.tensorfi.any_plan import plan_of
-from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.instrument.tensorfi.config import read_config
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 
 _PARTS = ("train", "test")
@@ -158,7 +158,7 @@ def targets() -> dict[str, Target]:
         ),
         Target(
             "tensorfi", "x.yaml", (TENSORFI, LAYER),
-            lambda folder: plan_of(tree_of(folder / "x.yaml")),
+            lambda folder: plan_of(read_config(folder / "x.yaml")),
         ),
         Target(
             "fault_line", "x", (LINE.encode(),),

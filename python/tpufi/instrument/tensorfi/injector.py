@@ -15,9 +15,12 @@ from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.splice import Options
-from tpufi.instrument.tensorfi.config import OperationConfig, operation_config
+from tpufi.instrument.tensorfi.config import (
+    OperationConfig,
+    operation_config,
+    read_config,
+)
 from tpufi.instrument.tensorfi.fault_log import FaultLog
-from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.instrument.tensorfi.live_config import FIConfig
 from tpufi.instrument.tensorfi.parallel import Job, pickled, run_shares, shares
 from tpufi.instrument.tensorfi.plan import OperationPlan
@@ -64,7 +67,7 @@ class TensorFI:
         feeds: Sequence[str] = (),
         fetches: Sequence[str] = (),
     ):
-        config = operation_config(tree_of(configFileName), legacy)
+        config = operation_config(read_config(configFileName), legacy)
         self._config = FIConfig(config)
         self._planned = PlannedRuns(OperationPlan(config))
         self._choose = OperationPlan(config).choose
@@ -191,7 +194,7 @@ class TensorFI:
         Raises:
           InputError: it is wrong, or needs operations that the first one did not name.
         """
-        self._config = FIConfig(operation_config(tree_of(params)))
+        self._config = FIConfig(operation_config(read_config(params)))
         self._planned = PlannedRuns(OperationPlan(self._config.frozen()))
 
     def getLogLevel(self) -> int:
