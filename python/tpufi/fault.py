@@ -16,6 +16,7 @@ from tpufi.descriptor import (
     EVERY_REPLICA,
     OPERATIONS,
     Descriptor,
+    disarmed,
     runs_of,
     stacked,
     words_fit,
@@ -239,11 +240,18 @@ class Fault:
             _at_least("affected outputs: stride", self.affected.stride, 1)
             _at_least("affected outputs: count", self.affected.count, 1)
 
-    def descriptor(self, table: SiteTable) -> Descriptor:
-        """Return the fault as one row of run-time operands.
+    @property
+    def rows(self) -> int:
+        """Rows of its descriptor: one for each run of listed elements, else one."""
+        return len(self.elements.runs()) if isinstance(self.elements, Listed) else 1
+
+    def descriptor(self, table: SiteTable, rows: int = 1) -> Descriptor:
+        """Return the fault as rows of run-time operands.
 
         Args:
           table: the sites of the program that is struck.
+          rows: at least so many; those that the fault does not need name no site. The
+            number of rows is part of a program's signature.
 
         Raises:
           InputError: no such site, the site has another shape or type, or the words of
@@ -256,8 +264,9 @@ class Fault:
                 f"the stale fault at {self.site} has no words yet; record the step "
                 "before it and call fault.holding"
             )
-        rows = self._rows(table.id_of(self.site))
-        return stacked(rows)
+        own = tuple(self._rows(table.id_of(self.site)))
+        missing = rows - len(own)
+        return stacked((*own, disarmed(missing)) if missing > 0 else own)
 
     def _rows(self, site: int) -> Iterator[Descriptor]:
         whole = self.elements

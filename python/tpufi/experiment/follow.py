@@ -13,7 +13,6 @@ from tpufi.experiment.propagation import AFTER, Propagation, Spread
 from tpufi.experiment.validation import Validator
 from tpufi.fault import Fault
 from tpufi.outcomes.outcome import Point, Validation
-from tpufi.site_table import SiteTable
 from tpufi.training import Session, State, state_digest
 from tpufi.training.blocks import BlockResult, Blocks
 from tpufi.training.program import StepResult
@@ -107,6 +106,8 @@ class Follower:
       validator: evaluates the last states; None: they are not evaluated.
       propagation: note how far faults spread.
       blocks: of the session, for steps that nobody looks at; None: single steps.
+      rows: rows of the armed program's descriptor, as many as the faults take that
+        share a program.
       alive: called after every step, so that a hanging worker can be told.
 
     Attributes:
@@ -121,6 +122,7 @@ class Follower:
         validator: Validator | None = None,
         propagation: bool = False,
         blocks: Blocks | None = None,
+        rows: int = 1,
         alive: Callable[[], None] = lambda: None,
     ):
         self.control = control_of(session.program.compiled)
@@ -129,6 +131,7 @@ class Follower:
         self._validator = validator
         self._propagation = Propagation() if propagation else None
         self._blocks = blocks
+        self._rows = rows
         self._alive = alive
 
     def first(self, fault: Fault) -> int:
@@ -150,7 +153,8 @@ class Follower:
         if not fault.stale:
             return fault
         first = self.first(fault)
-        found = filled(fault, self.session, self._walk.state(first - 1), first)
+        before = self._walk.state(first - 1)
+        found = filled(fault, self.session, before, first, self._rows)
         self._alive()
         return found
 
@@ -177,7 +181,8 @@ class Follower:
           NotActive: the fault did not strike what it names.
         """
         table, first = self.session.program.table, self.first(fault)
-        run = _Run(table, first, fault, horizon, course, observer, with_fault)
+        row = fault.descriptor(table, self._rows)
+        run = _Run(row, first, fault, horizon, course, observer, with_fault)
         state = self._walk.state(run.first)
         in_blocks = self._blocks is not None and observer is None
         while not course.ended and (step := len(course.faulty)) < horizon:
@@ -287,7 +292,7 @@ class _Run:
 
     def __init__(
         self,
-        table: SiteTable,
+        faulty: Descriptor,
         first: int,
         fault: Fault,
         horizon: int,
@@ -301,7 +306,7 @@ class _Run:
         self.course = course
         self.observer = observer
         self.with_fault = with_fault
-        self._faulty = fault.descriptor(table)
+        self._faulty = faulty
         self.rows = len(self._faulty.faults)
         self._nothing = disarmed(*self._faulty.words.shape)
 

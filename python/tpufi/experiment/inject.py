@@ -53,7 +53,9 @@ def fault_of(injection: InjectionFile, session: Session) -> tuple[Site, Fault]:
     return site, fault
 
 
-def filled(fault: Fault, session: Session, before: State, number: int) -> Fault:
+def filled(
+    fault: Fault, session: Session, before: State, number: int, rows: int = 1
+) -> Fault:
     """Return a stale fault with the bits its elements had one step before.
 
     Args:
@@ -61,15 +63,16 @@ def filled(fault: Fault, session: Session, before: State, number: int) -> Fault:
       session: of the golden run.
       before: the golden state before step `number - 1`.
       number: of the fault's step, since the start of training.
+      rows: of the armed program's descriptor.
 
     Raises:
       InputError: the fault is at the first step of training, which has none before it.
       NotActive: not all of its elements could be read.
     """
     before_it = recording(fault, session.steps_per_epoch)
-    row = before_it.descriptor(session.program.table)
+    row = before_it.descriptor(session.program.table, rows)
     result = session.step(before, number - 1, row)
-    (struck,) = read_record(result.record)
+    struck, *_ = read_record(result.record)
     if struck.count != fault.elements.count:
         raise NotActive(
             f"{fault.site}: {struck.count} of {fault.elements.count} stale values "
@@ -108,7 +111,7 @@ def golden_bits(fault: Fault, record: np.ndarray) -> np.ndarray:
             f"the fault at {fault.site} struck {struck} of {fault.elements.count} "
             "positions: it did not become active as described"
         )
-    return np.concatenate([row.golden for row in rows])
+    return np.concatenate([row.golden for row in rows if row.count])
 
 
 def faulty_bits(fault: Fault, golden: np.ndarray) -> np.ndarray | None:

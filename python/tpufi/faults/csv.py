@@ -236,7 +236,23 @@ def read_injection(
       'basicblock_4_basic_0_conv2/forward/weight'
     """
     name = show_path(path)
-    rows = _read_rows(path, name)
+    return parse_injection(_read_text(path, name), name, sites)
+
+
+def parse_injection(
+    text: str, name: str, sites: Callable[[str], SiteTable] | None = None
+) -> InjectionFile:
+    """Return the injection of the text of a file.
+
+    Args:
+      text: the content.
+      name: stands in front of messages.
+      sites: see `read_injection`.
+
+    Raises:
+      InputError: anything is wrong.
+    """
+    rows = _rows(text, name)
     drawn = _SITE in rows
     parsers = DRAWN_PARSERS if drawn else PARSERS
     try:
@@ -270,14 +286,18 @@ def write_injection(injection: InjectionFile, path: str | os.PathLike[str]) -> N
     Raises:
       InputError: the file cannot be written there.
     """
+    _replace(Path(path), injection_text(injection).encode("ascii"))
+
+
+def injection_text(injection: InjectionFile) -> str:
+    """Return the content of an injection's file."""
     if isinstance(injection, DrawnInjection):
         rows = _drawn_rows(injection)
     elif isinstance(injection, Injection):
         rows = _artefact_rows(injection)
     else:
         raise TypeError(f"{type(injection).__name__} has no rows")
-    text = "".join(",".join(row) + "\n" for row in rows)
-    _replace(Path(path), text.encode("ascii"))
+    return "".join(",".join(row) + "\n" for row in rows)
 
 
 def _artefact_rows(injection: Injection) -> list[list[str]]:
@@ -382,8 +402,8 @@ def _affected(numbers: tuple[int, ...] | None) -> AffectedOutputs | None:
     return AffectedOutputs(*numbers)
 
 
-def _read_rows(path: str | os.PathLike[str], name: str) -> dict[str, _Row]:
-    lines = _read_text(path, name).split("\n")
+def _rows(text: str, name: str) -> dict[str, _Row]:
+    lines = text.split("\n")
     drawn = any(line.startswith(f"{_SITE},") for line in lines)
     known = DRAWN_PARSERS if drawn else PARSERS
     optional = _OPTIONAL_DRAWN if drawn else _OPTIONAL

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sampler: (campaign seed, experiment number) -> fault, a pure function."""
+"""Sources of faults: (campaign seed, experiment number) -> fault, a pure function."""
 
+import abc
+import collections
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -25,7 +27,60 @@ class _Choice(NamedTuple):
     cumulative: list[int]
 
 
-class Sampler:
+class FaultSource(abc.ABC):
+    """Gives the faults of a campaign by their numbers."""
+
+    @abc.abstractmethod
+    def draw(self, seed: int, number: int) -> Fault:
+        """Return the fault of experiment `number` of the campaign `seed`.
+
+        Args:
+          seed: 0 <= seed < 2**64.
+          number: 0 <= number < 2**64.
+
+        Raises:
+          ValueError: a number is outside its range.
+        """
+
+    @abc.abstractmethod
+    def probabilities(self) -> dict[tuple[str, str], Fraction]:
+        """Return the exact probability of every (fault model, site name) pair."""
+
+    @property
+    def rows(self) -> int:
+        """Most rows of a descriptor of its faults."""
+        return 1
+
+    def sites(self) -> frozenset[str]:
+        """Return the names of the sites that can be drawn."""
+        drawn = self.probabilities().items()
+        return frozenset(site for (_, site), share in drawn if share)
+
+
+class GivenFaults(FaultSource):
+    """Faults that are given one by one, as injection files are; nothing is drawn.
+
+    Args:
+      faults: at least one. Experiment i has fault i, and after the last one the first.
+    """
+
+    def __init__(self, faults: Sequence[Fault]):
+        self._faults = tuple(faults)
+
+    def draw(self, seed: int, number: int) -> Fault:
+        del seed
+        return self._faults[number % len(self._faults)]
+
+    def probabilities(self) -> dict[tuple[str, str], Fraction]:
+        counts = collections.Counter((f.model, f.site) for f in self._faults)
+        return {key: Fraction(n, len(self._faults)) for key, n in counts.items()}
+
+    @property
+    def rows(self) -> int:
+        return max(fault.rows for fault in self._faults)
+
+
+class Sampler(FaultSource):
     """Draws the faults of a campaign.
 
     The fault model is drawn first, then the site among those the model fits, then
@@ -54,15 +109,6 @@ class Sampler:
         self._models = _running_sums(weight for _, weight in plan.models)
 
     def draw(self, seed: int, number: int) -> Fault:
-        """Return the fault of experiment `number` of the campaign `seed`.
-
-        Args:
-          seed: 0 <= seed < 2**64.
-          number: 0 <= number < 2**64.
-
-        Raises:
-          ValueError: a number is outside its range.
-        """
         draws, plan = Draws(seed, number), self._plan
         model, sites, cumulative = self._choices[draws.choose(self._models, "model")]
         site = sites[draws.choose(cumulative, "site")]
@@ -92,13 +138,7 @@ class Sampler:
             stale=model.rule.stale,
         )
 
-    def sites(self) -> frozenset[str]:
-        """Return the names of the sites that can be drawn."""
-        drawn = self.probabilities().items()
-        return frozenset(site for (_, site), share in drawn if share)
-
     def probabilities(self) -> dict[tuple[str, str], Fraction]:
-        """Return the exact probability of every (fault model, site name) pair."""
         result = {}
         weights = _differences(self._models)
         for weight, (model, sites, cumulative) in zip(

@@ -45,12 +45,14 @@ class Experimenter:
         validator = None
         if plan.validation:
             validator = Validator(plan.golden, plan.band, session, verify, alive)
+        self._sampler = plan.sampler(session.program.per_replica)
+        self.rows = self._sampler.rows
         self.follower = Follower(
-            session, self.walk, validator, plan.propagation, blocks, alive
+            *(session, self.walk, validator, plan.propagation),
+            *(blocks, self.rows, alive),
         )
         self.control = self.follower.control
         self._band = [(f, f.curve()) for f in map(GoldenFolder, plan.band)]
-        self._sampler = plan.sampler(session.program.per_replica)
 
     def run(self, number: int, attempt: int = 1) -> Row:
         """Run one experiment.

@@ -27,12 +27,12 @@ def check_deterministic(experimenter: Experimenter) -> None:
         experimenter.session,
         experimenter.walk,
     )
-    first = plan.sampling.epochs[0] * session.steps_per_epoch + plan.sampling.steps[0]
+    first = plan.moments(session.steps_per_epoch).first
     state = walk.state(first)
     fault = experimenter.fault(0)
     harmless = dataclasses.replace(
         fault, operation="flip", keep=0, words=(0,), stale=False
-    ).descriptor(session.program.table)
+    ).descriptor(session.program.table, experimenter.rows)
     golden = walk.curve[first]["state"]
     control = golden
     if experimenter.control == ARMED:
