@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tpufi.element import to_words
+from tpufi.faults.draws import Draws
 from tpufi.instrument.tensorfi.config import operation_config, read_config
 from tpufi.instrument.tensorfi.fault_types import Rules, Tensor, change
-from tpufi.sampling.draws import Draws
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int32", "bool")
 

@@ -7,11 +7,14 @@ from fractions import Fraction
 
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import read_stop_rule
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
+from tpufi.errors import InputError
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
+from tpufi.faults.csv import read_injection
+from tpufi.faults.flip_flop_shares import flip_flop_weights
+from tpufi.faults.injection_file import InjectionFile
+from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
+from tpufi.messages import show_path
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
-from tpufi.sampling.flip_flop_shares import flip_flop_weights
-from tpufi.sampling.sampling_plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.yaml_reader import Node, read_yaml
 
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
@@ -34,10 +37,19 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
     """
     path = pathlib.Path(path)
     root = read_yaml(path, "docs/campaigns.md")
-    values = root.read(_TYPES, _REQUIRED)
     nodes = root.mapping(_TYPES)
+    from_files = "injections" in nodes
+    values = root.read(_TYPES, _OF_FILES if from_files else _REQUIRED)
+    injections = ()
+    sampling = SamplingPlan()
+    if from_files:
+        _refuse_drawing(nodes)
+        injections = _files(nodes["injections"], path.parent)
+        count = Node(nodes["injections"].where, "experiments", str(len(injections)))
+        values.setdefault("experiments", count)
+    else:
+        sampling = _sampling(values, nodes.get("sites", root))
     stop = read_stop_rule(values["experiments"], values.get("stop"))
-    sampling = _sampling(values, nodes.get("sites", root))
     thresholds = path.parent / values.get("thresholds", DEFAULT_FILE)
     limits = nodes.get("thresholds", root).placed(lambda: read_thresholds(thresholds))
     return root.placed(
@@ -52,8 +64,30 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
             tuple(path.parent / folder for folder in values.get("band", ())),
             values.get("propagation", False),
             values.get("validation", False),
+            injections,
         )
     )
+
+
+def _refuse_drawing(nodes: dict[str, Node]) -> None:
+    for key in _DRAWING:
+        if key in nodes:
+            raise InputError(
+                f"{nodes[key].where}: {key}: says what is drawn, and with injections "
+                "nothing is drawn; remove one of the two keys"
+            )
+
+
+def _files(node: Node, folder: pathlib.Path) -> tuple[tuple[str, InjectionFile], ...]:
+    """Return names and injections of a list of files and folders, in their order."""
+    found: list[tuple[str, InjectionFile]] = []
+    for item in node.items("injection files, or folders of them"):
+        path = folder / item.text()
+        inside = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not inside or not inside[0].is_file():
+            raise item.wrong("an injection file, or a folder with files *.csv")
+        found += [(show_path(file), read_injection(file)) for file in inside]
+    return tuple(found)
 
 
 def _sampling(values: dict, place: Node) -> SamplingPlan:
@@ -147,5 +181,9 @@ _TYPES = _NEEDED | {
     "band": Node.texts,
     "propagation": Node.switch,
     "validation": Node.switch,
+    "injections": Node.itself,
 }
 _REQUIRED = tuple(_NEEDED)
+# What there is to draw from; the files of `injections` take its place.
+_DRAWING = ("faults", "sites", "epochs", "steps", "durations", "replicas")
+_OF_FILES = ("workload", "golden", "seed", "horizon", "injections")
