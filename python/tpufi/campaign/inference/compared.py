@@ -16,7 +16,7 @@ from tpufi.campaign.statistics.intervals import Interval, wilson
 from tpufi.errors import InputError
 from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
 
-_MAY_DIFFER = ("mitigation", "clean_prefix", "threads", "rounds")
+_MAY_DIFFER = ("mitigation", "threads", "rounds")
 _PAIRS = "SELECT experiment, value FROM answer WHERE measure = ? AND value IS NOT NULL"
 
 

@@ -13,10 +13,8 @@ from tpufi.errors import InputError
 _REQUIRED = ("program", "inputs", "seed", "experiments")
 _NUMBERS = ("seed", "batch", "rounds", "threads")
 _LISTS = ("sites", "mitigation")
-_PREFIX = {"yes": True, "no": False, "true": True, "false": False, "auto": None}
 _KEYS = (*_REQUIRED, "batch", "sites", "weights", "measures", "tolerance",
-         "only_correct", "mitigation", "rounds", "clean_prefix", "threads",
-         "stop")  # fmt: skip
+         "only_correct", "mitigation", "rounds", "threads", "stop")  # fmt: skip
 _STOP = ("hours", "width", "strata", "confidence")
 
 
@@ -38,8 +36,6 @@ def read_inference_plan(path: str | os.PathLike[str]) -> InferencePlan:
             values[key] = node.texts()
         elif key == "only_correct":
             values[key] = node.switch()
-        elif key == "clean_prefix":
-            values[key] = _PREFIX[node.one_of(_PREFIX)]
         elif key == "tolerance":
             values[key] = float(node.number())
         elif key not in ("experiments", "stop"):
