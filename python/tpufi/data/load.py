@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tpufi.data.cifar_batches import is_cifar_folder, read_cifar_folder
+from tpufi.data.cifar import is_cifar_folder, read_cifar_folder
 from tpufi.data.dataset import Dataset
 from tpufi.data.examples import Examples
 from tpufi.data.idx_files import is_idx_folder, read_idx_folder
