@@ -11,11 +11,11 @@ from tpufi.data import (
     Batches,
     Dataset,
     augment,
-    batch_indices,
     draw_augmentation,
     load_dataset,
 )
 from tpufi.errors import InputError
+from tpufi.random import derive, words
 
 SEEDS = st.integers(0, 2**64 - 1)
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -187,13 +187,15 @@ def test_replicas_partition_the_batch():
     dataset = small_dataset()
     batches = Batches(dataset, seed=4, replicas=4, per_replica=5)
     assert batches.steps == 3
+    drawn = [words(derive(4, "order", 7, number), 0, 50) for number in range(2)]
+    passes = [np.argsort(each, kind="stable") for each in drawn]
     for step in range(3):
         batch = batches.train(7, step)
         assert batch.images.shape == (4, 5, 32, 32, 3)
         assert batch.images.dtype == np.float32
         assert batch.labels.shape == (4, 5) and batch.labels.dtype == np.int32
         assert batch.present.all()
-        indices = batch_indices(4, 7, step, 20, 50)
+        indices = np.concatenate(passes)[20 * step : 20 * step + 20]
         assert batches.train_indices(7, step).ravel().tolist() == indices.tolist()
         assert batch.labels.ravel().tolist() == dataset.train_labels[indices].tolist()
         for replica in range(4):

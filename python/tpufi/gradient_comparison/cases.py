@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from tpufi.data.order import check_step
+from tpufi.data.batches import check_step
 from tpufi.descriptor import read_record
 from tpufi.element import from_words
 from tpufi.errors import InputError
