@@ -10,21 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.data_files import COLOUR, LABELS, Malicious, refused
 from tpufi.data import cifar, load_dataset
-from tpufi.errors import InputError
-
-RNG = np.random.default_rng(8)
-COLOUR = RNG.integers(0, 256, (30, 32, 32, 3), np.uint8)
-LABELS = RNG.integers(0, 10, 30).astype(np.uint8)
-
-
-def refused(spec, *words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        load_dataset(str(spec))
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
 
 
 def rows(images: np.ndarray) -> np.ndarray:
@@ -99,16 +86,6 @@ def test_a_cifar_folder_gives_images_with_channels_last(dump, tmp_path):
         np.testing.assert_array_equal(dataset.train_images, COLOUR[:25])
         np.testing.assert_array_equal(dataset.test_images, COLOUR[25:])
         assert dataset.train_labels.tolist() == LABELS[:25].tolist()
-
-
-class Malicious:
-    """Runs a command when it is unpickled in the ordinary way."""
-
-    def __init__(self, call, *args):
-        self.call, self.args = call, args
-
-    def __reduce__(self):
-        return self.call, self.args
 
 
 DATA = rows(COLOUR[:5])

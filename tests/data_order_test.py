@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.chi_square import excess
 from tpufi.data import Batches
 from tpufi.errors import InputError
 
@@ -35,16 +36,6 @@ def epoch_indices(seed: int, epoch: int, batch: int, size: int) -> np.ndarray:
     batches = batches_of(seed, batch, size)
     steps = [batches.train_indices(epoch, step)[0] for step in range(batches.steps)]
     return np.concatenate(steps)
-
-
-def chi_square(counts) -> float:
-    """Distance from uniform counts, in standard deviations of the statistic."""
-    counts = np.asarray(counts, np.float64).ravel()
-    expected = counts.mean()
-    freedom = counts.size - 1
-    return (((counts - expected) ** 2 / expected).sum() - freedom) / (
-        2 * freedom
-    ) ** 0.5
 
 
 @FAST
@@ -93,7 +84,7 @@ def test_a_sample_is_equally_likely_at_every_place():
     for epoch in range(4000):
         counts[np.arange(20), epoch_indices(9, epoch, 20, 20)] += 1
     # Fixed seed; a fair order exceeds 5 with probability below 1e-5.
-    assert abs(chi_square(counts)) < 5
+    assert abs(excess(counts)) < 5
 
 
 def test_a_step_beyond_the_epoch_is_refused():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.chi_square import excess
 from tpufi.data import (
     Augmentation,
     Batches,
@@ -31,16 +32,6 @@ def small_dataset(train: int = 50, test: int = 13) -> Dataset:
     return Dataset(
         "small", images[:train], labels[:train], images[train:], labels[train:]
     )
-
-
-def chi_square(counts) -> float:
-    """Distance from uniform counts, in standard deviations of the statistic."""
-    counts = np.asarray(counts, np.float64).ravel()
-    expected = counts.mean()
-    freedom = counts.size - 1
-    return (((counts - expected) ** 2 / expected).sum() - freedom) / (
-        2 * freedom
-    ) ** 0.5
 
 
 # ---- augmentation
@@ -97,7 +88,7 @@ def test_a_smaller_batch_has_the_same_flips_and_offsets():
 def test_flips_are_fair_and_independent():
     drawn = draw_augmentation(11, 0, 0, 0, 100_000)
     counts = np.bincount(2 * drawn.horizontal + drawn.vertical, minlength=4)
-    assert abs(chi_square(counts)) < 5
+    assert abs(excess(counts)) < 5
 
 
 def test_offsets_are_uniform_and_independent():
@@ -106,7 +97,7 @@ def test_offsets_are_uniform_and_independent():
         for replica in range(4):
             drawn = draw_augmentation(11, 2, step, replica, 0)
             counts[drawn.top, drawn.left] += 1
-    assert abs(chi_square(counts)) < 5
+    assert abs(excess(counts)) < 5
 
 
 # ---- data sets
