@@ -90,7 +90,7 @@ class ArmedProgram:
 
     @functools.cached_property
     def with_ranges(self) -> "ArmedProgram":
-        """The same program, whose record can tell the range of each site too."""
+        """The same program; its record tells ranges of sites, which take no faults."""
         options = dataclasses.replace(self._options, ranges=True)
         chosen = self._by_id.keys()
         return ArmedProgram(

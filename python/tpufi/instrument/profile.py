@@ -76,7 +76,7 @@ def ranges(
     elements are left out, and so are those in nested loops, as in `profile`.
 
     Args:
-      armed: the armed program for this call, with ranges.
+      armed: the armed program for this call.
       args: positional arguments of the call.
       kwargs: keyword arguments of the call.
 
@@ -93,7 +93,8 @@ def ranges(
         ]
     rows = [(RANGE_OF + site.id, where, 2) for site, where in places]
     found: dict[str, tuple[float, float]] = {}
-    for (site, _), seen in zip(places, _watch(armed, args, kwargs, rows), strict=True):
+    watched = _watch(armed.with_ranges, args, kwargs, rows)
+    for (site, _), seen in zip(places, watched, strict=True):
         low, high = np.inf, -np.inf
         if seen.count:
             low, high = from_words(seen.golden, site.dtype).astype(np.float64).tolist()

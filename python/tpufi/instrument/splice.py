@@ -27,7 +27,7 @@ from tpufi.instrument.options import Options
 
 NO_SITE = (1 << 31) - 1  # An id that no row names; its record is all zeros.
 SIZE_OF = 1 << 30  # Added to a site's id: the site of its number of elements.
-RANGE_OF = 1 << 29  # The same: the site of its smallest and its largest value.
+RANGE_OF = 1 << 29  # The same: that of its smallest and its largest value.
 _BOOL, _FAULT = "bool", "Tpufi>InjectFault"
 
 
@@ -67,14 +67,10 @@ class Splicer:
         renamed, records = {}, []
         for place in body.places:
             if place.site.id in self._chosen:
-                struck, record = self._add_site(definition, place)
+                struck, added = self._add_site(definition, place)
                 struck = guarded(definition, place, struck, self._options)
                 renamed[place.tensor] = struck
-                records.append(record)
-                if place.site.size is None:
-                    records.append(self._add_size(definition, place))
-                if self._options.ranges and "float" in place.site.dtype:
-                    records.append(self._add_range(definition, place))
+                records += added
         for node in originals:
             for i, name in enumerate(node.input):
                 node.input[i] = renamed.get(name, name)
@@ -130,7 +126,18 @@ class Splicer:
         node.attr["cond"].func.name = self.functions[-1].signature.name
         return record
 
-    def _add_site(self, definition, place: Place) -> tuple[str, str]:
+    def _add_site(self, definition, place: Place) -> tuple[str, list[str]]:
+        """Return the value behind a site, and the records of what is there."""
+        if self._options.ranges:
+            is_float = "float" in place.site.dtype
+            records = [self._add_range(definition, place)] if is_float else []
+            return place.tensor, records
+        struck, record = self._add_fault(definition, place)
+        if place.site.size is not None:
+            return struck, [record]
+        return struck, [record, self._add_size(definition, place)]
+
+    def _add_fault(self, definition, place: Place) -> tuple[str, str]:
         name = fault_node(place)
         if place.site.dtype != _BOOL:
             record = self._fault(
@@ -156,7 +163,7 @@ class Splicer:
         )
 
     def _add_range(self, definition, place: Place) -> str:
-        """Make the smallest and the largest value a site too."""
+        """Make the smallest and the largest value a site."""
         name = f"{place.node}/tpufi_range_{place.site.output}"
         kind, index = {"T": type_attr(place.site.dtype)}, type_attr("int32")
         add_node(definition, f"{name}/rank", "Rank", (place.tensor,), **kind)

@@ -40,8 +40,7 @@ def activation_bounds(
         raise InputError("bounds need at least one batch of inputs")
     found: dict[str, Bounds] = {}
     for batch in batches:
-        armed = fi.armed(batch).with_ranges
-        for name, (low, high) in ranges(armed, (batch,), {}).items():
+        for name, (low, high) in ranges(fi.armed(batch), (batch,), {}).items():
             old = found.get(name, Bounds(low, high))
             found[name] = Bounds(min(low, old.low), max(high, old.high))
     return found
