@@ -13,7 +13,6 @@ from tpufi.data import Batches, load_dataset
 from tpufi.errors import InputError
 from tpufi.experiment.fork import enter
 from tpufi.golden import GoldenConfig, GoldenFolder, find_start, train_golden
-from tpufi.golden.epochs import FixedEpochs
 from tpufi.training import state_digest
 
 # The data are 32x32; nothing else of the tiny workload depends on the size.
@@ -169,7 +168,7 @@ def test_a_step_before_the_start_cannot_be_entered(session, straight, tmp_path):
 @pytest.mark.parametrize("steps", [1, 3, 8, 21])
 def test_fixed_epochs_take_whole_passes_in_the_order_of_batches(steps):
     data = load_dataset("synthetic:64")
-    usual, fixed = Batches(data, 7, 2, 4), FixedEpochs(data, 7, 2, 4, steps)
+    usual, fixed = Batches(data, 7, 2, 4), Batches(data, 7, 2, 4, steps=steps)
     taken = [fixed.train_indices(5, i) for i in range(steps)]
     for i in range(min(steps, usual.steps)):
         np.testing.assert_array_equal(taken[i], usual.train_indices(5, i))
@@ -179,7 +178,7 @@ def test_fixed_epochs_take_whole_passes_in_the_order_of_batches(steps):
 
 
 def test_fixed_epochs_refuse_a_step_beyond_their_end():
-    fixed = FixedEpochs(load_dataset("synthetic:64"), 7, 2, 4, 3)
+    fixed = Batches(load_dataset("synthetic:64"), 7, 2, 4, steps=3)
     with pytest.raises(InputError, match="expected 0 to 2"):
         fixed.train(0, 3)
 

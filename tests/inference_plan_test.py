@@ -19,7 +19,6 @@ FULL = {
     "tolerance": "0.25",
     "only_correct": "yes",
     "mitigation": "[ranges]",
-    "clean_prefix": "auto",
     "threads": "3",
     "stop": "{width: 0.1, strata: [operand], hours: 2}",
 }
@@ -28,12 +27,12 @@ FULL = {
 def test_a_file_with_every_key_is_read(tmp_path):
     plan = read_inference_plan(write_files(tmp_path, **FULL))
     assert plan.sites == ("Conv2D", "MatMul") and plan.mitigation == ("ranges",)
-    assert (plan.tolerance, plan.threads, plan.clean_prefix) == (0.25, 3, None)
+    assert (plan.tolerance, plan.threads) == (0.25, 3)
     assert plan.stop.width == 0.1 and plan.stop.strata == ("operand",)
     assert plan.program == f"{tmp_path}/model.py:make" and plan.only_correct
     identity = plan.identity()
     assert identity["kind"] == "inference"
-    assert not {"program", "inputs", "stop", "clean_prefix"} & set(identity)
+    assert not {"program", "inputs", "stop"} & set(identity)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +88,7 @@ def test_wrong_files_of_the_user_are_told(call, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_each_experiment_is_run_once_and_with_those_of_like_depth():
+def test_each_experiment_is_run_once_and_with_those_of_its_batch():
     rng = np.random.default_rng(4)
     depth = rng.integers(0, 99, (64, 6))
     layout = Layout(6, 2, 16, lambda run, item, p: flip(int(depth[run, item]), p, 0))
@@ -100,13 +99,11 @@ def test_each_experiment_is_run_once_and_with_those_of_like_depth():
         for pair in zip(numbers[::2], numbers[1::2], strict=True):
             assert len({layout.batch_of(n) for n in pair}) == 1
             assert [n % 6 % 2 for n in pair] == [0, 1]
-    for batch in range(3):
-        least = []
-        for pack in layout.packs(0, batch):
-            faults = [layout.fault(n) for n in layout.experiments(batch, pack)]
-            least.append(min(fault.site for fault in faults))
-            assert [fault.elements[0] for fault in faults] == [0, 1]
-        assert least == sorted(least)
+            assert [list(layout.together(n)) for n in pair] == [list(pair)] * 2
+            for number in pair:
+                run, item = divmod(number, 6)
+                fault = layout.fault(number)
+                assert (fault.site, fault.elements[0]) == (depth[run, item], item % 2)
 
 
 def test_regression_fails_by_the_tolerance_and_by_nan():

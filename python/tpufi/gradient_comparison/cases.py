@@ -4,7 +4,7 @@
 import dataclasses
 import pathlib
 
-from tpufi.data.order import check_step
+from tpufi.data.batches import check_step
 from tpufi.element import from_words
 from tpufi.errors import InputError
 from tpufi.experiment.fork import enter

@@ -9,7 +9,7 @@ import numpy as np
 
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.profile import Execution
+from tpufi.instrument.profile import Execution, restored
 from tpufi.instrument.site_fault import SiteFault
 
 Golden = Callable[[Execution, Sequence[int]], np.ndarray]
@@ -106,13 +106,8 @@ def peek(
     where = execution.iterations
     replica = None if where is None else 0  # `strike` runs replica 0.
     fault = SiteFault(execution.site.id, elements, keep_all, same, where, replica)
-    variables = fi.armed(*args, **kwargs).program.variables
-    before = [(variable, variable.numpy()) for variable in variables]
-    try:
+    with restored(fi.armed(*args, **kwargs).program.variables):
         strikes = fi.strike([fault], *args, **kwargs).strikes
-    finally:
-        for variable, value in before:
-            variable.assign(value)
     for strike in strikes:
         if strike.times != 1:
             raise InputError(

@@ -14,7 +14,7 @@ from tpufi.campaign.statistics.comparison import paired_interval, sign_test
 from tpufi.errors import InputError
 from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
 
-_MAY_DIFFER = ("mitigation", "clean_prefix", "threads", "rounds")
+_MAY_DIFFER = ("mitigation", "threads", "rounds")
 _PAIRS = "SELECT experiment, value FROM answer WHERE measure = ? AND value IS NOT NULL"
 
 

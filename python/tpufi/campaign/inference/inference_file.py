@@ -40,12 +40,6 @@ def _beside(path: pathlib.Path, where: str) -> str:
     return f"{found}:{name}" if name else found
 
 
-def _prefix(node: Node) -> bool | None:
-    if node.value == "auto":
-        return None
-    return node.switch("one of yes, no, true, false, auto")
-
-
 _REQUIRED = ("program", "inputs", "seed", "experiments")
 _TYPES = {
     "program": Node.text,
@@ -60,7 +54,6 @@ _TYPES = {
     "only_correct": Node.switch,
     "mitigation": Node.texts,
     "rounds": Node.whole,
-    "clean_prefix": _prefix,
     "threads": Node.whole,
     "stop": Node.itself,
 }

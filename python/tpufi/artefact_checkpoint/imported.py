@@ -1,21 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of a training run, from the variables of a checkpoint."""
+"""The state of a training run, out of a checkpoint, and a golden run from there."""
 
+import dataclasses
+import os
+import pathlib
 import re
+import shutil
 from collections.abc import Mapping
 
 import numpy as np
 
 from tpufi.artefact_checkpoint.object_graph import Checkpoint, Variable
 from tpufi.errors import InputError
+from tpufi.golden import GoldenConfig, GoldenFolder, Start
+from tpufi.golden.config import environment
 from tpufi.messages import show_path
-from tpufi.training import State
+from tpufi.training import Session, State, state_digest
 from tpufi.training.state import from_arrays
 from tpufi.workload import Workload
 
+_KEY = "imported"
 # What Keras 2 calls the slots of its Adam.
 _SLOTS = {"m": "first_moment", "v": "second_moment"}
 _SOME = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where an imported state comes from; kept in the manifest.
+
+    Args:
+      checkpoint: path of the checkpoint as the user gave it.
+      sha256: digest of its files.
+      matched: how variables and weights were matched: `by order` or the mapping file.
+      slots: where the optimiser slots come from.
+      updates: where the number of updates comes from.
+      ignored: paths of the checkpoint that were left out.
+    """
+
+    checkpoint: str
+    sha256: str
+    matched: str
+    slots: str
+    updates: str
+    ignored: tuple[str, ...] = ()
 
 
 def imported_state(
@@ -111,6 +139,50 @@ def updates_of(checkpoint: Checkpoint, steps_per_epoch: int, given: int | None) 
     return updates
 
 
+def import_into(
+    path: str | pathlib.Path,
+    config: GoldenConfig,
+    session: Session,
+    state: State,
+    origin: Origin,
+) -> GoldenConfig:
+    """Write a golden run that starts from the state; return its configuration.
+
+    The folder appears by renaming, so it is whole or absent. If it holds the same
+    import already, it is left alone.
+
+    Args:
+      path: folder of the golden run.
+      config: its configuration without a start.
+      session: its session.
+      state: the state; its number of updates is the number of the first step.
+      origin: where the state comes from.
+
+    Raises:
+      InputError: the folder holds something else.
+    """
+    path = pathlib.Path(path)
+    updates, digest = int(state.updates), state_digest(state)
+    start = Start(updates, digest, updates, digest, run=config)
+    config = dataclasses.replace(config, start=start)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        _check_same(path, config, origin)
+        return config
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # What a kill left of an earlier one.
+    try:
+        folder = GoldenFolder(partial)
+        notes = {_KEY: dataclasses.asdict(origin)}
+        folder.write_manifest(
+            config, environment(session), session.steps_per_epoch, **notes
+        )
+        folder.save(state)
+        os.rename(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return config
+
+
 def _slot_keys(
     where: str, assignment: Mapping[str, Variable], workload: Workload
 ) -> dict[tuple[str, str], str]:
@@ -138,3 +210,13 @@ def _slot_keys(
             "slots out with --ignore"
         )
     return found
+
+
+def _check_same(path: pathlib.Path, config: GoldenConfig, origin: Origin) -> None:
+    found, manifest = GoldenFolder(path).read_manifest()
+    before = manifest.get(_KEY)
+    if found != config or before is None or before["sha256"] != origin.sha256:
+        raise InputError(
+            f"{show_path(path)}: holds another golden run than this import with these "
+            "options; choose another folder"
+        )
