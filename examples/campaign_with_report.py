@@ -4,7 +4,7 @@
 
     python examples/campaign_with_report.py --experiments 100
 
-The same can be done with tools/golden.py and tools/campaign.py. Run it again to go on
+The same can be done with tpufi golden and tpufi campaign. Run it again to go on
 where it was stopped, or with more experiments to make the campaign longer.
 """
 

@@ -18,7 +18,7 @@ from tpufi.artefact_checkpoint import (
     imported_state,
     read_checkpoint,
 )
-from tpufi.commands import import_checkpoint
+from tpufi.cli.import_checkpoint import COMMAND as import_checkpoint
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.injection.csv_file import read_injection

@@ -14,7 +14,7 @@ from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.present_manifest import present_manifest
-from tpufi.commands.show import main
+from tpufi.cli.show import COMMAND
 from tpufi.errors import InputError
 from tpufi.golden import GoldenFolder
 from tpufi.injection.csv_file import write_injection
@@ -60,7 +60,7 @@ def campaign(golden, tmp_path_factory):
 def test_a_file_is_shown_as_bits_tables_and_a_picture(golden, file, capsys, tmp_path):
     picture = tmp_path / "x.svg"
     arguments = ["--file", str(file), "--golden", str(golden), "--elements", "1"]
-    assert main([*arguments, "--out", str(picture)]) == 0
+    assert COMMAND.main([*arguments, "--out", str(picture)]) == 0
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert lines[0] == "x.csv: RD in fc/forward/output, epoch 0 step 3, replica 1"
@@ -86,7 +86,10 @@ def test_an_experiment_is_shown_as_its_row_has_it(golden, campaign, capsys):
         assert repr(found.losses[1]) == repr(row.losses[0][0])
         assert len(found.golden) == row.fault.count
     number = str(rows[0].experiment)
-    assert main(["--campaign", str(campaign), "--experiment", number, "--all"]) == 0
+    assert (
+        COMMAND.main(["--campaign", str(campaign), "--experiment", number, "--all"])
+        == 0
+    )
     text = capsys.readouterr().out
     assert text.startswith(f"experiment {number}: {rows[0].fault.model} in ")
     assert "are left out" not in text and "picture:" not in text
@@ -104,7 +107,7 @@ def test_an_experiment_is_shown_as_its_row_has_it(golden, campaign, capsys):
 )
 def test_options_that_cannot_be_used_are_refused(arguments, message):
     with pytest.raises(InputError, match=message) as error:
-        main(arguments)
+        COMMAND.main(arguments)
     assert len(str(error.value).splitlines()) == 1
 
 

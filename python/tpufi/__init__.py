@@ -1,33 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hardware faults in TensorFlow programs."""
+"""Hardware faults in TensorFlow programs.
 
-from tpufi import _library as _library  # First: says which TensorFlow is missing.
-from tpufi import gradients as _gradients  # Registers the gradients of the ops.
-from tpufi.errors import InputError
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import read_injection, write_injection
-from tpufi.instrument import instrument
-from tpufi.models import sites
-from tpufi.ops import flip_bits, inject_fault, inject_random, zero_out
-from tpufi.random import random_patterns
-from tpufi.replays.replay import replay
-from tpufi.site_table import Site, SiteTable
+Each name of `__all__` is imported when it is first used; editors and type checkers read
+`__init__.pyi`. If TensorFlow has been imported before, the fault ops are registered at
+once, else together with the first name that needs them, or by `import tpufi.ops`.
+"""
+
+import importlib
+import sys
+import types
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "InputError",
-    "Injection",
-    "Site",
-    "SiteTable",
-    "flip_bits",
-    "inject_fault",
-    "inject_random",
-    "instrument",
-    "random_patterns",
-    "read_injection",
-    "replay",
-    "sites",
-    "write_injection",
-    "zero_out",
-]
+_MODULE_OF = {
+    "InputError": "tpufi.errors",
+    # Ops.
+    "flip_bits": "tpufi.ops",
+    "inject_fault": "tpufi.ops",
+    "inject_random": "tpufi.ops",
+    "zero_out": "tpufi.ops",
+    "random_patterns": "tpufi.random",
+    "read_record": "tpufi.descriptor",
+    # Any TensorFlow program.
+    "instrument": "tpufi.instrument",
+    "flip": "tpufi.instrument",
+    "replace": "tpufi.instrument",
+    "zero": "tpufi.instrument",
+    "WeightFault": "tpufi.instrument",
+    "InferenceCampaign": "tpufi.instrument.inference",
+    "activation_bounds": "tpufi.instrument.inference",
+    # Workloads and their fault sites.
+    "Workload": "tpufi.workload",
+    "WORKLOADS": "tpufi.models",
+    "sites": "tpufi.models",
+    "Site": "tpufi.site_table",
+    "SiteTable": "tpufi.site_table",
+    # Data, training and golden runs.
+    "Batches": "tpufi.data",
+    "Dataset": "tpufi.data",
+    "load_dataset": "tpufi.data",
+    "GoldenConfig": "tpufi.golden",
+    "train_golden": "tpufi.golden",
+    "make_deterministic": "tpufi.training",
+    # Fault models, and faults drawn from them.
+    "FaultModel": "tpufi.faults.fault_models",
+    "FlipBits": "tpufi.faults.bit_flips",
+    "Groups": "tpufi.faults.extents",
+    "any_fault_model": "tpufi.faults.fault_catalogue",
+    "fault_line": "tpufi.faults.fault_line",
+    "Sampler": "tpufi.sampling.sampler",
+    "SamplingPlan": "tpufi.sampling.sampling_plan",
+    "equally": "tpufi.sampling.sampling_plan",
+    "SiteSpace": "tpufi.sampling.site_space",
+    # Injection files, replays and their outcomes.
+    "Injection": "tpufi.injection",
+    "read_injection": "tpufi.injection",
+    "write_injection": "tpufi.injection",
+    "replay": "tpufi.replays.replay",
+    "Point": "tpufi.outcomes.outcome",
+    "classify": "tpufi.outcomes.outcome",
+    "read_thresholds": "tpufi.outcomes.outcome_thresholds",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+class _Package(types.ModuleType):
+    """The import system binds the package tpufi.instrument; the function is meant."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _MODULE_OF and isinstance(value, types.ModuleType):
+            value = _imported(name)
+        super().__setattr__(name, value)
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULE_OF:
+        return globals().setdefault(name, _imported(name))
+    try:  # tpufi.data is there without an import of its own.
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _imported(name: str) -> object:
+    try:
+        return getattr(importlib.import_module(_MODULE_OF[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+    from tpufi.extras import TENSORFLOW_MISSING
+
+    raise ImportError(TENSORFLOW_MISSING, name="tensorflow")
+
+
+sys.modules[__name__].__class__ = _Package
+if "tensorflow" in sys.modules:
+    importlib.import_module("tpufi.ops")

@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from tpufi.campaign.stop_rule import STRATUM_KEYS, StopRule
 from tpufi.errors import InputError
-from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.sampling.sampler import Sampler
 from tpufi.sampling.sampling_plan import SamplingPlan
@@ -48,11 +47,14 @@ class CampaignPlan:
     validation: bool = False
 
     def __post_init__(self) -> None:
-        workload(self.workload)
         if not 0 <= self.seed < 1 << 64:
             raise InputError(f"seed: {self.seed}; expected 0 up to 2**64 - 1")
         if not 1 <= self.horizon < 1 << 31:
             raise InputError(f"horizon: {self.horizon}; expected 1 up to 2**31 - 1")
+        # Here and last: it imports TensorFlow, which the rest of a plan does without.
+        from tpufi.models import workload
+
+        workload(self.workload)
 
     def sampler(self, per_replica: int = 128) -> Sampler:
         """Return the sampler: `draw(plan.seed, i)` is the fault of experiment i.
@@ -63,6 +65,8 @@ class CampaignPlan:
         Raises:
           InputError: the plan does not fit the workload.
         """
+        from tpufi.models import workload
+
         return Sampler(
             SiteSpace.of(workload(self.workload), per_replica), self.sampling
         )

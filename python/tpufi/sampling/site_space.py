@@ -4,10 +4,10 @@
 import dataclasses
 from collections.abc import Mapping
 
+import tpufi
 from tpufi.errors import InputError
 from tpufi.faults.operation import Operation, operation
 from tpufi.site_table import Site, SiteTable
-from tpufi.workload import Workload
 
 _MULTIPLYING = ("forward", "grad_in", "grad_wt")
 _OPERANDS = ("input", "weight", "output")
@@ -31,7 +31,7 @@ class SiteSpace:
     macs: Mapping[str, int]
 
     @classmethod
-    def of(cls, workload: Workload, per_replica: int = 128) -> "SiteSpace":
+    def of(cls, workload: "tpufi.Workload", per_replica: int = 128) -> "SiteSpace":
         """Return the space of a workload.
 
         Args:
