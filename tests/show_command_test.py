@@ -19,9 +19,11 @@ from tpufi.errors import InputError
 from tpufi.golden import GoldenFolder
 from tpufi.injection.csv_file import write_injection
 from tpufi.injection.injection import Injection
+from tpufi.injection.published import PUBLISHED
 from tpufi.show.spread import spread
 from tpufi.show.subject import from_campaign, from_file
 
+MASKED = str(PUBLISHED / "resnet18" / "inj_masked.csv")
 INJECTION = Injection(
     model="resnet18", stage="fwrd_inject", fmodel="RD", target_worker=1,
     target_layer="fc", target_epoch=0, target_step=3,
@@ -101,8 +103,9 @@ def test_an_experiment_is_shown_as_its_row_has_it(golden, campaign, capsys):
         (["--file", "x.csv"], "--file needs a golden run to start from"),
         (["--campaign", "x"], "--campaign and --experiment belong together"),
         (["--file", "x.csv", "--experiment", "3"], "belong together; give both"),
-        (["--file", "x.csv", "--golden", "y", "--out", "z.gif"], "ending '.gif'"),
-        (["--file", "x.csv", "--golden", "nowhere"], "nowhere: no golden run"),
+        (["--file", MASKED, "--golden", "y", "--out", "z.gif"], "ending '.gif'"),
+        (["--file", MASKED, "--golden", "nowhere"], "nowhere: no golden run"),
+        (["--file", "x.csv", "--golden", "nowhere"], "x.csv:1: cannot read"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(arguments, message):

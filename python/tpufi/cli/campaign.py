@@ -41,12 +41,6 @@ def _add_export(parser: CommandParser) -> None:
     parser.add_argument("out", type=pathlib.Path, help="file, .parquet or .csv")
 
 
-def _check_plan(options: argparse.Namespace) -> None:
-    from tpufi.campaign.plan_file import read_plan
-
-    read_plan(options.file)
-
-
 def _plan(options: argparse.Namespace) -> int:
     from tpufi.campaign.engine.calibration import calibrate
     from tpufi.campaign.golden_check import check_golden
@@ -138,7 +132,7 @@ COMMANDS = {
         ("tpufi campaign plan campaign.yaml --by model --margin 0.02",),
         _add_plan,
         _plan,
-        _check_plan,
+        campaign_run.check_file,
         deterministic=True,
     ),
     "status": Command(

@@ -69,7 +69,8 @@ def _add_options(parser: CommandParser) -> None:
     add("--tensorboard", type=pathlib.Path, metavar="FOLDER", help="write scalars")
 
 
-def _check(options: argparse.Namespace) -> None:
+def check_file(options: argparse.Namespace) -> None:
+    """Raise InputError unless the campaign file can be read."""
     from tpufi.campaign.plan_file import read_plan
 
     read_plan(options.file)
@@ -147,6 +148,6 @@ COMMAND = Command(
     ("tpufi campaign run campaign.yaml --out runs/campaign --workers 2",),
     _add_options,
     _run,
-    _check,
+    check_file,
     deterministic=True,
 )

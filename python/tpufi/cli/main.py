@@ -5,6 +5,7 @@ A command imports what it needs when it acts.
 """
 
 import argparse
+import contextlib
 import difflib
 import os
 import platform
@@ -35,21 +36,24 @@ from tpufi.cli import (
 from tpufi.cli.command import add_commands
 
 COMMANDS = {
-    "campaign": campaign.COMMAND,
-    "compare-gradients": compare_gradients.COMMAND,
-    "completion": completion.COMMAND,
-    "convert-config": convert_config.COMMAND,
-    "demo": demo.COMMAND,
-    "draw": draw.COMMAND,
-    "golden": golden.COMMAND,
-    "import-checkpoint": import_checkpoint.COMMAND,
-    "inference": inference.COMMAND,
-    "replay": replay.COMMAND,
-    "reproduce": reproduce.COMMAND,
-    "selftest": selftest.COMMAND,
-    "show": show.COMMAND,
-    "simulate-campaign": simulate_campaign.COMMAND,
-    "sites": sites.COMMAND,
+    module.__name__.rpartition(".")[2].replace("_", "-"): module.COMMAND
+    for module in (
+        campaign,
+        compare_gradients,
+        completion,
+        convert_config,
+        demo,
+        draw,
+        golden,
+        import_checkpoint,
+        inference,
+        replay,
+        reproduce,
+        selftest,
+        show,
+        simulate_campaign,
+        sites,
+    )
 }
 _EPILOG = """\
 example:
@@ -60,7 +64,6 @@ example:
 Each command takes --quiet and --verbose. Exit codes: 0 done, 2 wrong input,
 1 anything else, 130 interrupted.
 """
-_TENSORFLOWS = ("tensorflow", "tensorflow-cpu", "tensorflow-tpu")
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -105,11 +108,9 @@ def versions() -> str:
     import importlib.metadata  # Here: 30 ms.
 
     found = [f"tpufi {tpufi.__version__}"]
-    for name in _TENSORFLOWS:
-        try:
+    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return ", ".join((*found, f"Python {platform.python_version()}"))
 
 
