@@ -8,7 +8,6 @@ once, else together with the first name that needs them, or by `import tpufi.ops
 
 import importlib
 import sys
-import types
 
 __version__ = "0.1.0"
 
@@ -22,7 +21,7 @@ _MODULE_OF = {
     "random_patterns": "tpufi.random",
     "read_record": "tpufi.descriptor",
     # Any TensorFlow program.
-    "instrument": "tpufi.instrument",
+    "instrument": "tpufi.instrument",  # This package can be called itself.
     "flip": "tpufi.instrument",
     "replace": "tpufi.instrument",
     "zero": "tpufi.instrument",
@@ -65,15 +64,6 @@ _MODULE_OF = {
 __all__ = list(_MODULE_OF)
 
 
-class _Package(types.ModuleType):
-    """The import system binds the package tpufi.instrument; the function is meant."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name in _MODULE_OF and isinstance(value, types.ModuleType):
-            value = _imported(name)
-        super().__setattr__(name, value)
-
-
 def __getattr__(name: str) -> object:
     if name in _MODULE_OF:
         return globals().setdefault(name, _imported(name))
@@ -100,6 +90,5 @@ def _imported(name: str) -> object:
     raise ImportError(TENSORFLOW_MISSING, name="tensorflow")
 
 
-sys.modules[__name__].__class__ = _Package
 if "tensorflow" in sys.modules:
     importlib.import_module("tpufi.ops")
