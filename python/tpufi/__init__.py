@@ -61,7 +61,16 @@ _MODULE_OF = {
     "read_thresholds": "tpufi.outcomes.outcome_thresholds",
 }
 
-__all__ = list(_MODULE_OF)
+__all__ = [  # Not made of the above: tools read it.
+    "WORKLOADS", "Batches", "Dataset", "FaultModel", "FlipBits", "GoldenConfig",
+    "Groups", "InferenceCampaign", "Injection", "InputError", "Point", "Sampler",
+    "SamplingPlan", "Site", "SiteSpace", "SiteTable", "WeightFault", "Workload",
+    "activation_bounds", "any_fault_model", "classify", "equally", "fault_line",
+    "flip", "flip_bits", "inject_fault", "inject_random", "instrument",
+    "load_dataset", "make_deterministic", "random_patterns", "read_injection",
+    "read_record", "read_thresholds", "replace", "replay", "sites", "train_golden",
+    "write_injection", "zero", "zero_out",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
