@@ -17,9 +17,9 @@ from tpufi.campaign.engine.run import Scale
 from tpufi.cli import compare_gradients, draw, run_options
 from tpufi.cli.command import Command, CommandParser
 from tpufi.cli.main import COMMANDS, main, program_parser
+from tpufi.faults.plan import SITE_WEIGHTS
 from tpufi.gradient_comparison import COLUMNS, ORDER
 from tpufi.progress import Progress
-from tpufi.sampling.sampling_plan import SITE_WEIGHTS
 from tpufi.training.devices import AUTO, DEVICES
 from tpufi.training.strategies import STRATEGIES
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.cli_test import one_line, run_tool
 from tpufi.cli.draw import COMMAND as draw
-from tpufi.faults.fault_catalogue import NAMES
-from tpufi.faults.fault_line import parse_fault
+from tpufi.faults.catalogue import NAMES
+from tpufi.faults.jsonl import parse_fault
 from tpufi.models import workload
 
 BASE = ["--workload", "resnet18", "--seed", "11", "--per-replica", "4"]

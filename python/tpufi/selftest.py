@@ -14,10 +14,11 @@ import tensorflow as tf
 from tpufi import ops
 from tpufi._library import host
 from tpufi.element import ELEMENTS, from_words, to_words
+from tpufi.experiment.replay import replay
+from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
-from tpufi.injection import Injection, read_injection, write_injection
 from tpufi.random import random_patterns
-from tpufi.replays.replay import replay
 
 MODES = ("eager", "graph", "xla")
 

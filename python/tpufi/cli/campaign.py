@@ -48,7 +48,8 @@ def _plan(options: argparse.Namespace) -> int:
     from tpufi.campaign.neyman_table import neyman_lines
     from tpufi.campaign.plan_file import read_plan
     from tpufi.campaign.plan_table import plan_lines
-    from tpufi.faults.fault_line import fault_line
+    from tpufi.faults.jsonl import fault_line
+    from tpufi.golden import GoldenFolder
 
     plan = read_plan(options.file)
     sampler = plan.sampler(check_golden(plan).per_replica)
@@ -74,8 +75,8 @@ def _plan(options: argparse.Namespace) -> int:
         print(line)
     if options.calibrate:
         cost = calibrate(plan, options.calibrate)
-        (begin, end), (first, last) = plan.sampling.epochs, plan.sampling.steps
-        struck = (end - begin + 1) * (last - first + 1)
+        folder = GoldenFolder(plan.golden)
+        struck = plan.moments(folder.read_manifest()[1]["steps_per_epoch"]).steps
         hours = cost.hours(plan.stop.experiments, struck, options.workers)
         print(
             f"measured: {cost.seconds:.3g} s an experiment, {cost.walk:.3g} s a golden "

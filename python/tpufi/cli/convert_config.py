@@ -27,10 +27,10 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> int:
+    from tpufi.instrument.tensorfi.config import read_config
     from tpufi.instrument.tensorfi.conversion import convert
-    from tpufi.instrument.tensorfi.fields import tree_of
 
-    text = convert(tree_of(options.config), options.legacy)
+    text = convert(read_config(options.config), options.legacy)
     if options.out is None:
         sys.stdout.write(text)
         return 0

@@ -29,9 +29,9 @@ def _add_options(parser: CommandParser) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from tpufi.injection.published import PUBLISHED
-    from tpufi.replays.loss_plot import plot_losses
-    from tpufi.replays.table import table
+    from tpufi.experiment.loss_plot import plot_losses
+    from tpufi.experiment.table import table
+    from tpufi.faults.csv import PUBLISHED
     from tpufi.training.devices import asked
 
     sys.stdout.reconfigure(line_buffering=True)  # In step with the progress.

@@ -66,9 +66,9 @@ def _check(options: argparse.Namespace) -> None:
 def _replay(options: argparse.Namespace) -> int:
     if options.campaign is not None:
         return _experiments(options)
+    from tpufi.experiment.judge import Judge
+    from tpufi.experiment.table import table
     from tpufi.golden import GoldenFolder
-    from tpufi.replays.judge import Judge
-    from tpufi.replays.table import table
     from tpufi.training.devices import asked
 
     # Check the files before anything is loaded or compiled.

@@ -68,7 +68,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from tpufi.injection.published import PUBLISHED
+    from tpufi.faults.csv import PUBLISHED
     from tpufi.reproduction.explanations import read_explanations
     from tpufi.reproduction.plan import Case, Plan, cases, chosen, plan_of
     from tpufi.reproduction.report import Report

@@ -32,9 +32,9 @@ def _add_options(parser: CommandParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from tpufi.injection import STAGES
+    from tpufi.faults.artefact_lists import has_sampling_lists, sampling_list
+    from tpufi.faults.injection import STAGES
     from tpufi.models import workload
-    from tpufi.sampling.sampling_lists import has_sampling_lists, sampling_list
 
     work = workload(options.workload)
     listed = {
