@@ -134,6 +134,18 @@ def test_help_shows_the_summary_and_examples_that_parse(name, capsys):
         program_parser().parse_args(example.split()[1:])
 
 
+def test_nothing_of_the_package_imports_the_program():
+    package = ROOT / "python" / "tpufi"
+    importing = [
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if re.search(r"^\s*(from|import) tpufi\.cli", file.read_text(), re.MULTILINE)
+    ]
+    assert {name for name in importing if not name.startswith("cli/")} == {
+        "__main__.py"
+    }
+
+
 @pytest.mark.parametrize("tool", ["campaign", "demo", "replay"])
 def test_a_tool_is_a_thin_launcher(tool):
     run = subprocess.run(

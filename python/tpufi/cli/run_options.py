@@ -64,7 +64,7 @@ def add_device_options(parser: argparse.ArgumentParser, default: str) -> None:
 def run_config(
     options: argparse.Namespace,
     work: "tpufi.Workload",
-    start: object = None,
+    start: "tpufi.golden.Start | None" = None,
 ) -> "tpufi.GoldenConfig":
     """Return the golden run that the options of `add_run_options` determine.
 
