@@ -43,7 +43,7 @@ def _points(facts: Facts) -> Iterator[str]:
     )
     mitigation = " and ".join(plan.get("mitigation", [])) or "none"
     yield (
-        f"Mitigation: {mitigation}. tools/inference.py compare tells two campaigns "
+        f"Mitigation: {mitigation}. tpufi inference compare tells two campaigns "
         "apart that differ in it."
     )
     missing = int(facts.columns.experiment.max()) + 1 - len(facts.columns)
