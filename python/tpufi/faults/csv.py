@@ -2,202 +2,21 @@
 """Injection files: reading them strictly, writing them byte for byte."""
 
 import contextlib
-import math
 import os
 import pathlib
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tpufi.errors import InputError
 from tpufi.fault import AffectedOutputs, Elements, Fault, Strided, listed_runs
+from tpufi.faults.cells import DRAWN_PARSERS, PARSERS, SITE, number_text
 from tpufi.faults.injection import Injection
 from tpufi.faults.injection_file import DrawnInjection, FieldError, InjectionFile
 from tpufi.messages import nearest_first, one_line, quote, show_path
 from tpufi.site_table import SiteTable
-
-_INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,6})?")
-_NOT_FINITE = ("inf", "-inf", "nan")
-_LONGEST_NUMBER = 64
-_POSITION = re.compile(r"[0-9]{1,10}(/[0-9]{1,10})*")
-_NATURAL = re.compile(r"[0-9]{1,18}")
-_WORD = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
-_BITS = re.compile(r"0[xX][0-9a-fA-F]{8}")
-
-
-def number_text(number: float) -> str:
-    """Write a number as the artefact does: 15 digits, exponent form from 1e12 on.
-
-    A number that 15 digits do not determine is written with all it needs.
-    """
-    text = f"{number:.15g}"
-    if 1e12 <= abs(number) < 1e15:
-        mantissa, exponent = f"{number:.14e}".split("e")
-        text = f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"
-    same = math.isnan(number) or float(text) == number
-    return text if same else repr(float(number))
-
-
-def _one_cell(key: str, cells: list[str]) -> str:
-    if len(cells) != 1 or not cells[0]:
-        found = "no value" if not any(cells) else f"{len(cells)} values"
-        raise FieldError(
-            key, f"{found}; expected exactly one; write {key},VALUE without more commas"
-        )
-    return cells[0]
-
-
-def _many_cells(key: str, cells: list[str]) -> list[str]:
-    if not any(cells):
-        raise FieldError(key, f"no value; expected at least one; write {key},VALUE,...")
-    if "" in cells:
-        raise FieldError(
-            key,
-            f"value {cells.index('') + 1} is empty; expected no empty cells; remove "
-            "the surplus comma",
-        )
-    return cells
-
-
-def _integer(key: str, cells: list[str]) -> int:
-    cell = _one_cell(key, cells)
-    if not _INTEGER.fullmatch(cell):
-        raise FieldError(
-            key,
-            f"{quote(cell)} is not a whole number; expected digits only; write "
-            f"{key},7 for example",
-        )
-    return int(cell)
-
-
-def _number(key: str, cell: str, number: int) -> float:
-    if cell in _NOT_FINITE:
-        return float(cell)
-    if len(cell) > _LONGEST_NUMBER or not _NUMBER.fullmatch(cell):
-        raise FieldError(
-            key,
-            f"value {number} ({quote(cell)}) is not a number; expected a decimal "
-            f"number of at most {_LONGEST_NUMBER} characters, inf, -inf or nan; write "
-            "it like 1.5, -2e-3 or inf",
-        )
-    value = float(cell)
-    if math.isinf(value):
-        raise FieldError(
-            key,
-            f"value {number} ({cell}) is too large; expected at most 3.4028235e+38 in "
-            "magnitude; write inf or -inf for an infinity",
-        )
-    return value
-
-
-def _numbers(key: str, cells: list[str]) -> tuple[float, ...]:
-    cells = _many_cells(key, cells)
-    return tuple(_number(key, cell, i) for i, cell in enumerate(cells, start=1))
-
-
-def _positions(key: str, cells: list[str]) -> tuple[tuple[int, ...], ...]:
-    cells = _many_cells(key, cells)
-    for number, cell in enumerate(cells, start=1):
-        if not _POSITION.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"position {number} ({quote(cell)}) is not an index; expected whole "
-                "numbers from 0 joined by slashes; write it like 107/3/3/85",
-            )
-    return tuple(tuple(map(int, cell.split("/"))) for cell in cells)
-
-
-def _bits(key: str, cells: list[str]) -> tuple[int, ...]:
-    cells = _many_cells(key, cells)
-    for number, cell in enumerate(cells, start=1):
-        if not _BITS.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"pattern {number} ({quote(cell)}) is not a float32 bit pattern; "
-                "expected 0x and 8 hexadecimal digits; write it like 0x3f800000",
-            )
-    return tuple(int(cell, 16) for cell in cells)
-
-
-def _whole_numbers(key: str, cells: list[str]) -> tuple[int, ...]:
-    cells = _many_cells(key, cells)
-    for number, cell in enumerate(cells, start=1):
-        if not _NATURAL.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"value {number} ({quote(cell)}) is not a whole number from 0; "
-                f"expected digits only; write {key},7 for example",
-            )
-    return tuple(map(int, cells))
-
-
-def _words(key: str, cells: list[str]) -> tuple[int, ...]:
-    cells = _many_cells(key, cells)
-    for number, cell in enumerate(cells, start=1):
-        if not _WORD.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"word {number} ({quote(cell)}) is not a bit pattern; expected 0x "
-                "and 1 to 16 hexadecimal digits; write it like 0x3f800000",
-            )
-    return tuple(int(cell, 16) for cell in cells)
-
-
-def _truth(key: str, cells: list[str]) -> bool:
-    cell = _one_cell(key, cells)
-    if cell not in ("yes", "no"):
-        raise FieldError(key, f"{quote(cell)}; expected yes or no; write {key},yes")
-    return cell == "yes"
-
-
-def _rate(key: str, cells: list[str]) -> float:
-    return _number(key, _one_cell(key, cells), 1)
-
-
-# The keys in the order of the artefact's files, ours at the end.
-PARSERS: Mapping[str, Callable[[str, list[str]], Any]] = MappingProxyType(
-    {
-        "model": _one_cell,
-        "stage": _one_cell,
-        "fmodel": _one_cell,
-        "target_worker": _integer,
-        "target_layer": _one_cell,
-        "target_epoch": _integer,
-        "target_step": _integer,
-        "inj_pos": _positions,
-        "inj_values": _numbers,
-        "learning_rate": _rate,
-        "seed": _integer,
-        "inj_bits": _bits,
-    }
-)
-# The keys of a file that names its site: a drawn fault of any model.
-DRAWN_PARSERS: Mapping[str, Callable[[str, list[str]], Any]] = MappingProxyType(
-    {
-        "model": _one_cell,
-        "site": _one_cell,
-        "dtype": _one_cell,
-        "shape": _whole_numbers,
-        "fmodel": _one_cell,
-        "target_worker": _integer,
-        "target_epoch": _integer,
-        "target_step": _integer,
-        "duration": _integer,
-        "elements": _whole_numbers,
-        "operation": _one_cell,
-        "keep": _words,
-        "words": _words,
-        "affected_outputs": _whole_numbers,
-        "stale": _truth,
-        "learning_rate": _rate,
-    }
-)
-_SITE = "site"
-
 
 MAX_BYTES = 16 * 2**20
 
@@ -253,7 +72,7 @@ def parse_injection(
       InputError: anything is wrong.
     """
     rows = _rows(text, name)
-    drawn = _SITE in rows
+    drawn = SITE in rows
     parsers = DRAWN_PARSERS if drawn else PARSERS
     try:
         fields = {key: parsers[key](key, row.cells) for key, row in rows.items()}
@@ -261,7 +80,7 @@ def parse_injection(
     except FieldError as error:
         raise InputError(f"{name}:{rows[error.field].line}: {error}") from None
     except InputError as error:
-        raise InputError(f"{name}:{rows[_SITE].line}: {error}") from None
+        raise InputError(f"{name}:{rows[SITE].line}: {error}") from None
     if sites is None:
         return injection
     try:
@@ -330,7 +149,7 @@ def _drawn_rows(injection: DrawnInjection) -> list[list[str]]:
         numbers = tuple(n for run in runs for n in (*run, run[1], run[1]))
     rows = [
         ["model", injection.model],
-        [_SITE, fault.site],
+        [SITE, fault.site],
         ["dtype", fault.dtype],
         ["shape", *map(str, fault.shape)],
         ["fmodel", fault.model],
@@ -356,7 +175,7 @@ def _drawn_rows(injection: DrawnInjection) -> list[list[str]]:
 def _drawn(fields: dict[str, Any]) -> DrawnInjection:
     fault = Fault(
         model=fields["fmodel"],
-        site=fields[_SITE],
+        site=fields[SITE],
         dtype=fields["dtype"],
         shape=fields["shape"],
         replica=fields["target_worker"],
@@ -404,7 +223,7 @@ def _affected(numbers: tuple[int, ...] | None) -> AffectedOutputs | None:
 
 def _rows(text: str, name: str) -> dict[str, _Row]:
     lines = text.split("\n")
-    drawn = any(line.startswith(f"{_SITE},") for line in lines)
+    drawn = any(line.startswith(f"{SITE},") for line in lines)
     known = DRAWN_PARSERS if drawn else PARSERS
     optional = _OPTIONAL_DRAWN if drawn else _OPTIONAL
     rows: dict[str, _Row] = {}
