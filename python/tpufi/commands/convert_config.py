@@ -9,8 +9,8 @@ from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
 from tpufi.instrument.tensorfi.conversion import convert
 from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.io import atomic_write
 from tpufi.messages import show_path
-from tpufi.whole_file import appearing_whole
 
 
 def _add_options(parser: CommandParser) -> None:
@@ -30,7 +30,7 @@ def _convert(options: argparse.Namespace) -> int:
         return 0
     if options.out.exists():
         raise InputError(f"{show_path(options.out)} exists; name a new file")
-    with appearing_whole(options.out) as scratch:
+    with atomic_write(options.out) as scratch:
         scratch.write_text(text)
     return 0
 

@@ -15,12 +15,12 @@ from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
 from tpufi.faults.fault_catalogue import NAMES, any_fault_model
 from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
+from tpufi.io import atomic_write
 from tpufi.messages import quote
 from tpufi.sampling.fault_stream import fault_lines
 from tpufi.sampling.flip_flop_shares import flip_flop_weights
 from tpufi.sampling.sampling_plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.site_table import DIRECTIONS
-from tpufi.whole_file import appearing_whole
 
 _FLIP_FLOPS = "flip_flops"
 _STAGES = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
@@ -134,7 +134,7 @@ def _range(text: str) -> tuple[int, int]:
 
 def _write(path: pathlib.Path, lines: Iterator[str]) -> None:
     with (
-        appearing_whole(path) as scratch,
+        atomic_write(path) as scratch,
         open(scratch, "x", encoding="ascii", newline="\n") as file,
     ):
         for line in lines:

@@ -14,6 +14,7 @@ from tpufi.cli import positive
 from tpufi.command import Command, CommandParser
 from tpufi.data import load_dataset
 from tpufi.injection.published import PUBLISHED
+from tpufi.io import atomic_write
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, Thresholds, read_thresholds
 from tpufi.reproduction.explanations import read_explanations
 from tpufi.reproduction.picture import draw
@@ -21,7 +22,6 @@ from tpufi.reproduction.plan import Case, Plan, cases, chosen, plan_of
 from tpufi.reproduction.report import Report
 from tpufi.reproduction.results import Measured
 from tpufi.reproduction.runs import Runs
-from tpufi.whole_file import appearing_whole
 
 _PAGE = "published_injections.md"
 
@@ -152,7 +152,7 @@ def _pictures(
 
 
 def _write(report: pathlib.Path, page: str) -> None:
-    with appearing_whole(report) as scratch:
+    with atomic_write(report) as scratch:
         scratch.write_text(page)
 
 

@@ -5,7 +5,6 @@ The format is the ISCA'23 artefact's: one key a row, the key in the first cell, 
 values in the others. docs/injection_file.md describes it with every error.
 """
 
-import contextlib
 import os
 import re
 import stat
@@ -17,6 +16,7 @@ from tpufi.errors import InputError
 from tpufi.injection.cells import PARSERS, number_text
 from tpufi.injection.checks import FieldError
 from tpufi.injection.injection import Injection
+from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, one_line, quote, show_path
 from tpufi.site_table import SiteTable
 
@@ -103,7 +103,11 @@ def write_injection(injection: Injection, path: str | os.PathLike[str]) -> None:
     if injection.inj_bits is not None:
         rows.append(["inj_bits", *(f"{bits:#010x}" for bits in injection.inj_bits)])
     text = "".join(",".join(row) + "\n" for row in rows)
-    _replace(Path(path), text.encode("ascii"))
+    remedy = (
+        "expected a path in a writable folder; create the folder or choose another path"
+    )
+    with atomic_write(Path(path), remedy) as scratch:
+        scratch.write_bytes(text.encode("ascii"))
 
 
 def _read_rows(path: str | os.PathLike[str], name: str) -> dict[str, _Row]:
@@ -195,22 +199,3 @@ def _decode(data: bytes, name: str) -> str:
 
 def _line_at(data: bytes, offset: int) -> int:
     return data.count(b"\n", 0, offset) + 1
-
-
-def _replace(path: Path, data: bytes) -> None:
-    scratch = path.parent / f".{path.name}.{os.urandom(4).hex()}.tmp"
-    try:
-        with open(scratch, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{show_path(path)}: cannot write: {one_line(error)}; expected a path in a "
-            "writable folder; create the folder or choose another path"
-        ) from None
-    finally:
-        # Gone after a success; ours alone, by its random name, after a failure.
-        with contextlib.suppress(OSError, ValueError):
-            scratch.unlink()
