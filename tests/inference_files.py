@@ -128,5 +128,5 @@ def kept_rows(folder: pathlib.Path) -> list[tuple]:
     with Reader.open(folder) as journal:
         rows = journal.query(f"SELECT {', '.join(names)} FROM experiment ORDER BY 1")
         found = list(rows)
-        answers = "SELECT answer.* FROM answer JOIN experiment USING (experiment)"
-        return [*found, *journal.query(f"{answers} ORDER BY 1, 2")]
+        answers = "SELECT experiment, measure, value FROM answer ORDER BY 1, 2"
+        return [*found, *journal.query(answers)]
