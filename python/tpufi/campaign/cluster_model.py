@@ -176,8 +176,7 @@ class _Run:
         if lost:
             self.lost += 1
             self.done_twice += len(block.numbers)
-            # A cluster does not tell which experiment it was.
-            if queue.give_back(block, (), None) is not None:
+            if queue.give_back(block, 0) is not None:
                 self.given_up += 1
             return now, True
         count = len(block.numbers)

@@ -9,7 +9,6 @@ from tpufi.campaign.engine.numbers import missing_by_window
 from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.run import stop_reason
 from tpufi.campaign.engine.watcher import Watcher
-from tpufi.campaign.engine.window import run_window
 from tpufi.campaign.inference.layout import Layout
 from tpufi.campaign.inference.runner import fault_columns
 from tpufi.campaign.inference.survey import Survey
@@ -61,7 +60,7 @@ def run_inference(
         try:
             for window in _windows(journal, layout, total):
                 queue = BlockQueue(window, pool.size, _PACKS * plan.batch)
-                for rows in run_window(pool, queue, given_up, stopping):
+                for rows in pool.run(queue, given_up, stopping):
                     if rows:
                         journal.add(rows)
                     watcher.rows(rows)
