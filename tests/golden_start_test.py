@@ -11,9 +11,9 @@ from tests.tiny_workload import TINY
 from tpufi import models
 from tpufi.data import Batches, load_dataset
 from tpufi.errors import InputError
+from tpufi.experiment.fork import enter
 from tpufi.golden import GoldenConfig, GoldenFolder, find_start, train_golden
 from tpufi.golden.epochs import FixedEpochs
-from tpufi.replays.entry import enter
 from tpufi.training import state_digest
 
 # The data are 32x32; nothing else of the tiny workload depends on the size.
@@ -105,7 +105,7 @@ def test_another_batch_and_rate_continue_from_the_state_and_its_step_number(
     folder = GoldenFolder(tmp_path)
     final = folder.load(session.program.workload, STEPS)
     assert int(final.updates) == STEPS
-    walked = enter(folder, session, FROM, folder.curve())
+    walked = enter(folder, session, FROM)
     for number in range(FROM, STEPS):
         walked = session.step(walked, number).state
     assert states(tmp_path)[-1] != states(straight)[-1]
@@ -163,7 +163,7 @@ def test_a_step_before_the_start_cannot_be_entered(session, straight, tmp_path):
     train_golden(started(straight), tmp_path, STEPS, 9, session, straight)
     folder = GoldenFolder(tmp_path)
     with pytest.raises(InputError, match="starts at step 4, after step 2"):
-        enter(folder, session, 2, folder.curve())
+        enter(folder, session, 2)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 8, 21])

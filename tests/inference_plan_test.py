@@ -3,10 +3,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from tests.inference_files import write_files
-from tpufi.campaign.inference.compared import paired_interval, sign_test
 from tpufi.campaign.inference.inference_file import read_inference_plan
 from tpufi.campaign.inference.layout import Layout
 from tpufi.campaign.inference.user_file import python_object, read_inputs
@@ -123,23 +121,3 @@ def test_regression_fails_by_the_tolerance_and_by_nan():
         faulty = np.array(faulty)
         values = judge.values(golden, faulty)
         assert judge.outcome(golden, faulty, values) == outcome
-
-
-def test_the_sign_test_is_the_binomial_one():
-    for first, second in ((0, 0), (1, 0), (9, 2), (30, 31), (0, 12)):
-        expected = 1.0
-        if first + second:
-            expected = stats.binomtest(first, first + second, 0.5).pvalue
-        assert sign_test(first, second) == pytest.approx(expected)
-
-
-def test_the_interval_of_pairs_covers_the_difference():
-    rng = np.random.default_rng(6)
-    truth = np.array([0.70, 0.04, 0.16, 0.10])  # neither, second, first, both
-    covered = 0
-    for counts in rng.multinomial(80, truth, 3000).tolist():
-        low, high = paired_interval((counts[:2], counts[2:]), 0.95)
-        covered += low <= 0.12 <= high
-    assert 0.935 < covered / 3000 < 0.975
-    low, high = paired_interval(((50, 0), (0, 0)), 0.95)
-    assert low < 0 < high  # Nothing was seen to differ, which is not nothing.

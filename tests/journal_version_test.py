@@ -14,9 +14,9 @@ from tests.campaign_rows import MANIFEST, SESSION, fake_row
 from tpufi.campaign.inference.answers import measures_of, values_of_one
 from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.journal.writer import Writer
 from tpufi.errors import InputError
+from tpufi.experiment.propagation import Spread
 
 DATA = pathlib.Path(__file__).parent / "data" / "journal_version_4.sql"
 NUMBERS = (0, 1, 2, 3, 4, 5, 999, 1000, 2**62)

@@ -6,7 +6,7 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers.accumulator import accumulator
-from tpufi.layers.layer_sites import LayerSites
+from tpufi.layers.context import LayerSites
 from tpufi.optimizers.optimizer import Optimizer
 
 

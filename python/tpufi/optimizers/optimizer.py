@@ -5,7 +5,7 @@ import abc
 
 import tensorflow as tf
 
-from tpufi.layers.layer_sites import LayerSites
+from tpufi.layers.context import LayerSites
 from tpufi.site_table import Site
 
 Shape = tuple[int, ...]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import tensorflow as tf
 
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES
+from tpufi.faults.catalogue import NAMES
 from tpufi.io import atomic_write
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica")

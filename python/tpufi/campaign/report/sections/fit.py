@@ -11,7 +11,7 @@ from tpufi.campaign.report.family import Family
 from tpufi.campaign.report.rates import Rate
 from tpufi.campaign.statistics.fit_rate import fit_rate, hours_to_failure
 from tpufi.errors import InputError
-from tpufi.sampling.flip_flop_shares import CLASSES, FlipFlopClass
+from tpufi.faults.flip_flop_shares import CLASSES, FlipFlopClass
 
 
 def sections(facts: Facts) -> tuple[Section, ...]:
