@@ -2,12 +2,14 @@
 """The journal: rows come back, once each; what is wrong with a file is one line."""
 
 import dataclasses
+import itertools
 import math
 import os
 import pathlib
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -60,7 +62,7 @@ def test_rows_come_back_as_they_were(tmp_path):
 def test_the_columns_are_the_fields_of_a_row_and_its_fault(tmp_path):
     path = written(tmp_path, [0])
     info = sqlite3.connect(path).execute("PRAGMA table_info(experiment)").fetchall()
-    assert tuple(entry[1] for entry in info) == (*schema.COLUMNS, "checksum")
+    assert tuple(entry[1] for entry in info) == (*schema.COLUMNS, "batch")
 
 
 def test_an_experiment_that_comes_again_is_counted_once(tmp_path):
@@ -192,6 +194,28 @@ def test_readers_see_whole_batches_while_it_is_written(tmp_path):
             assert numbers(tmp_path) == list(range(first + 10))
 
 
+def test_readers_find_nothing_wrong_while_it_is_written(tmp_path):
+    """A check reads several tables, and commits come in between."""
+    written(tmp_path, range(2000))
+    end = threading.Event()
+
+    def write() -> None:
+        with Writer(tmp_path, MANIFEST, SESSION) as journal:
+            for number in itertools.count(2000):
+                journal.add([fake_row(number)])
+                if end.is_set():
+                    return
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        counts = {len(numbers(tmp_path)) for _ in range(20)}
+    finally:
+        end.set()
+        writing.join()
+    assert len(counts) > 3
+
+
 def foreign(path):
     path.write_bytes(b"not a database, but long enough to be read as one" * 50)
 
@@ -224,7 +248,7 @@ def folder_instead(path):
 BROKEN = [
     (foreign, "is no journal of a campaign; name another folder"),
     (other_program, "is a database of another program; name another folder"),
-    (other_version, "journal of version 2, this tpufi reads 4; use the tpufi that"),
+    (other_version, "journal of version 2, this tpufi reads 4 and 5; use the"),
     (truncated, "is damaged; keep a copy of the folder, then recover"),
     (overwritten, "is damaged; keep a copy of the folder, then recover"),
     (folder_instead, "cannot open it; make the file and its folder readable"),

@@ -26,9 +26,7 @@ def test_every_experiment_is_done_once_or_given_up(count, workers, size, seed):
             if not lost:
                 finished.append(number)
                 continue
-            # A cluster does not always know what a worker was doing.
-            known = rng.random() < 0.5
-            end = queue.give_back(block, finished, number if known else None)
+            end = queue.give_back(block, len(finished))
             given_up += [] if end is None else [end]
             break
         done += finished
@@ -54,15 +52,9 @@ def test_one_that_has_done_its_part_takes_half_of_the_longest():
 def test_what_a_worker_was_lost_with_is_tried_once_more_alone():
     queue = BlockQueue(range(4), 1, 4)
     block = queue.take(0)
-    assert queue.give_back(block, {0}, 1) is None
+    assert queue.give_back(block, 1) is None
     assert queue.take(0) == Block((2, 3))
     retry = queue.take(0)
     assert retry == Block((1,), 2)
-    assert queue.give_back(retry, (), 1) == 1
+    assert queue.give_back(retry, 0) == 1
     assert len(queue) == 0
-
-
-def test_if_nobody_knows_which_it_was_each_is_tried_alone():
-    queue = BlockQueue(range(3), 1, 3)
-    assert queue.give_back(queue.take(0), {1}, None) is None
-    assert [queue.take(0) for _ in range(2)] == [Block((0,)), Block((2,))]

@@ -38,7 +38,7 @@ def cluster():
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},
+        runtime_env={"env_vars": {"PYTHONPATH": f"{ROOT}:{ROOT / 'python'}"}},
     )
     yield
     ray.shutdown()
@@ -63,7 +63,7 @@ def actors() -> list[int]:
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(b"ray::_Actor"):
+            if path.read_bytes().startswith(b"ray::RunnerHost"):
                 found.append(int(path.parent.name))
         except OSError:
             pass

@@ -7,9 +7,11 @@ import sqlite3
 
 import pytest
 
+from tests.campaign_rows import MANIFEST, SESSION, fake_row
 from tests.parser_targets import targets
 from tests.tiny_workload import TINY
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.journal.writer import Writer
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.golden.sealed_text import seal, unseal
@@ -108,13 +110,18 @@ def test_a_changed_byte_of_a_journal_is_named_or_changes_nothing():
     ("change", "message"),
     [
         ("UPDATE experiment SET outcome = 'marked' WHERE experiment = 7",
-         "damaged row, experiment 7 of table experiment: .*DELETE FROM experiment "
-         "WHERE experiment = 7; .* which does this experiment anew"),
+         "damaged rows, batch 2: .*DELETE FROM experiment WHERE batch = 2; .* and run "
+         "the campaign again, which does these 40 experiments anew"),
         ("UPDATE propagation SET elements = 31 WHERE experiment = 5",
-         "damaged row, experiment 5 of table propagation: "),
+         "damaged rows, batch 2: their digest is another; take them out with sqlite3 "),
+        ("DELETE FROM experiment WHERE experiment = 7", "damaged rows, batch 2: "),
+        ("UPDATE experiment SET batch = 9 WHERE experiment = 7",
+         "damaged rows, batch 2: .* these 39 experiments anew"),
         ("UPDATE manifest SET value = '2.19.2' WHERE key = 'tensorflow'",
-         "damaged row, key 'tensorflow' of table manifest: .* restore the file"),
-        ("UPDATE session SET seconds = 9e9", "damaged row, id 1 of table session: "),
+         "damaged rows, batch 1: .* another; restore the file from a copy, or begin"),
+        ("UPDATE session SET entries = ''", "damaged rows, batch 1: "),
+        ("UPDATE batch SET seconds = 9e9 WHERE id = 2", "damaged rows, batch 2: "),
+        ("DELETE FROM batch WHERE id = 2", "damaged rows, batch 2: "),
         ("CREATE VIEW more AS SELECT 1", "is damaged; .*its tables are not those of"),
     ],
 )  # fmt: skip
@@ -128,9 +135,29 @@ def test_a_damaged_row_of_a_journal_is_told_with_a_remedy(change, message, tmp_p
         Reader.open(tmp_path)
 
 
-def test_an_experiment_taken_out_as_told_is_done_anew(tmp_path):
+def test_a_writer_is_told_what_is_wrong_with_the_manifest_and_reads_no_other_row(
+    tmp_path,
+):
     path = tmp_path / "journal.sqlite"
     path.write_bytes(TARGETS["journal"].good[0])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE experiment SET count = 3 WHERE experiment = 7")
+    with Writer(tmp_path, MANIFEST, SESSION) as journal:
+        assert journal.add([fake_row(40)]) == 1
+    with pytest.raises(InputError, match="damaged rows, batch 2: "):
+        Reader.open(tmp_path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE session SET entries = '' WHERE id = 2")
+    connection.close()
+    with pytest.raises(InputError, match="damaged rows, batch 3: .*restore the file"):
+        Writer(tmp_path, MANIFEST, SESSION)
+
+
+def test_experiments_taken_out_as_told_are_done_anew(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    path.write_bytes(TARGETS["journal"].good[0])
+    with Writer(tmp_path, MANIFEST, SESSION) as journal:
+        journal.add(fake_row(n) for n in range(40, 50))
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE experiment SET count = 3 WHERE experiment = 7")
     with pytest.raises(InputError) as error:
@@ -138,4 +165,7 @@ def test_an_experiment_taken_out_as_told_is_done_anew(tmp_path):
     connection.executescript(re.search('"(.*)"', str(error.value))[1])
     connection.close()
     with Reader.open(tmp_path) as journal:
-        assert list(journal.missing(40)) == [range(7, 8)]
+        assert list(journal.missing(50)) == [range(0, 40)]
+        assert journal.spread(7) == () and len(journal.sessions()) == 2
+    with Writer(tmp_path, MANIFEST, SESSION) as journal:
+        assert journal.add(fake_row(n) for n in range(50)) == 40

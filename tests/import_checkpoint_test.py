@@ -100,7 +100,7 @@ def test_an_import_that_fails_on_the_way_leaves_nothing(
     session = config.session()
     monkeypatch.setattr(GoldenFolder, "save", full)
     (tmp_path / ".golden.partial").mkdir()  # Of an import that was killed.
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="cannot write: no space left; choose a path"):
         import_into(
             tmp_path / "golden", config, session, state, Origin("a", "", "", "", "")
         )

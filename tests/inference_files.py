@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 
-from tpufi.campaign.engine.events import Event, attempted
-from tpufi.campaign.engine.pool import Pool, PoolWorker
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.watcher import Watcher
+from tpufi.campaign.engine.worker import RunnerHost, Worker
 from tpufi.campaign.inference.inference_file import read_inference_plan
 from tpufi.campaign.inference.run import run_inference
 from tpufi.campaign.inference.runner import InferenceRunner, runner
@@ -65,7 +65,7 @@ def write_plan(folder: pathlib.Path, **changes: str) -> pathlib.Path:
     return path
 
 
-class HerePool(Pool):
+class HereWorker(Worker):
     """Runs blocks in this process; counts them.
 
     Args:
@@ -73,31 +73,31 @@ class HerePool(Pool):
     """
 
     def __init__(self, own: InferenceRunner):
-        super().__init__(1, 1)
-        self._runner = own
+        self._host = RunnerHost()
+        self._host.make(lambda alive: own)
         self.blocks = 0
-        self._is_ready(0)
 
-    def hand(self, worker: int, block) -> None:
-        self._workers[worker].block = block
-        self.idle.discard(worker)
+    def ready(self) -> None:
+        return None
 
-    def events(self, seconds: float) -> list[Event]:
-        block = self._workers[0].block
-        if block is None:
-            return []
-        self._is_done(0)
+    def run(self, block):
         self.blocks += 1
-        return [attempted(self._runner, n, block.attempt) for n in block.numbers]
+        for number in block.numbers:
+            yield self._host.run(number, block.attempt)
 
-    def close(self) -> None:
+    def kill(self) -> None:
         pass
 
-    def _start(self) -> PoolWorker:
-        return PoolWorker()
 
-    def _end(self, worker: PoolWorker) -> None:
-        pass
+class HerePool(Pool):
+    """One worker in this process."""
+
+    def __init__(self, worker: HereWorker):
+        self._worker = worker
+        super().__init__(1)
+
+    def _start(self) -> Worker:
+        return self._worker
 
 
 def survey_here(path: pathlib.Path) -> Survey:
@@ -109,14 +109,13 @@ def survey_here(path: pathlib.Path) -> Survey:
 def run_here(path: pathlib.Path, out: pathlib.Path, blocks: int = 1 << 30):
     """Run a campaign in this process; stop after some blocks."""
     found = survey_here(path)
-    pools = []
+    worker = HereWorker(runner(found.plan, found.golden))
 
     def make_pool() -> HerePool:
-        pools.append(HerePool(runner(found.plan, found.golden)))
-        return pools[0]
+        return HerePool(worker)
 
     def stopping() -> bool:
-        return bool(pools) and pools[0].blocks >= blocks
+        return worker.blocks >= blocks
 
     session = session_text(sys.argv, "0", found)
     return run_inference(found, out, session, make_pool, Watcher(), stopping)
@@ -128,5 +127,5 @@ def kept_rows(folder: pathlib.Path) -> list[tuple]:
     with Reader.open(folder) as journal:
         rows = journal.query(f"SELECT {', '.join(names)} FROM experiment ORDER BY 1")
         found = list(rows)
-        answers = "SELECT answer.* FROM answer JOIN experiment USING (experiment)"
-        return [*found, *journal.query(f"{answers} ORDER BY 1, 2")]
+        answers = "SELECT experiment, measure, value FROM answer ORDER BY 1, 2"
+        return [*found, *journal.query(answers)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.campaign_files import PLAN
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
-from tests.fault_line_test import LINE
+from tests.fault_jsonl_test import LINE
 from tests.injection_errors_test import replaced, sites_of
 from tpufi.artefact_checkpoint.mapping import read_mapping
 from tpufi.campaign.journal import database

@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None) -> int:
         timed("write_s", lambda: _write(folder, options.rows))
         size = sum(file.stat().st_size for file in folder.iterdir())
         figures["journal_mib"] = round(size / 2**20)
+        timed("open_to_read_s", lambda: Reader.open(folder).close())
         with Reader.open(folder) as journal:
             timed("count_s", journal.count)
             timed("tally_all_s", lambda: journal.tally(()))

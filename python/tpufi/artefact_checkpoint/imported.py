@@ -2,10 +2,8 @@
 """The state of a training run, out of a checkpoint, and a golden run from there."""
 
 import dataclasses
-import os
 import pathlib
 import re
-import shutil
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +12,7 @@ from tpufi.artefact_checkpoint.object_graph import Checkpoint, Variable
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder, Start
 from tpufi.golden.config import environment
+from tpufi.io import atomic_write
 from tpufi.messages import show_path
 from tpufi.training import Session, State, state_digest
 from tpufi.training.state import from_arrays
@@ -168,18 +167,13 @@ def import_into(
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         _check_same(path, config, origin)
         return config
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # What a kill left of an earlier one.
-    try:
-        folder = GoldenFolder(partial)
+    with atomic_write(path, sole_writer=True) as scratch:
+        folder = GoldenFolder(scratch)
         notes = {_KEY: dataclasses.asdict(origin)}
         folder.write_manifest(
             config, environment(session), session.steps_per_epoch, **notes
         )
         folder.save(state)
-        os.rename(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return config
 
 

@@ -7,8 +7,8 @@ import sys
 
 from tpufi.cli.command import Command, CommandParser
 from tpufi.errors import InputError
+from tpufi.io import atomic_write
 from tpufi.messages import show_path
-from tpufi.whole_file import appearing_whole
 
 
 def _add_options(parser: CommandParser) -> None:
@@ -34,7 +34,7 @@ def _convert(options: argparse.Namespace) -> int:
     if options.out is None:
         sys.stdout.write(text)
         return 0
-    with appearing_whole(options.out) as scratch:
+    with atomic_write(options.out) as scratch:
         scratch.write_text(text)
     return 0
 

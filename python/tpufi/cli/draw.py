@@ -15,9 +15,9 @@ import tpufi
 from tpufi.cli import natural, positive, print_lines
 from tpufi.cli.command import Command, CommandParser
 from tpufi.errors import InputError
+from tpufi.io import atomic_write
 from tpufi.messages import one_line, quote, show_path
 from tpufi.site_table import DIRECTIONS
-from tpufi.whole_file import appearing_whole
 
 # Its module imports numpy, which help does without; a test compares.
 SITE_WEIGHTS = ("elements", "sites", "macs")
@@ -179,7 +179,7 @@ def _range(text: str) -> tuple[int, int]:
 
 def _write(path: pathlib.Path, lines: Iterator[str]) -> None:
     with (
-        appearing_whole(path) as scratch,
+        atomic_write(path) as scratch,
         open(scratch, "x", encoding="ascii", newline="\n") as file,
     ):
         for line in lines:

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 import tpufi
 from tpufi.cli import positive
 from tpufi.cli.command import Command, CommandParser
+from tpufi.io import atomic_write
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, Thresholds, read_thresholds
-from tpufi.whole_file import appearing_whole
 
 _PAGE = "published_injections.md"
 
@@ -159,7 +159,7 @@ def _pictures(
 
 
 def _write(report: pathlib.Path, page: str) -> None:
-    with appearing_whole(report) as scratch:
+    with atomic_write(report) as scratch:
         scratch.write_text(page)
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Injection files: reading them strictly, writing them byte for byte."""
 
-import contextlib
 import os
 import pathlib
 import re
@@ -15,6 +14,7 @@ from tpufi.fault import AffectedOutputs, Elements, Fault, Strided, listed_runs
 from tpufi.faults.cells import DRAWN_PARSERS, PARSERS, SITE, number_text
 from tpufi.faults.injection import Injection
 from tpufi.faults.injection_file import DrawnInjection, FieldError, InjectionFile
+from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, one_line, quote, show_path
 from tpufi.site_table import SiteTable
 
@@ -105,7 +105,11 @@ def write_injection(injection: InjectionFile, path: str | os.PathLike[str]) -> N
     Raises:
       InputError: the file cannot be written there.
     """
-    _replace(Path(path), injection_text(injection).encode("ascii"))
+    remedy = (
+        "expected a path in a writable folder; create the folder or choose another path"
+    )
+    with atomic_write(Path(path), remedy) as scratch:
+        scratch.write_bytes(injection_text(injection).encode("ascii"))
 
 
 def injection_text(injection: InjectionFile) -> str:
@@ -313,25 +317,6 @@ def _decode(data: bytes, name: str) -> str:
 
 def _line_at(data: bytes, offset: int) -> int:
     return data.count(b"\n", 0, offset) + 1
-
-
-def _replace(path: Path, data: bytes) -> None:
-    scratch = path.parent / f".{path.name}.{os.urandom(4).hex()}.tmp"
-    try:
-        with open(scratch, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{show_path(path)}: cannot write: {one_line(error)}; expected a path in a "
-            "writable folder; create the folder or choose another path"
-        ) from None
-    finally:
-        # Gone after a success; ours alone, by its random name, after a failure.
-        with contextlib.suppress(OSError, ValueError):
-            scratch.unlink()
 
 
 PUBLISHED = pathlib.Path(__file__).absolute().parents[1] / "injections"

@@ -16,12 +16,14 @@ import dataclasses
 import os
 import pathlib
 import re
+from contextlib import AbstractContextManager
 
 import numpy as np
 
 from tpufi.errors import InputError
 from tpufi.golden.config import GoldenConfig, read_config
 from tpufi.golden.sealed_text import seal, unseal
+from tpufi.io import atomic_write
 from tpufi.messages import one_line, show_path
 from tpufi.training.state import State, from_arrays, state_digest, to_arrays
 from tpufi.workload import Workload
@@ -59,7 +61,8 @@ class GoldenFolder:
             **notes,
         }
         text = seal(manifest, _INDENT) + "\n"
-        self._replace("manifest.json", lambda f: f.write(text.encode()))
+        with self._writing("manifest.json") as scratch:
+            scratch.write_bytes(text.encode())
 
     def read_manifest(self) -> tuple[GoldenConfig, dict]:
         """Return the configuration and the whole manifest.
@@ -96,7 +99,8 @@ class GoldenFolder:
         """Write the checkpoint of a state."""
         arrays = to_arrays(state)
         name = f"state_{int(arrays['updates']):08d}.npz"
-        self._replace(name, lambda f: np.savez(f, **arrays))
+        with self._writing(name) as scratch:
+            np.savez(scratch, **arrays)
 
     def load(self, workload: Workload, steps: int) -> State:
         """Return the state after `steps` steps, from its checkpoint.
@@ -162,17 +166,13 @@ class GoldenFolder:
         """Drop entries whose `key` is `bound` or more."""
         kept = [e for e in self.read_lines(name) if e[key] < bound]
         text = "".join(seal(e) + "\n" for e in kept)
-        self._replace(name, lambda f: f.write(text.encode()))
+        with self._writing(name) as scratch:
+            scratch.write_bytes(text.encode())
 
     def append(self, name: str, entry: dict) -> None:
         """Append one entry."""
         with open(self.path / name, "a") as file:
             file.write(seal(entry) + "\n")
 
-    def _replace(self, name: str, write) -> None:
-        partial = self.path / f".{name}.partial"
-        with open(partial, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.path / name)
+    def _writing(self, name: str) -> AbstractContextManager[pathlib.Path]:
+        return atomic_write(self.path / name, sole_writer=True)

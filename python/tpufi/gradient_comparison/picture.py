@@ -7,7 +7,7 @@ import pathlib
 from tpufi.extras import optional
 from tpufi.gradient_comparison.cases import Comparison
 from tpufi.gradient_comparison.difference import ALL
-from tpufi.whole_file import appearing_whole
+from tpufi.io import atomic_write
 
 
 def plot_differences(comparison: Comparison, path: pathlib.Path) -> pathlib.Path:
@@ -52,7 +52,7 @@ def plot_differences(comparison: Comparison, path: pathlib.Path) -> pathlib.Path
     below.set_ylabel("share of elements (%)")
     below.set_xlabel("variable, in the order of creation")
     below.legend(loc="best")
-    with appearing_whole(path) as scratch:
+    with atomic_write(path) as scratch:
         figure.savefig(scratch, dpi=120, format="png")
     pyplot.close(figure)
     return path

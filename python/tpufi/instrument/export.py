@@ -3,14 +3,13 @@
 
 import json
 import pathlib
-import shutil
-import tempfile
 
 import tensorflow as tf
 
 from tpufi.descriptor import FIELDS
 from tpufi.errors import InputError
 from tpufi.instrument.armed_program import ArmedProgram
+from tpufi.io import atomic_write
 from tpufi.messages import one_line, show_path
 
 _FAULTS = tf.TensorSpec((None, len(FIELDS)), tf.int64, "faults")
@@ -56,10 +55,8 @@ def save(armed: ArmedProgram, program: object, args: tuple, path: pathlib.Path) 
         raise InputError(f"{show_path(path)} exists; name a new folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            made = pathlib.Path(folder, "saved")
-            tf.saved_model.save(_Saved(armed, program, args), str(made))
-            shutil.move(made, path)
+        with atomic_write(path, "name another folder") as scratch:
+            tf.saved_model.save(_Saved(armed, program, args), str(scratch))
     except (AssertionError, KeyError) as error:  # A resource that is not tracked.
         raise InputError(
             f"{show_path(path)}: cannot be saved: {one_line(error)}; make the program "

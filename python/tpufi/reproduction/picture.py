@@ -5,8 +5,8 @@ import math
 import pathlib
 
 from tpufi.extras import optional
+from tpufi.io import atomic_write
 from tpufi.reproduction.results import Measured
-from tpufi.whole_file import appearing_whole
 
 
 def draw(results: dict[str, tuple[Measured, str]], path: pathlib.Path) -> None:
@@ -50,6 +50,6 @@ def draw(results: dict[str, tuple[Measured, str]], path: pathlib.Path) -> None:
         axes.tick_params(labelsize=8)
         axes.legend(fontsize=7, loc="lower left")
     panels[0][0].set_ylabel("training loss", fontsize=8)
-    with appearing_whole(path) as scratch:
+    with atomic_write(path) as scratch:
         figure.savefig(scratch, dpi=100, metadata={"Software": None})
     pyplot.close(figure)

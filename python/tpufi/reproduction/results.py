@@ -7,10 +7,10 @@ import math
 import pathlib
 
 from tpufi.errors import InputError
+from tpufi.io import atomic_write
 from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.reproduction.evidence import Quantity
-from tpufi.whole_file import appearing_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Measured:
 def write_measured(measured: Measured, path: pathlib.Path) -> None:
     """Write the file; it appears whole."""
     text = json.dumps(_plain(dataclasses.asdict(measured)), indent=1, allow_nan=False)
-    with appearing_whole(path) as scratch:
+    with atomic_write(path) as scratch:
         scratch.write_text(text + "\n")
 
 

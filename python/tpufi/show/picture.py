@@ -4,11 +4,11 @@
 import pathlib
 
 from tpufi.errors import InputError
+from tpufi.io import atomic_write
 from tpufi.messages import quote, show_path
 from tpufi.show.spread import Spread
 from tpufi.show.subject import Subject
 from tpufi.site_table import DIRECTIONS
-from tpufi.whole_file import appearing_whole
 
 ENDINGS = (".svg", ".png", ".pdf")
 _COLOURS = dict(zip(DIRECTIONS, ("C0", "C1", "C2", "C3"), strict=True))
@@ -101,5 +101,5 @@ def _struck_at(subject: Subject, keys: list[tuple[str, str]]) -> float:
 
 
 def _save(figure, path: pathlib.Path) -> None:
-    with appearing_whole(path) as scratch:
+    with atomic_write(path) as scratch:
         figure.savefig(scratch, dpi=120)

@@ -5,10 +5,10 @@ import pathlib
 from collections.abc import Callable
 
 from tpufi.errors import InputError
+from tpufi.own_process import in_own_process
 from tpufi.tpu.accepted_models import accepted_models
 from tpufi.tpu.compiler import compile_for
 from tpufi.tpu.export import export_step
-from tpufi.tpu.own_process import in_a_process_of_its_own
 from tpufi.tpu.request import Request, described
 
 CLEAN, ARMED = "clean", "armed"
@@ -70,7 +70,8 @@ def _compiled(
     """Export and compile one program; its text goes to the folder `save`."""
     workload = request.typed_workload
     report(f"{workload.name}: compiling {name} for {request.topology}")
-    module = in_a_process_of_its_own(
+    module = in_own_process(
+        "exports a step",
         export_step,
         workload,
         request.per_replica,

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES
-from tpufi.whole_file import appearing_whole
+from tpufi.io import atomic_write
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica")
 _MEBIBYTE, _GIBIBYTE = 1 << 20, 1 << 30
@@ -171,5 +171,5 @@ def _key(result: dict) -> tuple:
 
 
 def _write(path: pathlib.Path, text: str) -> None:
-    with appearing_whole(path) as scratch:
+    with atomic_write(path) as scratch:
         scratch.write_text(text)

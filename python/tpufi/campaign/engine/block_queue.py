@@ -9,8 +9,7 @@ tried once more, alone.
 
 import collections
 import dataclasses
-import heapq
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 ATTEMPTS = 2  # Of an experiment that fails, or that a worker is lost with.
 
@@ -44,71 +43,51 @@ class BlockQueue:
             for begin, end in zip(ends, ends[1:], strict=False)
         ]
         self._size = size
-        # Of parts by length, longest first; entries may be out of date.
-        self._longest = [(-len(part), i) for i, part in enumerate(self._parts)]
-        heapq.heapify(self._longest)
         self._again: collections.deque[Block] = collections.deque()
+        self._left = len(ordered)
 
     def __len__(self) -> int:
         """Return how many experiments can still be taken."""
-        again = sum(len(block.numbers) for block in self._again)
-        return again + sum(map(len, self._parts))
+        return self._left
 
     def take(self, worker: int) -> Block | None:
         """Return the next block for a worker; None: there is nothing left."""
-        if self._again:
-            return self._again.popleft()
+        if not self._left:
+            return None
+        block = self._again.popleft() if self._again else self._next(worker)
+        self._left -= len(block.numbers)
+        return block
+
+    def _next(self, worker: int) -> Block:
         part = self._parts[worker]
         if not part:
-            self._take_over(worker)
+            longest = max(self._parts, key=len)
+            part.extendleft(longest.pop() for _ in range((len(longest) + 1) // 2))
         count = min(self._size, len(part))
-        return Block(tuple(part.popleft() for _ in range(count))) if count else None
+        return Block(tuple(part.popleft() for _ in range(count)))
 
-    def _take_over(self, worker: int) -> None:
-        """Move half of the longest part to a worker whose own part is done."""
-        part = self._parts[worker]
-        while self._longest:
-            length, owner = heapq.heappop(self._longest)
-            longest = self._parts[owner]
-            if not longest:
-                continue
-            if -length != len(longest):
-                heapq.heappush(self._longest, (-len(longest), owner))
-                continue
-            for _ in range((len(longest) + 1) // 2):
-                part.appendleft(longest.pop())
-            heapq.heappush(self._longest, (-len(longest), owner))
-            heapq.heappush(self._longest, (-len(part), worker))
-            return
-
-    def give_back(
-        self, block: Block, done: Collection[int], suspect: int | None
-    ) -> int | None:
+    def give_back(self, block: Block, done: int) -> int | None:
         """Take back what a lost worker has not done.
 
         Args:
           block: what it had.
-          done: experiments of it whose rows have come.
-          suspect: the experiment it was lost with; None: nobody knows which.
+          done: how many experiments of it have ended; it was lost with the next.
 
         Returns:
           An experiment that workers were lost with twice; it is not tried again.
         """
-        left = tuple(number for number in block.numbers if number not in done)
-        if suspect is None and len(left) == 1:
-            suspect = left[0]
-        if suspect is None:
-            # Alone, each that is at fault will be known.
-            self._again.extend(Block((n,), block.attempt) for n in left)
-            return None
-        others = tuple(number for number in left if number != suspect)
+        suspect, *others = block.numbers[done:]
         if others:
-            self._again.append(Block(others, block.attempt))
+            self._come_again(Block(tuple(others), block.attempt))
         return self.failed(suspect, block.attempt)
 
     def failed(self, number: int, attempt: int) -> int | None:
         """Note that an experiment failed; return it if it is not tried again."""
         if attempt >= ATTEMPTS:
             return number
-        self._again.append(Block((number,), attempt + 1))
+        self._come_again(Block((number,), attempt + 1))
         return None
+
+    def _come_again(self, block: Block) -> None:
+        self._again.append(block)
+        self._left += len(block.numbers)

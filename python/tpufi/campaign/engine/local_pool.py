@@ -1,32 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Worker processes on this machine; one that crashes or hangs is replaced."""
 
-import dataclasses
+import ctypes
 import multiprocessing
-import multiprocessing.connection
 import os
+import signal
+import threading
 import time
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 
 from tpufi.campaign.engine import worker
 from tpufi.campaign.engine.block_queue import Block
-from tpufi.campaign.engine.events import Event, Finished
-from tpufi.campaign.engine.pool import Pool, PoolWorker
+from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.unplanned import CRASHED, HUNG
 from tpufi.errors import InputError
 
-_STARTS = 2
-
-
-@dataclasses.dataclass
-class _Worker(PoolWorker):
-    """A process and what is known of it."""
-
-    process: BaseProcess
-    connection: multiprocessing.connection.Connection
-    heard: float
-    done: set[int] = dataclasses.field(default_factory=set)
-    begun: int | None = None
+_ALIVE = "alive"  # What a process sends besides answers.
+_SECONDS_BETWEEN_SIGNS = 1.0
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 class LocalPool(Pool):
@@ -50,89 +43,82 @@ class LocalPool(Pool):
         start_timeout: float,
         method: str = "spawn",
     ):
-        self._context = multiprocessing.get_context(method)
-        self._make = make
-        self._timeout = timeout
-        self._start_timeout = start_timeout
-        super().__init__(size, _STARTS)
+        self._how = multiprocessing.get_context(method), make, timeout, start_timeout
+        # A process that another thread forks must not inherit this one's pipe.
+        self._one_starts = threading.Lock()
+        super().__init__(size)
 
-    def hand(self, worker: int, block: Block) -> None:
-        """Give a block to an idle worker."""
-        found = self._workers[worker]
-        found.block, found.done, found.begun = block, set(), None
-        found.heard = time.monotonic()
-        self.idle.discard(worker)
-        try:
-            found.connection.send(block)
-        except OSError:
-            pass  # Its end is noticed with the next events.
+    def _start(self) -> worker.Worker:
+        with self._one_starts:
+            return _LocalWorker(*self._how)
 
-    def events(self, seconds: float) -> list[Event]:
-        """Wait for reports; see `Pool`."""
-        waiting = {w.connection: number for number, w in enumerate(self._workers)}
-        found: list[Event] = []
-        for connection in multiprocessing.connection.wait(list(waiting), seconds):
-            found.extend(self._read(waiting[connection]))
-        now = time.monotonic()
-        for number, one in enumerate(self._workers):
-            limit = self._timeout if one.ready else self._start_timeout
-            if (one.block or not one.ready) and now - one.heard > limit:
-                text = f"no sign of life for {limit:g} s"
-                found.append(self._lost(number, HUNG, text))
-        return found
 
-    def close(self) -> None:
-        """End all processes at once."""
-        for one in self._workers:
-            one.process.kill()
-        for one in self._workers:
-            one.process.join()
-            one.connection.close()
+class _LocalWorker(worker.Worker):
+    """A process at the other end of a pipe, which closes however the process ends."""
 
-    def _read(self, number: int) -> list[Event]:
-        """Read all that a worker has sent."""
-        one = self._workers[number]
-        found: list[Event] = []
-        try:
-            while one.connection.poll():
-                found.extend(self._note(number, one, *one.connection.recv()))
-        except (EOFError, OSError):
-            one.process.join()
-            text = f"the worker ended with code {one.process.exitcode}"
-            found.append(self._lost(number, CRASHED, text))
-        return found
-
-    def _note(self, number: int, one: _Worker, name: str, value) -> list[Event]:
-        one.heard = time.monotonic()
-        if name == worker.REFUSED:
-            raise InputError(value)
-        if name == worker.READY:
-            self._is_ready(number)
-        elif name == worker.BEGUN:
-            one.begun = value
-        elif name == worker.ENDED:
-            is_row = isinstance(value, Finished)
-            one.done.add(value.row.experiment if is_row else value.number)
-            one.begun = None
-            return [value]
-        elif name == worker.DONE:
-            self._is_done(number)
-        return []
-
-    def _lost(self, number: int, outcome: str, error: str) -> Event:
-        one = self._workers[number]
-        return self._replace(number, outcome, error, frozenset(one.done), one.begun)
-
-    def _end(self, worker: _Worker) -> None:
-        worker.process.kill()
-        worker.process.join()
-        worker.connection.close()
-
-    def _start(self) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=worker.serve, args=(theirs, self._make, os.getpid()), daemon=True
+    def __init__(
+        self,
+        context: BaseContext,
+        make: worker.RunnerFactory,
+        timeout: float,
+        start_timeout: float,
+    ):
+        self._timeout, self._start_timeout = timeout, start_timeout
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, make, os.getpid()), daemon=True
         )
-        process.start()
+        self._process.start()
         theirs.close()
-        return _Worker(process, ours, time.monotonic())
+
+    def ready(self) -> InputError | None:
+        return self._answer(self._start_timeout)
+
+    def run(self, block: Block) -> Iterator[worker.Answer]:
+        try:
+            self._connection.send(block)
+        except OSError:
+            pass  # Its end is noticed with the first answer.
+        for _ in block.numbers:
+            yield self._answer(self._timeout)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def _answer(self, limit: float) -> worker.Answer | None:
+        try:
+            while self._connection.poll(limit):
+                if (answer := self._connection.recv()) != _ALIVE:
+                    return answer
+        except (EOFError, OSError):
+            self._process.join()
+            text = f"the worker ended with code {self._process.exitcode}"
+            raise worker.WorkerLost(CRASHED, text) from None
+        raise worker.WorkerLost(HUNG, f"no sign of life for {limit:g} s")
+
+
+def _serve(connection: Connection, make: worker.RunnerFactory, parent: int) -> None:
+    """Answer in the worker's process, which must not outlive its parent."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    # Ctrl-C reaches all processes of a terminal; only the campaign acts on it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    told = time.monotonic()
+
+    def alive() -> None:
+        nonlocal told
+        if time.monotonic() - told >= _SECONDS_BETWEEN_SIGNS:
+            told = time.monotonic()
+            connection.send(_ALIVE)
+
+    host = worker.RunnerHost()
+    try:
+        connection.send(host.make(make, alive))
+        while True:
+            block = connection.recv()
+            for number in block.numbers:
+                connection.send(host.run(number, block.attempt))
+    except (EOFError, BrokenPipeError):
+        pass  # The campaign is gone.

@@ -58,11 +58,14 @@ class Replayed:
 
 
 def differing(row: Row, recorded: Row) -> tuple[str, ...]:
-    """Return the names of the columns that differ, but for times and attempts."""
+    """Return the names of the columns that differ, but for times and attempts.
+
+    Values of measures have a table of their own, and names.
+    """
     return tuple(
         field.name
         for field in dataclasses.fields(Row)
-        if field.name not in INCIDENTAL
+        if field.name not in (*INCIDENTAL, "values")
         # NaN is equal to itself here.
         and repr(getattr(row, field.name)) != repr(getattr(recorded, field.name))
     )

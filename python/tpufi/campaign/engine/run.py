@@ -15,7 +15,6 @@ from tpufi.campaign.engine.numbers import windows
 from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.engine.watcher import Watcher
-from tpufi.campaign.engine.window import run_window
 from tpufi.campaign.journal.manifest import Manifest
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import FaultColumns, Row
@@ -127,7 +126,7 @@ def _run(
 
     queue = BlockQueue(_by_step(plan, sampler, window), pool.size, scale.block)
     not_active = []
-    for rows in run_window(pool, queue, given_up, stopping):
+    for rows in pool.run(queue, given_up, stopping):
         if rows:
             journal.add(rows)
         not_active += [row.experiment for row in rows if row.outcome == NOT_ACTIVE]

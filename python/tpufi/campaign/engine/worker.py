@@ -1,65 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker process: runs blocks of experiments and reports over a pipe."""
+"""A worker: makes its runner, then does blocks of experiments in their order."""
 
-import ctypes
-import os
-import signal
-import time
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+import abc
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
-from tpufi.campaign.engine.events import Runner, attempted
+from tpufi.campaign.engine.block_queue import Block
+from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
+from tpufi.messages import one_line
 from tpufi.training import make_deterministic
 
-# What a worker sends, as (name, value).
-READY, REFUSED, ALIVE = "ready", "refused", "alive"
-BEGUN, ENDED, DONE = "begun", "ended", "done"
 
+class Runner(Protocol):
+    """What a worker runs experiments with."""
+
+    def run(self, number: int, attempt: int) -> Row:
+        """Return the row of an experiment."""
+
+
+# The argument is to be called while the runner works, as a sign of life.
 RunnerFactory = Callable[[Callable[[], None]], Runner]
 
-_SECONDS_BETWEEN_SIGNS = 1.0
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+@dataclasses.dataclass(frozen=True)
+class Failed:
+    """An experiment raised an error; the worker goes on."""
+
+    number: int
+    attempt: int
+    error: str
 
 
-def serve(connection: Connection, make: RunnerFactory, parent: int) -> None:
-    """Run what comes until None comes.
+# An InputError: the set-up is wrong, for all experiments.
+Answer = Row | Failed | InputError
+
+
+class RunnerHost:
+    """Makes a runner and runs experiments with it, in the process of a worker."""
+
+    def make(
+        self, make: RunnerFactory, alive: Callable[[], None] = lambda: None
+    ) -> InputError | None:
+        """Make the runner; return why it cannot be made."""
+        make_deterministic()
+        try:
+            self._runner = make(alive)
+        except InputError as error:
+            return error
+        return None
+
+    def run(self, number: int, attempt: int) -> Answer:
+        """Run an experiment; what goes wrong with it is reported, not raised."""
+        try:
+            return self._runner.run(number, attempt)
+        except InputError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - it goes into the journal.
+            return Failed(number, attempt, f"{type(error).__name__}: {one_line(error)}")
+
+
+class WorkerLost(Exception):
+    """A worker crashed or hangs.
 
     Args:
-      connection: to the campaign; blocks come, reports go.
-      make: makes the runner; its argument is to be called while it works.
-      parent: process that this one must not outlive.
+      outcome: `unplanned.CRASHED` or `unplanned.HUNG`.
+      error: how it ended.
     """
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
-    # Ctrl-C reaches all processes of a terminal; only the campaign acts on it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    make_deterministic()
-    try:
-        runner = make(_Signs(connection))
-        connection.send((READY, None))
-        while (block := connection.recv()) is not None:
-            for number in block.numbers:
-                connection.send((BEGUN, number))
-                event = attempted(runner, number, block.attempt)
-                connection.send((ENDED, event))
-            connection.send((DONE, None))
-    except InputError as error:
-        connection.send((REFUSED, str(error)))
-    except (EOFError, BrokenPipeError):
-        pass  # The campaign is gone.
+
+    def __init__(self, outcome: str, error: str):
+        super().__init__(outcome, error)
+        self.outcome, self.error = outcome, error
 
 
-class _Signs:
-    """Signs of life, not too many."""
+class Worker(abc.ABC):
+    """The campaign's end of a worker; one thread calls all methods but `kill`."""
 
-    def __init__(self, connection: Connection):
-        self._connection = connection
-        self._sent = 0.0
+    @abc.abstractmethod
+    def ready(self) -> InputError | None:
+        """Wait until the runner has been made; return why it cannot be.
 
-    def __call__(self) -> None:
-        now = time.monotonic()
-        if now - self._sent >= _SECONDS_BETWEEN_SIGNS:
-            self._sent = now
-            self._connection.send((ALIVE, None))
+        Raises:
+          WorkerLost: the worker crashed or hangs.
+        """
+
+    @abc.abstractmethod
+    def run(self, block: Block) -> Iterator[Answer]:
+        """Yield what becomes of each experiment of a block, in their order.
+
+        Raises:
+          WorkerLost: the worker crashed or hangs, with the next experiment.
+        """
+
+    @abc.abstractmethod
+    def kill(self) -> None:
+        """End the worker at once; any thread may call this, more than once."""

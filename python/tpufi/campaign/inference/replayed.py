@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 from tpufi.campaign.engine.replayed import differing
-from tpufi.campaign.inference.answers import AnswerRow, measures_of, values_of_one
+from tpufi.campaign.inference.answers import measures_of, values_of_one
 from tpufi.campaign.inference.runner import InferenceRunner
 from tpufi.campaign.inference.survey import Survey
 from tpufi.campaign.journal.reader import Reader
@@ -48,9 +48,7 @@ def replay_inferences(
         yield _compared(row, values, runner.run(row.experiment, row.attempt))
 
 
-def _compared(
-    row: Row, values: dict[str, float], new: AnswerRow
-) -> tuple[bool, list[str]]:
+def _compared(row: Row, values: dict[str, float], new: Row) -> tuple[bool, list[str]]:
     fault = new.fault
     lines = [
         f"experiment {new.experiment}: input {fault.step}, {fault.layer} "

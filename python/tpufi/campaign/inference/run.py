@@ -9,11 +9,11 @@ from tpufi.campaign.engine.numbers import missing_by_window
 from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.run import stop_reason
 from tpufi.campaign.engine.watcher import Watcher
-from tpufi.campaign.engine.window import run_window
-from tpufi.campaign.inference.answers import AnswerRow, AnswerWriter
 from tpufi.campaign.inference.layout import Layout
 from tpufi.campaign.inference.runner import fault_columns
 from tpufi.campaign.inference.survey import Survey
+from tpufi.campaign.journal.row import Row
+from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.widest import stratum_sizes, widest_interval
 
 _RUNS = 4  # Of a batch, that a worker takes at once.
@@ -46,13 +46,13 @@ def run_inference(
     plan, layout = found.plan, found.layout
     total = plan.stop.experiments
 
-    def given_up(number: int, outcome: str, error: str) -> AnswerRow:
+    def given_up(number: int, outcome: str, error: str) -> Row:
         fault = layout.fault(number)
         (site,) = (s for s in found.sites if s.id == fault.site)
         columns = fault_columns(site, fault, number % layout.items)
-        return AnswerRow(number, columns, outcome, 0, attempt=ATTEMPTS, error=error)
+        return Row(number, columns, outcome, 0, attempt=ATTEMPTS, error=error)
 
-    with AnswerWriter(folder, found.manifest(), session, found.measures) as journal:
+    with Writer(folder, found.manifest(), session, found.measures) as journal:
         if reason := stop_reason(plan.stop, journal, _widest(plan, journal)):
             return reason
         watcher.begin(journal.tally(()), total)
@@ -60,7 +60,7 @@ def run_inference(
         try:
             for window in _windows(journal, layout, total):
                 queue = BlockQueue(window, pool.size, _RUNS * plan.batch)
-                for rows in run_window(pool, queue, given_up, stopping):
+                for rows in pool.run(queue, given_up, stopping):
                     if rows:
                         journal.add(rows)
                     watcher.rows(rows)
@@ -76,13 +76,13 @@ def run_inference(
     raise AssertionError("the number of experiments ends every campaign")
 
 
-def _windows(journal: AnswerWriter, layout: Layout, total: int) -> Iterator[list[int]]:
+def _windows(journal: Writer, layout: Layout, total: int) -> Iterator[list[int]]:
     """Yield what is missing of every window, in the order of its batches."""
     for window, numbers in missing_by_window(journal, total, layout.window):
         missing = set(numbers)
         yield [number for number in layout.ordered(window) if number in missing]
 
 
-def _widest(plan, journal: AnswerWriter):
+def _widest(plan, journal: Writer):
     tally = journal.tally(plan.stop.strata)
     return widest_interval(tally, stratum_sizes(tally) or [()], plan.stop.confidence)

@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tpufi.campaign.inference.answers import AnswerRow
 from tpufi.campaign.inference.inference_plan import InferencePlan
 from tpufi.campaign.inference.subject import Subject, set_up
-from tpufi.campaign.journal.row import FaultColumns
+from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.inference.struck_batch import StruckBatch
@@ -70,9 +69,9 @@ class InferenceRunner:
         self._subject, self._layout = subject, subject.layout
         self._sites = {site.id: site for site in subject.sites}
         self._number, self._batch = -1, None
-        self._rows: dict[int, AnswerRow] = {}
+        self._rows: dict[int, Row] = {}
 
-    def run(self, number: int, attempt: int) -> AnswerRow:
+    def run(self, number: int, attempt: int) -> Row:
         """Return the row of an experiment, which is run with those of its batch."""
         if number not in self._rows:
             batch = self._go_to(self._layout.batch_of(number))
@@ -84,7 +83,7 @@ class InferenceRunner:
             self._batch, self._number = self._subject.batch(number), number
         return self._batch
 
-    def _run(self, batch: StruckBatch, numbers: range) -> dict[int, AnswerRow]:
+    def _run(self, batch: StruckBatch, numbers: range) -> dict[int, Row]:
         begun = time.perf_counter()
         faults = [self._layout.fault(number) for number in numbers]
         faulty = batch.strike(faults)
@@ -98,11 +97,11 @@ class InferenceRunner:
 
     def _row(
         self, number: int, fault: SiteFault, golden: np.ndarray, answer, seconds: float
-    ) -> AnswerRow:
+    ) -> Row:
         judge = self._subject.judge
         values = judge.values(golden, answer)
         item = int(self._subject.chosen[number % self._layout.items])
-        return AnswerRow(
+        return Row(
             experiment=number,
             fault=fault_columns(self._sites[fault.site], fault, item),
             outcome=judge.outcome(golden, answer, values),

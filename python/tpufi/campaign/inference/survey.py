@@ -5,9 +5,7 @@ It is found out in a process of its own: TensorFlow cannot be made deterministic
 given a number of threads, in one where it runs already.
 """
 
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import pathlib
 
 import numpy as np
@@ -18,8 +16,8 @@ from tpufi.campaign.inference.inference_file import named_parts
 from tpufi.campaign.inference.inference_plan import InferencePlan
 from tpufi.campaign.inference.subject import Subject, layout, set_up
 from tpufi.campaign.journal.manifest import Manifest, files_digest, plan_text
-from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.own_process import in_own_process
 
 _LIBRARIES = ("_tpufi.so", "_tpufi_ops.so")
 
@@ -86,12 +84,7 @@ def survey(plan: InferencePlan) -> Survey:
     Raises:
       InputError: a file of the plan is wrong, or what it holds does not fit.
     """
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, context) as process:
-        found = process.submit(_survey, plan).result()
-    if isinstance(found, str):
-        raise InputError(found)
-    return found
+    return in_own_process("looks at the subject", _survey, plan)
 
 
 def surveyed(plan: InferencePlan, subject: Subject) -> Survey:
@@ -108,10 +101,6 @@ def surveyed(plan: InferencePlan, subject: Subject) -> Survey:
     )
 
 
-def _survey(plan: InferencePlan) -> Survey | str:
-    """Return the survey, or the text of what is wrong with the plan."""
+def _survey(plan: InferencePlan) -> Survey:
     set_up(plan)
-    try:
-        return surveyed(plan, Subject(plan))
-    except InputError as error:
-        return str(error)
+    return surveyed(plan, Subject(plan))

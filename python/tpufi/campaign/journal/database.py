@@ -6,8 +6,8 @@ import pathlib
 import sqlite3
 from collections.abc import Iterator
 
-from tpufi.campaign.journal import schema
-from tpufi.campaign.journal.integrity import DAMAGED, check_journal
+from tpufi.campaign.journal import schema, version_4
+from tpufi.campaign.journal.integrity import DAMAGED, check_batches, version_of
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 
@@ -64,6 +64,7 @@ def told(path: pathlib.Path) -> Iterator[None]:
 def connect(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
     """Open a journal and check that it is one, whole and of our version.
 
+    A reader, whose results are made of the rows, reads all of them once for the check.
     Writers commit into a write-ahead log that is synchronised to the disk before the
     commit returns, so neither a kill nor a loss of power takes a commit back.
 
@@ -88,7 +89,7 @@ def connect(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
                 )
             if not is_new:
                 # Before anything is written.
-                check_journal(connection, show_path(path))
+                connection = _checked(connection, show_path(path), writable)
             if writable:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
@@ -119,6 +120,34 @@ def _open(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
     return _connection(path, "immutable=1")
 
 
+def _checked(
+    connection: sqlite3.Connection, shown: str, writable: bool
+) -> sqlite3.Connection:
+    """Return a connection to a whole journal of this version."""
+    version = version_of(connection, shown)
+    if version == version_4.VERSION:
+        if not writable:
+            connection = _copy(connection)
+        version_4.upgrade(connection, shown)
+    elif version != schema.VERSION:
+        raise InputError(
+            f"{shown}: journal of version {version}, this tpufi reads "
+            f"{version_4.VERSION} and {schema.VERSION}; use the tpufi that wrote it, "
+            "or begin a new folder"
+        )
+    # What a writer adds does not depend on the rows that are there.
+    check_batches(connection, shown, all_rows=not writable)
+    return connection
+
+
+def _copy(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a copy in a temporary file, which SQLite removes, and close the other."""
+    copy = sqlite3.connect("", isolation_level=None)
+    connection.backup(copy)
+    connection.close()
+    return copy
+
+
 def _connection(path: pathlib.Path, mode: str) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?{mode}"
     return sqlite3.connect(
@@ -133,6 +162,9 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 def _create(connection: sqlite3.Connection) -> None:
     # One transaction: a kill leaves an empty file or a whole journal.
     connection.execute("BEGIN IMMEDIATE")
-    for statement in schema.statements():
+    for table, statement in schema.definitions().items():
+        if table not in schema.OPTIONAL:
+            connection.execute(statement)
+    for statement in schema.marks():
         connection.execute(statement)
     connection.execute("COMMIT")

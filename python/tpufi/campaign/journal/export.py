@@ -14,8 +14,8 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import unpack_losses
 from tpufi.errors import InputError
 from tpufi.extras import optional
+from tpufi.io import atomic_write
 from tpufi.messages import quote, show_path
-from tpufi.whole_file import appearing_whole
 
 _ROWS = 50_000
 _MEASURE = (
@@ -56,7 +56,7 @@ def export(journal: Reader, path: pathlib.Path) -> int:
         )
     if path.parent != pathlib.Path() and not path.parent.is_dir():
         raise InputError(f"{show_path(path)}: no such folder; make it first")
-    with appearing_whole(path) as scratch:
+    with atomic_write(path) as scratch:
         return _WRITERS[path.suffix](journal, scratch)
 
 

@@ -2,6 +2,7 @@
 """Whether a file is a journal of ours, and every row as it was written."""
 
 import sqlite3
+from collections.abc import Iterable
 
 from tpufi.campaign.journal import schema
 from tpufi.errors import InputError
@@ -10,82 +11,124 @@ DAMAGED = (
     "is damaged; keep a copy of the folder, then recover what is left into a new "
     "file: sqlite3 journal.sqlite .recover | sqlite3 recovered.sqlite"
 )
-_ROWS = 10_000
-_COLUMNS = schema.TABLES | schema.OPTIONAL_TABLES
+# Tables of what every row of the journal depends on.
+_HEAD = ("manifest", "session", "measure")
 
 
-def check_journal(connection: sqlite3.Connection, shown: str) -> None:
-    """Check kind, version, pages and rows of a journal, reading all of it.
+def version_of(connection: sqlite3.Connection, shown: str) -> int:
+    """Return the version of a journal whose pages are whole.
 
     Args:
       connection: open on a file that is not empty.
       shown: the path, for messages.
 
     Raises:
-      InputError: it is foreign, damaged or of another version.
+      InputError: it is of another program, or damaged.
     """
-    version = _version(connection, shown)
-    if version != schema.VERSION:
-        raise InputError(
-            f"{shown}: journal of version {version}, this tpufi reads "
-            f"{schema.VERSION}; use the tpufi that wrote it, or begin a new folder"
-        )
-    _check_pages(connection, shown)
-    for table in _check_tables(connection, shown):
-        _check_rows(connection, shown, table)
-
-
-def _version(connection: sqlite3.Connection, shown: str) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != schema.APPLICATION:
         raise InputError(
             f"{shown}: is a database of another program; name another folder, or move "
             "the file away"
         )
-    return connection.execute("PRAGMA user_version").fetchone()[0]
-
-
-def _check_pages(connection: sqlite3.Connection, shown: str) -> None:
     (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise InputError(f"{shown}: {DAMAGED} ({' '.join(verdict.split())})")
+    return connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def _check_tables(connection: sqlite3.Connection, shown: str) -> list[str]:
-    """Compare the definitions of the tables with those that `schema` makes."""
-    wanted = {s for s in schema.statements() if s.startswith("CREATE")}
-    select = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
-    found = {sql: name for name, sql in connection.execute(select)}
-    if not wanted <= found.keys() <= wanted.union(schema.optional_statements()):
+def check_tables(
+    connection: sqlite3.Connection, shown: str, known: dict[str, str]
+) -> list[str]:
+    """Compare the definitions of the tables with those that they were made by.
+
+    Args:
+      connection: open on a journal.
+      shown: the path, for messages.
+      known: the SQL that makes each table.
+
+    Returns:
+      The names of the tables, in the order of `known`.
+
+    Raises:
+      InputError: a table differs, is missing or is not one of a journal.
+    """
+    query = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+    found = dict(connection.execute(query))
+    needed = known.keys() - schema.OPTIONAL
+    if not needed <= found.keys() or not found.items() <= known.items():
         raise InputError(f"{shown}: {DAMAGED} (its tables are not those of a journal)")
-    return sorted(found.values())
+    return [name for name in known if name in found]
 
 
-def _check_rows(connection: sqlite3.Connection, shown: str, table: str) -> None:
-    columns = _COLUMNS[table]
-    cursor = connection.execute(f"SELECT {', '.join(columns)}, checksum FROM {table}")
-    while batch := cursor.fetchmany(_ROWS):
-        for row in batch:
-            if schema.checksum(row[:-1]) != row[-1]:
-                key = f"{columns[0]} {row[0]!r}"
-                raise InputError(
-                    f"{shown}: damaged row, {key} of table {table}: its checksum is "
-                    f"another; {_remedy(table, row[0])}"
-                )
+def digests(connection: sqlite3.Connection, tables: Iterable[str]) -> dict[int, int]:
+    """Return the digest of every batch, from all rows of all tables."""
+    found: dict[int, int] = {}
+    heads = f"SELECT {', '.join(schema.BATCH)} FROM batch"
+    schema.add_to_digests(connection.execute(heads), found)
+    for table in tables:
+        rows = f"SELECT batch, {', '.join(schema.TABLES[table])} FROM {table}"
+        schema.add_to_digests(connection.execute(rows), found)
+    return found
 
 
-def _tables_of_experiments(table: str) -> tuple[str, ...]:
-    return ("experiment", "propagation", *(["answer"] if table == "answer" else []))
+def check_batches(connection: sqlite3.Connection, shown: str, all_rows: bool) -> None:
+    """Compare rows of a journal of this version with the digests of their batches.
+
+    Args:
+      connection: open on a journal.
+      shown: the path, for messages.
+      all_rows: whether to read all rows; else those that say what the journal is of.
+
+    Raises:
+      InputError: it is damaged.
+    """
+    # In one state of the file, whatever a writer commits meanwhile.
+    connection.execute("BEGIN")
+    try:
+        tables = check_tables(connection, shown, schema.definitions())
+        tables.remove("batch")
+        for number in _damaged(connection, tables, all_rows):
+            raise InputError(
+                f"{shown}: damaged rows, batch {number}: their digest is another; "
+                f"{_remedy(connection, tables, number)}"
+            )
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
-def _remedy(table: str, key: object) -> str:
-    if "experiment" not in _COLUMNS[table] or not isinstance(key, int):
+def _damaged(
+    connection: sqlite3.Connection, tables: list[str], all_rows: bool
+) -> list[int]:
+    """Return the numbers of the batches whose digest is not that of their rows."""
+    heads = [table for table in tables if table in _HEAD]
+    found = digests(connection, tables if all_rows else heads)
+    recorded = dict(connection.execute("SELECT id, digest FROM batch"))
+    numbers = found.keys() | recorded.keys()
+    if not all_rows:
+        query = " UNION ".join(f"SELECT batch FROM {table}" for table in heads)
+        numbers = {number for (number,) in connection.execute(query)}
+    return sorted(n for n in numbers if found.get(n) != recorded.get(n))
+
+
+def _remedy(connection: sqlite3.Connection, tables: Iterable[str], number: int) -> str:
+    held = {
+        table: count
+        for table in tables
+        for (count,) in connection.execute(
+            f"SELECT count(*) FROM {table} WHERE batch = {number}"
+        )
+    }
+    if any(held.get(table) for table in _HEAD):
         return "restore the file from a copy, or begin a new folder"
     rows = " ".join(
-        f"DELETE FROM {name} WHERE experiment = {key};"
-        for name in _tables_of_experiments(table)
+        f"DELETE FROM {table} WHERE batch = {number};"
+        for table in held
+        if table not in _HEAD
     )
     return (
-        f'take it out with sqlite3 journal.sqlite "{rows}" and run the campaign again, '
-        "which does this experiment anew"
+        f'take them out with sqlite3 journal.sqlite "{rows} '
+        f'DELETE FROM batch WHERE id = {number};" and run the campaign again, which '
+        f"does these {held['experiment']} experiments anew"
     )

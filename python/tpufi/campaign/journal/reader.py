@@ -55,7 +55,12 @@ class Reader:
 
     def sessions(self) -> list[tuple[str, float]]:
         """Return what was noted of each running, and its seconds."""
-        return list(self.query("SELECT entries, seconds FROM session ORDER BY id"))
+        return list(
+            self.query(
+                "SELECT entries, max(seconds) FROM session JOIN batch "
+                "ON batch.session = session.id GROUP BY session.id ORDER BY session.id"
+            )
+        )
 
     def count(self) -> int:
         """Return the number of experiments."""

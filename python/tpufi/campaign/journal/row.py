@@ -112,6 +112,8 @@ class Row:
       attempt: 1, or more if it was tried again.
       error: text of the error that ended it; None: it ended by itself.
       spread: how far the fault had spread, if the plan asks for it; a table of its own.
+      values: what the measures of a campaign of inferences made of its answer, in their
+        order; a table of its own.
     """
 
     experiment: int
@@ -129,6 +131,7 @@ class Row:
     attempt: int = 1
     error: str | None = None
     spread: tuple[Spread, ...] = ()
+    values: tuple[float, ...] = ()
 
 
 def pack_losses(losses: Sequence[tuple[float, float]]) -> bytes | None:

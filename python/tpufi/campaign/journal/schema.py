@@ -2,40 +2,46 @@
 """The tables of the journal, and how rows become columns and back.
 
 `application_id` tells our files from those of others, `user_version` the version of the
-tables. A change of the tables counts it up. Every row ends with a checksum of its other
-columns.
+tables. A change of the tables counts it up. Rows that are committed together are a
+batch: each of them ends with its number, and the table `batch` has their digest.
 """
 
 import dataclasses
+import marshal
+import math
 import zlib
+from collections.abc import Iterable
 
 from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_losses
 from tpufi.experiment.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
-VERSION = 4
+VERSION = 5
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
     field.name
     for field in dataclasses.fields(Row)
-    if field.name not in ("experiment", "fault", "spread")
+    if field.name not in ("experiment", "fault", "spread", "values")
 )
 COLUMNS = ("experiment", *_FAULT, *_RESULT)
 
-# Columns of each table but the last, `checksum`.
+# Tables whose rows belong to batches, and their columns but the last, `batch`.
 TABLES = {
+    "manifest": ("key", "value"),
+    "session": ("id", "entries"),
+    "measure": ("id", "name", "is_truth"),
     "experiment": COLUMNS,
     "propagation": ("experiment", *Spread._fields),
-    "manifest": ("key", "value"),
-    "session": ("id", "entries", "seconds"),
-}
-
-# Those that a campaign of inferences has besides.
-OPTIONAL_TABLES = {
-    "measure": ("id", "name", "is_truth"),
     "answer": ("experiment", "measure", "value"),
 }
+BATCH = ("id", "session", "seconds")  # And `digest`.
+
+# Tables that only a campaign of inferences has.
+OPTIONAL = ("measure", "answer")
+
+# A layout of marshal without references, so that equal values are equal bytes.
+_LAYOUT = 2
 
 # What may differ between two runs of the same experiment.
 INCIDENTAL = ("wall_s", "attempt")
@@ -50,68 +56,76 @@ _TYPES = {name: "TEXT" for name in _TEXT} | {
     "test_accuracy": "REAL",
 }
 _PLAIN = (str, int, float, bytes, type(None))
-_OPTIONAL = (
+_MAY_BE_NULL = (
     *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
     *("detection_latency", "state_digest", "losses", "test_accuracy", "error"),
 )
 
 
-def statements() -> tuple[str, ...]:
-    """Return the SQL that makes an empty journal."""
+def definitions() -> dict[str, str]:
+    """Return the SQL that makes each table.
+
+    An answer without a value is NaN, which SQLite's numbers do not have.
+    """
     columns = ["experiment INTEGER PRIMARY KEY CHECK (experiment >= 0)"]
     for name in COLUMNS[1:]:
-        need = "" if name in _OPTIONAL else " NOT NULL"
+        need = "" if name in _MAY_BE_NULL else " NOT NULL"
         columns.append(f"{name} {kind(name)}{need}")
-    last = "checksum INTEGER NOT NULL"
-    return (
-        f"CREATE TABLE experiment ({', '.join(columns)}, {last}) STRICT",
-        "CREATE TABLE propagation (experiment INTEGER NOT NULL, after INTEGER NOT NULL,"
-        " part TEXT NOT NULL, tensors INTEGER NOT NULL, elements INTEGER NOT NULL,"
-        " not_finite INTEGER NOT NULL, relative REAL NOT NULL, tensor TEXT NOT NULL,"
-        f" {last}, PRIMARY KEY (experiment, after, part)) STRICT, WITHOUT ROWID",
-        "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL,"
+    last = "batch INTEGER NOT NULL"
+    return {
+        "batch": "CREATE TABLE batch (id INTEGER PRIMARY KEY, session INTEGER NOT NULL,"
+        " seconds REAL NOT NULL, digest INTEGER NOT NULL) STRICT",
+        "manifest": "CREATE TABLE manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL,"
         f" {last}) STRICT",
-        "CREATE TABLE session (id INTEGER PRIMARY KEY, entries TEXT NOT NULL,"
-        f" seconds REAL NOT NULL, {last}) STRICT",
+        "session": "CREATE TABLE session (id INTEGER PRIMARY KEY,"
+        f" entries TEXT NOT NULL, {last}) STRICT",
+        "measure": "CREATE TABLE measure (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+        f" is_truth INTEGER NOT NULL, {last}) STRICT",
+        "experiment": f"CREATE TABLE experiment ({', '.join(columns)}, {last}) STRICT",
+        "propagation": "CREATE TABLE propagation (experiment INTEGER NOT NULL,"
+        " after INTEGER NOT NULL, part TEXT NOT NULL, tensors INTEGER NOT NULL,"
+        " elements INTEGER NOT NULL, not_finite INTEGER NOT NULL,"
+        f" relative REAL NOT NULL, tensor TEXT NOT NULL, {last},"
+        " PRIMARY KEY (experiment, after, part)) STRICT, WITHOUT ROWID",
+        "answer": "CREATE TABLE answer (experiment INTEGER NOT NULL,"
+        f" measure INTEGER NOT NULL, value REAL, {last},"
+        " PRIMARY KEY (experiment, measure)) STRICT, WITHOUT ROWID",
+    }
+
+
+def marks() -> tuple[str, ...]:
+    """Return the SQL that marks a file as a journal of this version."""
+    return (
         f"PRAGMA application_id = {APPLICATION}",
         f"PRAGMA user_version = {VERSION}",
     )
 
 
-def optional_statements() -> tuple[str, ...]:
-    """Return the SQL that makes the tables of a campaign of inferences.
-
-    An answer without a value is NaN, which SQLite's numbers do not have.
-    """
-    last = "checksum INTEGER NOT NULL"
-    return (
-        "CREATE TABLE measure (id INTEGER PRIMARY KEY, name TEXT NOT NULL,"
-        f" is_truth INTEGER NOT NULL, {last}) STRICT",
-        "CREATE TABLE answer (experiment INTEGER NOT NULL, measure INTEGER NOT NULL,"
-        f" value REAL, {last}, PRIMARY KEY (experiment, measure)) STRICT,"
-        " WITHOUT ROWID",
-    )
-
-
 def insert(table: str) -> str:
-    """Return the SQL that inserts a row that `sealed` made."""
-    names = (*(TABLES | OPTIONAL_TABLES)[table], "checksum")
+    """Return the SQL that inserts a row behind the number of its batch, or a batch."""
+    names = ("batch", *TABLES[table]) if table in TABLES else (*BATCH, "digest")
     return (
         f"INSERT INTO {table} ({', '.join(names)}) VALUES "
         f"({', '.join('?' * len(names))})"
     )
 
 
-def checksum(values: tuple) -> int:
-    """Return the checksum of the columns of a row: CRC-32 of their Python text."""
-    return zlib.crc32(repr(values).encode())
+def plain(row: Iterable) -> tuple:
+    """Return values as SQLite gives them back: an enumeration is a str there."""
+    return tuple(v if type(v) in _PLAIN else _plain(v) for v in row)
 
 
-def sealed(values: tuple) -> tuple:
-    """Return the columns of a row with their checksum behind them."""
-    # As SQLite gives them back: an enumeration is a str, a bool an int.
-    plain = tuple(v if type(v) in _PLAIN else _plain(v) for v in values)
-    return (*plain, checksum(plain))
+def add_to_digests(rows: Iterable[tuple], digests: dict[int, int]) -> None:
+    """Add the CRC-32 of rows, in any order, to the digests of their batches.
+
+    Args:
+      rows: of `batch`, as `BATCH` names them, or of another table, each behind the
+        number of its batch.
+      digests: number -> digest of the rows so far; is changed.
+    """
+    for row in rows:
+        checksum = zlib.crc32(marshal.dumps(row, _LAYOUT))
+        digests[row[0]] = digests.get(row[0], 0) + checksum
 
 
 def _plain(value: object) -> object:
@@ -147,6 +161,14 @@ def to_spread(row: Row) -> list[tuple]:
     return [
         (row.experiment, *spread._replace(relative=float(spread.relative)))
         for spread in row.spread
+    ]
+
+
+def to_answers(row: Row) -> list[tuple]:
+    """Return the rows of `answer` that belong to a row."""
+    return [
+        (row.experiment, number, None if math.isnan(value) else float(value))
+        for number, value in enumerate(row.values)
     ]
 
 

@@ -4,7 +4,7 @@
 import dataclasses
 import pathlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tpufi.campaign.journal import database, schema
 from tpufi.campaign.journal.lock import WritersLock
@@ -14,9 +14,6 @@ from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 
-_INSERT = schema.insert("experiment") + " ON CONFLICT (experiment) DO NOTHING"
-_INSERT_SPREAD = schema.insert("propagation") + " ON CONFLICT DO NOTHING"
-
 
 class Writer(Reader):
     """The one writer of a journal; a context manager.
@@ -25,20 +22,27 @@ class Writer(Reader):
       folder: of the campaign; made if need be.
       manifest: what the rows depend on; a journal begun with another is refused.
       session: what to note of this running, e.g. `manifest.session_entries`.
+      measures: of a campaign of inferences, (name, whether it is a truth value) each.
 
     Raises:
       InputError: another process writes, the folder is read-only, the file is foreign,
         damaged or of another version, or the manifest differs.
     """
 
-    def __init__(self, folder: pathlib.Path, manifest: Manifest, session: str):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        manifest: Manifest,
+        session: str,
+        measures: Sequence[tuple[str, bool]] = (),
+    ):
         _make(folder)
         self._lock = WritersLock(folder)
         try:
             path = folder / database.NAME
             super().__init__(path, database.connect(path, writable=True))
             try:
-                self._begin(manifest, session)
+                self._begin(manifest, session, measures)
             except BaseException:
                 self._connection.close()
                 raise
@@ -62,65 +66,85 @@ class Writer(Reader):
           InputError: no space is left, the disk fails, or an experiment is there
             already with another result.
         """
-        rows = list(rows)
-        batch = [schema.to_columns(row) for row in rows]
-        spread = [
-            schema.sealed(values) for row in rows for values in schema.to_spread(row)
-        ]
         with database.told(self._path), self._transaction():
-            before = self._connection.total_changes
-            self._connection.executemany(_INSERT, map(schema.sealed, batch))
-            new = self._connection.total_changes - before
-            if new < len(batch):
-                self._check_repeats(batch)
-            self._connection.executemany(_INSERT_SPREAD, spread)
-            self._note_seconds(time.monotonic() - self._begun)
-        return new
+            new = self._new(rows)
+            self._commit(
+                experiment=[schema.to_columns(row) for row in new],
+                propagation=[spread for row in new for spread in schema.to_spread(row)],
+                answer=[answer for row in new for answer in schema.to_answers(row)],
+            )
+        return len(new)
 
     def close(self) -> None:
         """Close the file and give the lock back."""
         super().close()
         self._lock.close()
 
-    def _begin(self, manifest: Manifest, session: str) -> None:
+    def _begin(
+        self, manifest: Manifest, entries: str, measures: Sequence[tuple[str, bool]]
+    ) -> None:
         self._begun = time.monotonic()
         recorded = self.manifest()
         if recorded:
             manifest.check_same(recorded, show_path(self._path))
         with database.told(self._path), self._transaction():
-            if not recorded:
-                entries = dataclasses.asdict(manifest).items()
-                self._connection.executemany(
-                    schema.insert("manifest"), map(schema.sealed, entries)
-                )
-            statement = "SELECT ifnull(max(id), 0) + 1 FROM session"
-            ((number,),) = self._connection.execute(statement)
-            self._session = number, session
-            self._connection.execute(
-                schema.insert("session"), schema.sealed((number, session, 0.0))
+            tables = "SELECT 1 FROM sqlite_schema WHERE name = 'measure'"
+            if list(self._connection.execute(tables)):
+                measures = ()  # They are there.
+            elif measures:
+                for table in schema.OPTIONAL:
+                    self._connection.execute(schema.definitions()[table])
+            self._session = self._next("session")
+            self._commit(
+                manifest=() if recorded else dataclasses.asdict(manifest).items(),
+                session=[(self._session, entries)],
+                measure=[(i, *measure) for i, measure in enumerate(measures)],
             )
 
-    def _note_seconds(self, seconds: float) -> None:
-        number, _ = self._session
-        self._connection.execute(
-            "UPDATE session SET seconds = ?, checksum = ? WHERE id = ?",
-            (seconds, schema.checksum((*self._session, seconds)), number),
-        )
+    def _commit(self, **tables: Iterable[tuple]) -> None:
+        """Insert rows as one batch, within a transaction."""
+        number = self._next("batch")
+        head = (number, self._session, time.monotonic() - self._begun)
+        digests: dict[int, int] = {}
+        schema.add_to_digests([head], digests)
+        for table, values in tables.items():
+            rows = [schema.plain((number, *row)) for row in values]
+            schema.add_to_digests(rows, digests)
+            if rows:  # The tables of measures may be missing.
+                self._connection.executemany(schema.insert(table), rows)
+        self._connection.execute(schema.insert("batch"), (*head, digests[number]))
 
-    def _check_repeats(self, batch: list[tuple]) -> None:
+    def _next(self, table: str) -> int:
+        statement = f"SELECT ifnull(max(id), 0) + 1 FROM {table}"
+        ((number,),) = self._connection.execute(statement)
+        return number
+
+    def _new(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the first row of each experiment that is not there yet."""
         names = [n for n in schema.COLUMNS if n not in schema.INCIDENTAL]
         select = f"SELECT {', '.join(names)} FROM experiment WHERE experiment = ?"
-        for values in batch:
-            entries = dict(zip(schema.COLUMNS, values, strict=True))
-            (there,) = self._connection.execute(select, (entries["experiment"],))
-            for name, kept in zip(names, there, strict=True):
-                if kept != entries[name]:
-                    raise InputError(
-                        f"{show_path(self._path)}: experiment {entries['experiment']} "
-                        f"came out twice, with {name} {kept!r} and {entries[name]!r}: "
-                        "the set-up is not deterministic; find out why and begin a new "
-                        "folder"
-                    )
+        new: dict[int, tuple[Row, tuple]] = {}
+        for row in rows:
+            entries = dict(zip(schema.COLUMNS, schema.to_columns(row), strict=True))
+            found = tuple(entries[name] for name in names)
+            if row.experiment in new:
+                _, kept = new[row.experiment]
+            else:
+                kept = self._connection.execute(select, (row.experiment,)).fetchone()
+            if kept is None:
+                new[row.experiment] = row, found
+            else:
+                self._check_same(names, kept, found)
+        return [row for row, _ in new.values()]
+
+    def _check_same(self, names: list[str], kept: tuple, found: tuple) -> None:
+        for name, before, now in zip(names, kept, found, strict=True):
+            if before != now:
+                raise InputError(
+                    f"{show_path(self._path)}: experiment {found[0]} came out twice, "
+                    f"with {name} {before!r} and {now!r}: the set-up is not "
+                    "deterministic; find out why and begin a new folder"
+                )
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._connection)

@@ -3,7 +3,6 @@
 
 import os
 import pathlib
-import shutil
 
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
@@ -15,9 +14,11 @@ from tpufi.campaign.report.html_page import html_page
 from tpufi.campaign.report.markdown import markdown
 from tpufi.campaign.report.options import Options
 from tpufi.errors import InputError
-from tpufi.messages import one_line, show_path
+from tpufi.io import atomic_write
+from tpufi.messages import show_path
 
 PAGE = "report.html"
+_REMEDY = "name a folder with --out where you can write and there is space"
 _OWN = {PAGE, "report.md", "pictures", "tables", "rows.parquet"}
 
 
@@ -48,8 +49,7 @@ def write_report(
     with Reader.open(folder) as journal:
         _check(out)
         document = build(gather(str(folder), journal, options))
-        scratch = out.with_name(f".{out.name}.{os.urandom(4).hex()}.tmp")
-        try:
+        with atomic_write(out, _REMEDY) as scratch:
             scratch.mkdir()
             (scratch / "pictures").mkdir()
             pictures = {
@@ -64,14 +64,6 @@ def write_report(
             (scratch / PAGE).write_text(page, encoding="utf-8")
             if rows:
                 export(journal, scratch / "rows.parquet")
-            _move(scratch, out)
-        except OSError as error:
-            raise InputError(
-                f"{show_path(out)}: cannot write: {one_line(error)}; name a folder "
-                "with --out where you can write and there is space"
-            ) from None
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _check(out: pathlib.Path) -> None:
@@ -89,17 +81,3 @@ def _check(out: pathlib.Path) -> None:
             f"{show_path(out)}: holds {other}, which is no part of a report; name a "
             "new folder with --out"
         )
-
-
-def _move(scratch: pathlib.Path, out: pathlib.Path) -> None:
-    """Put the new report into its place."""
-    old = scratch.with_suffix(".old")
-    if out.exists():
-        out.rename(old)
-    try:
-        scratch.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

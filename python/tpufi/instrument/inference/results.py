@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from tpufi.campaign.statistics.intervals import Interval, wilson
 from tpufi.errors import InputError
+from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, quote
-from tpufi.whole_file import appearing_whole
 
 _FIELDS = ("run", "item", "site", "op", "element", "bit", "masked")
 
@@ -109,7 +109,7 @@ class InferenceResult:
         """
         target = pathlib.Path(path)
         names = list(self.trials[0].measures) if self.trials else []
-        with appearing_whole(target) as scratch, open(scratch, "w", newline="") as file:
+        with atomic_write(target) as scratch, open(scratch, "w", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow((*_FIELDS, *names))
             for trial in self.trials:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files and folders that appear whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from tpufi.errors import InputError
+from tpufi.messages import one_line, show_path
+
+
+@contextlib.contextmanager
+def atomic_write(
+    path: pathlib.Path,
+    remedy: str = "choose a path in a writable folder with free space",
+    sole_writer: bool = False,
+) -> Iterator[pathlib.Path]:
+    """Give a hidden path beside `path` that takes its name when the block ends.
+
+    The block makes a file or a folder there. Its bytes are on the disk before the name
+    is theirs. If the block raises, `path` is what it was and nothing is left beside it.
+
+    Args:
+      path: file or folder to write; one that exists is replaced.
+      remedy: ends the message of a path that cannot be written.
+      sole_writer: whether nobody else writes `path` meanwhile. Then the hidden path is
+        always the same, and what a kill left there is overwritten.
+
+    Returns:
+      A context manager; its value has the ending of `path`.
+
+    Raises:
+      InputError: the file or folder cannot be written.
+
+    Example:
+      >>> import tempfile
+      >>> with atomic_write(pathlib.Path(tempfile.mkdtemp(), "rows.txt")) as scratch:
+      ...     size = scratch.write_text("masked")
+    """
+    mark = "partial" if sole_writer else os.urandom(4).hex()
+    scratch = path.parent / f".{path.stem}.{mark}{path.suffix}"
+    try:
+        if "\0" in str(path):
+            raise OSError("a path has no null characters")
+        if sole_writer:
+            _remove(scratch)
+        yield scratch
+        _synchronise(scratch)
+        _move(scratch, path)
+    except OSError as error:
+        raise InputError(
+            f"{show_path(path)}: cannot write: {one_line(error)}; {remedy}"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            _remove(scratch)
+
+
+def _synchronise(scratch: pathlib.Path) -> None:
+    """Bring a file, or all files of a folder, to the disk."""
+    files = [scratch]
+    if scratch.is_dir():
+        files = [path for path in scratch.rglob("*") if path.is_file()]
+    for path in files:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def _move(scratch: pathlib.Path, path: pathlib.Path) -> None:
+    """Give a file or folder its name; a folder that has it goes aside meanwhile."""
+    if not (scratch.is_dir() and path.exists()):
+        os.replace(scratch, path)
+        return
+    old = scratch.with_name(f"{scratch.name}.old")
+    os.replace(path, old)
+    try:
+        os.replace(scratch, path)
+    except OSError:
+        os.replace(old, path)
+        raise
+    _remove(old)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
