@@ -10,6 +10,7 @@ import random
 import pandas as pd
 
 from tests.campaign_rows import MANIFEST, fake_row
+from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
@@ -18,7 +19,6 @@ from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.report.build import build
 from tpufi.campaign.report.document import Document, Listing, Paragraph
-from tpufi.campaign.report.effect import CLASSES
 from tpufi.campaign.report.facts import gather
 from tpufi.campaign.report.options import Options
 from tpufi.golden import GoldenConfig, GoldenFolder

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tests.campaign_report_files import PLAN, document, frame, make_row, write_campaign
-from tpufi.campaign.report.effect import CLASSES
+from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.report.sections.heat_map import _MOST_ROWS
 from tpufi.models import workload
 

@@ -65,3 +65,9 @@ def test_the_import_takes_a_fraction_of_a_second_beyond_tensorflow():
     # Not judged against a clock, which a busy machine slows: docs/performance.md does.
     print(f"import tpufi: {took['tpufi'] / 1e6:.3f} s beyond TensorFlow's")
     assert took["tpufi"] < took["tensorflow"] / 4
+
+
+def test_campaigns_are_run_and_read_without_what_only_a_report_needs():
+    missing = "dict.fromkeys(('jinja2', 'matplotlib', 'pandas'))"
+    code = f"import sys; sys.modules |= {missing}; import tpufi.commands.campaign"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tpufi.campaign.effect import is_judged, is_visible
 from tpufi.campaign.report.columns import Columns
-from tpufi.campaign.report.effect import is_judged, is_visible
 from tpufi.campaign.report.family import Family
 from tpufi.campaign.statistics.clusters import ClusteredRate, clustered_rate
 from tpufi.campaign.statistics.intervals import Interval, clopper_pearson, wilson

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of a family: rate of a visible effect and counts of outcomes by stratum."""
 
+from tpufi.campaign.effect import in_order, is_judged
 from tpufi.campaign.report.document import Column, Table
-from tpufi.campaign.report.effect import in_order, is_judged
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.printable import printable
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tpufi.campaign.effect import in_order
 from tpufi.campaign.report.columns import Columns
-from tpufi.campaign.report.effect import in_order
 
 WHICH = ("best", "median", "worst")
 

@@ -4,8 +4,8 @@
 import numpy as np
 
 from tpufi.campaign.allocation import Allocation
+from tpufi.campaign.effect import is_judged
 from tpufi.campaign.report.columns import Columns
-from tpufi.campaign.report.effect import is_judged
 from tpufi.errors import InputError
 
 

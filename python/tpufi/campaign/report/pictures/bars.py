@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from tpufi.campaign.effect import is_visible
 from tpufi.campaign.report.cells import share_text
 from tpufi.campaign.report.drawing import new_figure
-from tpufi.campaign.report.effect import is_visible
 from tpufi.campaign.report.palette import FIRST, INK, MUTED, SECOND
 from tpufi.campaign.report.printable import printable
 from tpufi.campaign.report.rates import Rate

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.report.cells import count_text, share_text
 from tpufi.campaign.report.document import Listing, Section
-from tpufi.campaign.report.effect import CLASSES
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.printable import printable
 from tpufi.campaign.report.rates import FEW

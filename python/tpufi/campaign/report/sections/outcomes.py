@@ -3,9 +3,9 @@
 
 import numpy as np
 
+from tpufi.campaign.effect import in_order, is_judged
 from tpufi.campaign.report.cells import count_text, share_text
 from tpufi.campaign.report.document import Column, Paragraph, Picture, Section, Table
-from tpufi.campaign.report.effect import in_order, is_judged
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.family import Family
 from tpufi.campaign.report.pictures import bars
