@@ -19,6 +19,7 @@ from tests.campaign_report_files import make_row, write_campaign
 from tests.cli_test import one_line, run_tool
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report import write
+from tpufi.campaign.report.document import Table
 from tpufi.campaign.report.palette import FIRST, INK, MUTED, PAPER, SECOND, Colour
 from tpufi.commands import campaign
 
@@ -227,7 +228,7 @@ def test_a_full_disk_leaves_the_report_that_was_there(tmp_path, capsys, monkeypa
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(write, "write_table", full)
+    monkeypatch.setattr(Table, "write", full)
     monkeypatch.setattr(write, "drawn", lambda *_: "<svg></svg>")
     assert run_tool(campaign, "report", folder) == 2
     assert "cannot write: No space left on device; name a folder" in one_line(capsys)

@@ -8,7 +8,9 @@ from tpufi.errors import InputError
 
 # Extra of pyproject.toml that installs the package.
 _EXTRAS = {
+    "jinja2": "report",
     "matplotlib": "plot",
+    "pandas": "report",
     "pyarrow": "parquet",
     "ray": "ray",
     "shtab": "completion",

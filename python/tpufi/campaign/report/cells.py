@@ -3,7 +3,10 @@
 
 import math
 
+# share: 0 to 1, shown in per cent; interval: two shares; p: a p-value.
 NUMERIC = ("count", "number", "share", "interval", "p")
+FORMATS = ("text", "code", *NUMERIC)
+LONGEST = 120
 _MANY, _EXACT = 1e5, 1e15
 _NOTHING = "\N{EN DASH}"
 
@@ -13,7 +16,7 @@ def cell_text(value: object, kind: str) -> str:
 
     Args:
       value: of the cell; None: not known.
-      kind: one of `document.KINDS`.
+      kind: one of `FORMATS`.
 
     Example:
       >>> cell_text((0.021, 0.117), "interval")
@@ -62,6 +65,23 @@ def share_text(share: float) -> str:
         return f"{percent:.1f}%"
     digits = (1 if percent > 50 else 2) - math.floor(math.log10(rest) + 1e-12)
     return f"{percent:.{min(digits, 9)}f}%"
+
+
+def printable(text: object, longest: int = LONGEST) -> str:
+    """Return text on one line, other characters as escapes, cut in the middle.
+
+    Args:
+      text: anything from the journal.
+      longest: characters to keep, >= 3.
+    """
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode()
+        for c in str(text)
+    )
+    if len(shown) <= longest:
+        return shown
+    head = (longest - 1) // 2
+    return f"{shown[:head]}\N{HORIZONTAL ELLIPSIS}{shown[head + 1 - longest :]}"
 
 
 def sort_key(value: object, kind: str) -> str:

@@ -1,51 +1,104 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a report consists of, without a format: sections of texts, tables, pictures."""
 
+import csv
 import dataclasses
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Iterable, Iterator
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-# text and code; count and number; share (0 to 1, shown in per cent); interval (two
-# shares); p (a p-value). Any cell can be None: not known.
-KINDS = ("text", "code", "count", "number", "share", "interval", "p")
+from tpufi.campaign.report.cells import FORMATS, LONGEST, printable
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Args:
-      name: head of the column.
-      kind: of its cells, one of `KINDS`.
-    """
-
-    name: str
-    kind: str = "text"
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind {self.kind!r}; known: {', '.join(KINDS)}")
+class Command(str):
+    """A command line to copy."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """A table.
 
     Args:
       key: unique in the report; name of its CSV file.
       caption: what it shows.
-      columns: its columns; the first one names the row.
-      rows: cells by column; an interval is a pair, every other cell a plain value.
+      frame: its cells, as objects; the first column names the row. An interval is a
+        pair, None is not known.
+      formats: of each column, among `cells.FORMATS`.
     """
 
     key: str
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple, ...]
+    frame: pd.DataFrame
+    formats: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        key: str,
+        caption: str,
+        columns: Iterable[str | tuple[str, str]],
+        rows: Iterable[Iterable],
+        longest: int = LONGEST,
+    ) -> "Table":
+        """Return a table of rows; texts become printable.
+
+        Args:
+          key: see the class.
+          caption: see the class.
+          columns: name and format of each; a name alone is one of texts.
+          rows: cells by column.
+          longest: characters of a text to keep.
+        """
+        pairs = [(c, "text") if isinstance(c, str) else c for c in columns]
+        names, formats = zip(*pairs, strict=True)
+        if unknown := set(formats).difference(FORMATS):
+            raise ValueError(f"formats {unknown}; known: {', '.join(FORMATS)}")
+        cells = [
+            [printable(v, longest) if isinstance(v, str) else v for v in row]
+            for row in rows
+        ]
+        frame = pd.DataFrame(cells, columns=map(printable, names), dtype=object)
+        return cls(key, caption, frame, formats)
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Name and format of each column."""
+        return list(zip(self.frame.columns, self.formats, strict=True))
+
+    def rows(self, most: int | None = None) -> Iterator[tuple]:
+        """Yield the cells of the first rows, of all by default."""
+        return self.frame.head(len(self) if most is None else most).itertuples(
+            index=False, name=None
+        )
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Write `KEY.csv`: numbers in full, an interval as two columns, None empty."""
+        path = folder / f"{self.key}.csv"
+        with open(path, "x", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(
+                column
+                for name, kind in self.columns
+                for column in (
+                    (f"{name}, low", f"{name}, high") if kind == "interval" else (name,)
+                )
+            )
+            for row in self.rows():
+                writer.writerow(
+                    part
+                    for cell, kind in zip(row, self.formats, strict=True)
+                    for part in (
+                        (cell or (None, None)) if kind == "interval" else (cell,)
+                    )
+                )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Picture:
     """A picture with the numbers it shows.
 
@@ -64,31 +117,11 @@ class Picture:
     table: Table | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Paragraph:
-    """A text of one paragraph."""
-
-    text: str
+# A text is a paragraph, several are the points of a list.
+Block = str | Command | tuple[str, ...] | Table | Picture
 
 
-@dataclasses.dataclass(frozen=True)
-class Listing:
-    """Points of a list."""
-
-    points: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """A command line to copy."""
-
-    text: str
-
-
-Block = Paragraph | Listing | Command | Table | Picture
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Section:
     """A section under its own heading.
 
@@ -103,7 +136,7 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Document:
     """A whole report.
 

@@ -2,7 +2,6 @@
 """Loss curves of the golden runs that a campaign's experiments are compared with."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -76,10 +75,11 @@ def read_golden(folders: Sequence[pathlib.Path], digest: str) -> GoldenCurves:
     )
 
 
-def recorded_folders(sessions: Sequence[tuple[str, float]]) -> list[pathlib.Path]:
+def recorded_folders(
+    sessions: Sequence[tuple[Mapping[str, object], float]],
+) -> list[pathlib.Path]:
     """Return the folders that the last session names, empty if it names none."""
-    for entries, _ in reversed(sessions):
-        noted = json.loads(entries)
-        if isinstance(noted, dict) and isinstance(noted.get("golden"), str):
+    for noted, _ in reversed(sessions):
+        if isinstance(noted.get("golden"), str):
             return [pathlib.Path(p) for p in (noted["golden"], *noted.get("band", []))]
     return []

@@ -3,28 +3,29 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from tpufi.campaign.effect import CLASSES
-from tpufi.campaign.report.cells import count_text, share_text
-from tpufi.campaign.report.document import Listing, Section
+from tpufi.campaign.report.cells import count_text, printable, share_text
+from tpufi.campaign.report.document import Section
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.printable import printable
 from tpufi.campaign.report.rates import FEW
 
-_LONGEST = 300
+_LONGEST = 1000  # Of a point; some name what the user wrote.
 
 
-def sections(facts: Facts) -> tuple[Section, ...]:
-    """Return the section."""
-    points = (
-        *_method(facts),
-        *_sampling(facts),
-        *_few(facts),
-        *_never(facts),
-        *_set_up(facts),
-    )
-    return (Section("notes", "How to read this", (Listing(points),)),)
+def of_training(facts: Facts) -> Iterator[Section]:
+    """Yield the section on a campaign of training."""
+    parts = (_method, _sampling, _few, _never, _set_up)
+    yield _section(point for part in parts for point in part(facts))
+
+
+def of_inference(facts: Facts) -> Iterator[Section]:
+    """Yield the section on a campaign of inferences."""
+    yield _section(_inference(facts))
+
+
+def _section(points: Iterator[str]) -> Section:
+    shown = tuple(printable(point, _LONGEST) for point in points)
+    return Section("notes", "How to read this", (shown,))
 
 
 def _method(facts: Facts) -> Iterator[str]:
@@ -41,11 +42,11 @@ def _method(facts: Facts) -> Iterator[str]:
         "Wilson's interval for the effective number of experiments; quote these where "
         "they are wider. A single step says nothing about others: 0 to 1."
     )
-    unjudged = len(facts.columns) - facts.counter.total
+    unjudged = len(facts.experiments) - len(facts.judged)
     if unjudged:
         yield (
             f"{count_text(unjudged)} experiments say nothing about their fault (see "
-            f"what was run); rates are of the other {count_text(facts.counter.total)}."
+            f"what was run); rates are of the other {count_text(len(facts.judged))}."
         )
 
 
@@ -67,14 +68,14 @@ def _sampling(facts: Facts) -> Iterator[str]:
             f"{sites}. Overall rates are means by these weights, not by how often "
             "hardware fails so."
         )
-        yield printable(text, _LONGEST + 200)
+        yield text
     if facts.allocation:
         yield from _allocation(facts)
         return
-    expected = int(facts.columns.experiment.max()) + 1
-    if expected > len(facts.columns):
+    expected = int(facts.experiments["experiment"].max()) + 1
+    if expected > len(facts.experiments):
         yield (
-            f"{count_text(expected - len(facts.columns))} of the first "
+            f"{count_text(expected - len(facts.experiments))} of the first "
             f"{count_text(expected)} experiments are not in the journal. A campaign "
             "that was stopped lacks those of the later steps of its last window, so "
             "rates lean towards earlier ones."
@@ -90,13 +91,7 @@ def _allocation(facts: Facts) -> Iterator[str]:
         "stratum by its share in the plan, with the effective number of experiments; "
         "counts, latency and propagation are of the experiments as they were run."
     )
-    columns = facts.columns
-    codes = np.stack([columns.codes[key] for key in keys], axis=1)
-    places = np.unique(codes[facts.counter.judged], axis=0).tolist()
-    there = {
-        tuple(columns.values[key][i] for key, i in zip(keys, place, strict=True))
-        for place in places
-    }
+    there = {stratum for stratum, _ in facts.judged.groupby(list(keys), observed=True)}
     missing = [share for stratum, share in shares.items() if stratum not in there]
     if missing:
         yield (
@@ -107,26 +102,27 @@ def _allocation(facts: Facts) -> Iterator[str]:
 
 def _few(facts: Facts) -> Iterator[str]:
     found = []
-    for key, rates in facts.rates.items():
-        known = [rate for rate in rates if rate is not None]
-        small = sum(rate.trials < FEW for rate in known)
-        if small:
-            title = facts.families[key].title
-            found.append(f"{small} of {len(known)} by {title}")
+    for strata in facts.strata.values():
+        if strata.small:
+            found.append(f"{strata.small} of {len(strata.known)} by {strata.title}")
     if found:
         yield f"Strata with fewer than {FEW} experiments: {'; '.join(found)}."
-    if facts.counter.clusters < FEW:
+    if facts.steps < FEW:
         yield (
-            f"The faults struck only {facts.counter.clusters} different steps: what "
+            f"The faults struck only {facts.steps} different steps: what "
             "depends on weights and batch is known from so few."
         )
 
 
 def _never(facts: Facts) -> Iterator[str]:
-    missing = [name for name in CLASSES if name not in facts.columns.values["outcome"]]
+    missing = [
+        name
+        for name in CLASSES
+        if name not in facts.experiments["outcome"].cat.categories
+    ]
     if missing:
-        high = facts.counter.interval(0, facts.counter.total).high
-        careful = facts.counter.interval(0, facts.counter.clusters).high
+        high = facts.estimator.interval(0, len(facts.judged)).high
+        careful = facts.estimator.interval(0, facts.steps).high
         yield (
             f"Not seen: {', '.join(missing)}. That is not never: each can have a rate "
             f"of up to {share_text(high)} of independent experiments, or "
@@ -147,3 +143,40 @@ def _set_up(facts: Facts) -> Iterator[str]:
         )
     if facts.without_golden:
         yield facts.without_golden
+
+
+def _inference(facts: Facts) -> Iterator[str]:
+    plan = facts.plan
+    yield (
+        "An experiment is one input with one flipped bit at one site. A step is an "
+        "input: intervals by steps take the experiments of one input as a cluster, "
+        "for they are alike. Layers are sites, in the order of the program's names; "
+        "operands are operation types."
+    )
+    yield (
+        "A visible effect is any outcome but the two masked ones; an outcome is the "
+        "gravest failure of the plan that holds, and its name is its definition. "
+        "Masked without more: the answer changed, but no failure holds."
+    )
+    kind = {"elements": "every element of every site", "sites": "every site"}
+    struck = kind.get(str(plan.get("weights")), "sites as the plan says,")
+    yield (
+        f"Faults were drawn with {struck} equally likely, then the bit. Rates are "
+        "means by these weights, not by how often hardware fails so."
+    )
+    only = " that the program classifies rightly" if plan.get("only_correct") else ""
+    yield (
+        f"{count_text(int(plan.get('items', 0)))} inputs{only} were used, in batches "
+        f"of {plan.get('batch')}; each item of a batch has a fault of its own."
+    )
+    mitigation = " and ".join(plan.get("mitigation", [])) or "none"
+    yield (
+        f"Mitigation: {mitigation}. tools/inference.py compare tells two campaigns "
+        "apart that differ in it."
+    )
+    missing = int(facts.experiments["experiment"].max()) + 1 - len(facts.experiments)
+    if missing:
+        yield (
+            f"{count_text(missing)} experiments below the highest number are missing: "
+            "the last window is not complete, and is no random sample yet."
+        )
