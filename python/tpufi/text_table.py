@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of texts as a table: in Markdown, or in columns for a terminal."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def markdown_table(
@@ -9,11 +9,11 @@ def markdown_table(
     rows: Iterable[Iterable[object]],
     right: Collection[int] = (),
 ) -> str:
-    """Return a Markdown table.
+    """Return a Markdown table; what stands in its cells is not escaped.
 
     Args:
       heads: of the columns.
-      rows: cells by column; what stands in them is not escaped.
+      rows: cells by column.
       right: places of the columns that stand at the right.
 
     Example:
@@ -27,6 +27,13 @@ def markdown_table(
     return "\n".join(
         f"| {' | '.join(map(str, line))} |" for line in (heads, rule, *rows)
     )
+
+
+def markdown_records(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows that name their cells as a Markdown table; of none, that it is so."""
+    if not rows:
+        return "None yet."
+    return markdown_table(rows[0], [row.values() for row in rows])
 
 
 def text_table(rows: Iterable[Sequence[str]], left: int = 0) -> str:

@@ -4,16 +4,12 @@
 import csv
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tpufi.campaign.report.cells import FORMATS, LONGEST, printable
-
-
-class Command(str):
-    """A command line to copy."""
+from tpufi.campaign.report.cells import LONGEST, Code, printable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,79 +19,66 @@ class Table:
     Args:
       key: unique in the report; name of its CSV file.
       caption: what it shows.
-      frame: its cells, as objects; the first column names the row. An interval is a
-        pair, None is not known.
-      formats: of each column, among `cells.FORMATS`.
+      frame: cells of the types of `cells`; the first column names the row.
     """
 
     key: str
     caption: str
     frame: pd.DataFrame
-    formats: tuple[str, ...]
 
     @classmethod
     def of(
         cls,
         key: str,
         caption: str,
-        columns: Iterable[str | tuple[str, str]],
-        rows: Iterable[Iterable],
+        rows: pd.DataFrame | Sequence[Mapping[str, object]],
         longest: int = LONGEST,
     ) -> "Table":
-        """Return a table of rows; texts become printable.
+        """Return a table; its texts become printable.
 
         Args:
           key: see the class.
           caption: see the class.
-          columns: name and format of each; a name alone is one of texts.
-          rows: cells by column.
+          rows: a frame of objects, or cells by the name of the column.
           longest: characters of a text to keep.
         """
-        pairs = [(c, "text") if isinstance(c, str) else c for c in columns]
-        names, formats = zip(*pairs, strict=True)
-        if unknown := set(formats).difference(FORMATS):
-            raise ValueError(f"formats {unknown}; known: {', '.join(FORMATS)}")
+        frame = pd.DataFrame(rows, dtype=object)
         cells = [
-            [printable(v, longest) if isinstance(v, str) else v for v in row]
-            for row in rows
+            [type(v)(printable(v, longest)) if isinstance(v, str) else v for v in row]
+            for row in frame.itertuples(index=False, name=None)
         ]
-        frame = pd.DataFrame(cells, columns=map(printable, names), dtype=object)
-        return cls(key, caption, frame, formats)
+        heads = map(printable, frame.columns)
+        return cls(key, caption, pd.DataFrame(cells, columns=heads, dtype=object))
 
     @property
-    def columns(self) -> list[tuple[str, str]]:
-        """Name and format of each column."""
-        return list(zip(self.frame.columns, self.formats, strict=True))
+    def columns(self) -> list[tuple[str, object]]:
+        """Name and first known cell of each column."""
+        return [
+            (name, next((v for v in cells if v is not None), None))
+            for name, cells in self.frame.items()
+        ]
 
     def rows(self, most: int | None = None) -> Iterator[tuple]:
         """Yield the cells of the first rows, of all by default."""
-        return self.frame.head(len(self) if most is None else most).itertuples(
-            index=False, name=None
-        )
+        shown = self.frame if most is None else self.frame.head(most)
+        return shown.itertuples(index=False, name=None)
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def write(self, folder: pathlib.Path) -> None:
         """Write `KEY.csv`: numbers in full, an interval as two columns, None empty."""
+        pairs = [isinstance(first, tuple) for _, first in self.columns]
+        heads = [(f"{n}, low", f"{n}, high") if p else n
+                 for n, p in zip(self.frame.columns, pairs, strict=True)]  # fmt: skip
         path = folder / f"{self.key}.csv"
         with open(path, "x", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(
-                column
-                for name, kind in self.columns
-                for column in (
-                    (f"{name}, low", f"{name}, high") if kind == "interval" else (name,)
-                )
-            )
-            for row in self.rows():
-                writer.writerow(
-                    part
-                    for cell, kind in zip(row, self.formats, strict=True)
-                    for part in (
-                        (cell or (None, None)) if kind == "interval" else (cell,)
-                    )
-                )
+            for row in (heads, *self.rows()):
+                cells: list[object] = []
+                for cell, is_pair in zip(row, pairs, strict=True):
+                    cells += (cell or (None, None)) if is_pair else [cell]
+                writer.writerow(cells)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,8 +100,8 @@ class Picture:
     table: Table | None = None
 
 
-# A text is a paragraph, several are the points of a list.
-Block = str | Command | tuple[str, ...] | Table | Picture
+# A text is a paragraph, code a command line, several texts the points of a list.
+Block = str | Code | tuple[str, ...] | Table | Picture
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

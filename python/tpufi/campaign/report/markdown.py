@@ -4,8 +4,8 @@
 import re
 from html import escape
 
-from tpufi.campaign.report.cells import NUMERIC, cell_text
-from tpufi.campaign.report.document import Block, Command, Document, Picture, Table
+from tpufi.campaign.report.cells import Code, cell_text, is_number
+from tpufi.campaign.report.document import Block, Document, Picture, Table
 from tpufi.text_table import markdown_table
 
 _MOST_ROWS = 40
@@ -26,7 +26,7 @@ def markdown(document: Document) -> str:
 
 
 def _block(block: Block) -> str:
-    if isinstance(block, Command):
+    if isinstance(block, Code):
         return f"    {block}"
     if isinstance(block, str):
         return _escaped(block)
@@ -43,11 +43,10 @@ def _table(table: Table) -> str:
     more = f" All numbers: {_link(table)}."
     if len(table) > _MOST_ROWS:
         more = f" The first {_MOST_ROWS} of {len(table)} rows; all{more[4:]}"
-    rows = [map(_cell, row, table.formats) for row in table.rows(_MOST_ROWS)]
     shown = markdown_table(
         map(_escaped, table.frame.columns),
-        rows,
-        {place for place, kind in enumerate(table.formats) if kind in NUMERIC},
+        (map(_cell, row) for row in table.rows(_MOST_ROWS)),
+        {i for i, (_, first) in enumerate(table.columns) if is_number(first)},
     )
     return f"{_escaped(table.caption)}{more}\n\n{shown}"
 
@@ -57,9 +56,9 @@ def _link(table: Table) -> str:
     return f"[{_escaped(file)}]({file})"
 
 
-def _cell(value: object, kind: str) -> str:
-    text = _escaped(cell_text(value, kind))
-    return f"<code>{text}</code>" if kind == "code" else text
+def _cell(value: object) -> str:
+    text = _escaped(cell_text(value))
+    return f"<code>{text}</code>" if isinstance(value, Code) else text
 
 
 def _escaped(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from tpufi.campaign.report.cells import Share
 from tpufi.campaign.statistics.clusters import ClusteredRate, clustered_rate
 from tpufi.campaign.statistics.intervals import Interval, clopper_pearson, wilson
 
@@ -35,28 +36,33 @@ class Rate(NamedTuple):
     interval: Interval
     clustered: ClusteredRate
 
+    def cells(self) -> dict[str, object]:
+        """Return the cells of a table of visible effects."""
+        return {
+            "experiments": self.trials,
+            "visible": self.hits,
+            "rate": Share(self.share),
+            "interval": self.interval,
+            "interval by steps": self.clustered.interval,
+        }
+
 
 class Strata(NamedTuple):
     """Groups of experiments by one property of the fault.
 
     Args:
       title: the property, in words.
-      rates: of a visible effect, by value of the property, in order; None: no
+      rates: of a visible effect, by value of the property, in order; those of which an
         experiment says something about the fault.
     """
 
     title: str
-    rates: Mapping[object, Rate | None]
-
-    @property
-    def known(self) -> dict[object, Rate]:
-        """The rates there are."""
-        return {label: rate for label, rate in self.rates.items() if rate is not None}
+    rates: Mapping[object, Rate]
 
     @property
     def small(self) -> int:
         """Number of strata with few experiments."""
-        return sum(rate.trials < FEW for rate in self.known.values())
+        return sum(rate.trials < FEW for rate in self.rates.values())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -135,13 +141,10 @@ class Estimator:
             clustered_rate(pairs.tolist(), self.confidence, effective),
         )
 
-    def rates(self, key: str) -> dict[object, Rate | None]:
+    def rates(self, key: str) -> dict[object, Rate]:
         """Return the rate of a visible effect in each category of a column."""
-        counts = self.counts([key, "cluster"])
-        found = dict.fromkeys(self.judged[key].cat.categories.tolist())
-        for label, clusters in counts.groupby(level=0, observed=True):
-            found[label] = self.rate(clusters)
-        return found
+        groups = self.counts([key, "cluster"]).groupby(level=0, observed=True)
+        return {label: self.rate(clusters) for label, clusters in groups}
 
     def others(self, key: str) -> dict[object, Rate]:
         """Return, by category of a column, the rate of all other categories."""

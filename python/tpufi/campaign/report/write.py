@@ -36,9 +36,8 @@ _OWN = {PAGE, "report.md", "pictures", "tables", "rows.parquet"}
 _OF_TRAINING = (
     outcomes.sections,
     notes.of_training,
-    strata.named,
+    strata.sections,
     heat_map.sections,
-    strata.numbered,
     latency.sections,
     propagation.sections,
     typical.loss_sections,
@@ -52,9 +51,8 @@ _OF_INFERENCE = (
     notes.of_inference,
     outcomes.sections,
     answers.sections,
-    strata.named,
+    strata.sections,
     heat_map.sections,
-    strata.numbered,
     comparisons.sections,
     run.sections,
 )

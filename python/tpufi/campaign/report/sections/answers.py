@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tpufi.campaign.inference.answers import measures_of, values_of
+from tpufi.campaign.report.cells import Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
 
@@ -22,37 +23,33 @@ def sections(facts: Facts) -> Iterator[Section]:
             continue
         if is_truth:
             hits, total = int((values != 0).sum()), len(values)
-            interval = facts.estimator.interval(hits, total)
-            rates.append((name, total, hits, hits / total, interval))
+            rates.append(
+                {
+                    "measure": name,
+                    "experiments": total,
+                    "held": hits,
+                    "share": Share(hits / total),
+                    "interval": facts.estimator.interval(hits, total),
+                }
+            )
         else:
             finite = values[np.isfinite(values)]
-            quartiles = finite.quantile([0, 0.25, 0.5, 0.75, 1]).tolist()
-            counts = len(finite), len(values) - len(finite)
-            numbers.append((name, *counts, *(quartiles if len(finite) else [None] * 5)))
-    tables = [
-        Table.of(
-            "measures",
-            "Measures that hold or not; the name is the definition.",
-            (
-                "measure",
-                ("experiments", "count"),
-                ("held", "count"),
-                ("share", "share"),
-                ("interval", "interval"),
-            ),
-            rates,
-        ),
-        Table.of(
-            "measured_numbers",
-            "Measures that are numbers: quartiles of the finite ones.",
-            (
-                "measure",
-                ("finite", "count"),
-                ("not finite", "count"),
-                *((name, "number") for name in _QUARTILES),
-            ),
-            numbers,
-        ),
-    ]
+            quartiles = finite.quantile([0, 0.25, 0.5, 0.75, 1])
+            numbers.append(
+                {
+                    "measure": name,
+                    "finite": len(finite),
+                    "not finite": len(values) - len(finite),
+                    **dict(
+                        zip(_QUARTILES, quartiles.replace({np.nan: None}), strict=True)
+                    ),
+                }
+            )
+    truths = "Measures that hold or not; the name is the definition."
+    others = "Measures that are numbers: quartiles of the finite ones."
+    tables = (
+        Table.of("measures", truths, rates),
+        Table.of("measured_numbers", others, numbers),
+    )
     if blocks := tuple(table for table in tables if len(table)):
         yield Section("answers", "Answers", blocks)

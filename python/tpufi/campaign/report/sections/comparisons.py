@@ -4,6 +4,7 @@
 import itertools
 from collections.abc import Iterator
 
+from tpufi.campaign.report.cells import PValue, Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.rates import Rate
@@ -33,7 +34,7 @@ def sections(facts: Facts) -> Iterator[Section]:
             continue
         if len(strata.rates) > _MOST_STRATA:
             large.append(f"{strata.title} ({len(strata.rates)} strata)")
-        elif len(strata.known) > 1:
+        elif len(strata.rates) > 1:
             tables.append(_table(facts, key))
     if tables:
         left = f"Left out, too many strata: {', '.join(large)}."
@@ -44,46 +45,26 @@ def sections(facts: Facts) -> Iterator[Section]:
 def _table(facts: Facts, key: str) -> Table:
     """Test all pairs of a few strata, else each against all others."""
     strata, confidence = facts.strata[key], facts.options.confidence
-    if len(strata.known) <= _MOST_IN_PAIRS:
-        pairs, against = itertools.combinations(strata.known.items(), 2), "in pairs"
+    if len(strata.rates) <= _MOST_IN_PAIRS:
+        pairs, against = itertools.combinations(strata.rates.items(), 2), "in pairs"
     else:
         others, against = facts.estimator.others(key), f"against {_OTHERS}"
-        pairs = [(own, (_OTHERS, others[own[0]])) for own in strata.known.items()]
+        pairs = [(own, (_OTHERS, others[own[0]])) for own in strata.rates.items()]
     tests = [
-        (first, second, *_test(a, b, confidence)) for (first, a), (second, b) in pairs
+        {strata.title: first, "against": second, **_test(a, b, confidence)}
+        for (first, a), (second, b) in pairs
     ]
-    told = [by_steps for *_, by_steps in tests if by_steps is not None]
-    adjusted = iter(holm(told))
-    rows = []
-    for *test, by_steps in tests:
-        holms = None if by_steps is None else next(adjusted)
-        rows.append((*test, by_steps, holms, _verdict(holms, confidence)))
-    return Table.of(
-        f"tests_{key}",
-        f"By {strata.title}, {against}.",
-        (
-            strata.title,
-            "against",
-            ("rate", "share"),
-            ("other rate", "share"),
-            ("difference", "share"),
-            ("interval of the difference", "interval"),
-            "test",
-            ("p", "p"),
-            ("p by steps", "p"),
-            ("p by steps, Holm", "p"),
-            "verdict",
-        ),
-        rows,
-    )
+    told = [test for test in tests if test["p by steps"] is not None]
+    adjusted = holm([test["p by steps"] for test in told])
+    for test, p_value in zip(told, adjusted, strict=True):
+        differs = p_value <= 1 - confidence
+        test["p by steps, Holm"] = PValue(p_value)
+        test["verdict"] = "differs" if differs else "not shown"
+    return Table.of(f"tests_{key}", f"By {strata.title}, {against}.", tests)
 
 
-def _test(a: Rate, b: Rate, confidence: float) -> tuple:
-    """Return rates, their difference with its interval, test, p-value, p by steps.
-
-    Both p-values are two-sided, the first of independent experiments; the second is
-    None if there are too few steps to tell.
-    """
+def _test(a: Rate, b: Rate, confidence: float) -> dict[str, object]:
+    """Return the cells of a test, as of one with too few steps to tell."""
     counts = (a.hits, a.trials), (b.hits, b.trials)
     weighted = a.effective < a.trials or b.effective < b.trials
     alone = [(r.share * r.effective, r.effective) for r in (a, b)]
@@ -98,12 +79,15 @@ def _test(a: Rate, b: Rate, confidence: float) -> tuple:
     if min(a.clustered.trials, b.clustered.trials) > 1:
         # Rao and Scott's way: counts are divided by the design effect.
         effective = [(r.share * r.clustered.trials, r.clustered.trials) for r in (a, b)]
-        by_steps = max(p_value, compare(*effective, confidence).p_value)
-    test = "Fisher" if small else "z"
-    return a.share, b.share, plain.difference, plain.interval, test, p_value, by_steps
-
-
-def _verdict(adjusted: float | None, confidence: float) -> str:
-    if adjusted is None:
-        return "too few steps"
-    return "differs" if adjusted <= 1 - confidence else "not shown"
+        by_steps = PValue(max(p_value, compare(*effective, confidence).p_value))
+    return {
+        "rate": Share(a.share),
+        "other rate": Share(b.share),
+        "difference": Share(plain.difference),
+        "interval of the difference": plain.interval,
+        "test": "Fisher" if small else "z",
+        "p": PValue(p_value),
+        "p by steps": by_steps,
+        "p by steps, Holm": None,
+        "verdict": "too few steps",
+    }

@@ -4,6 +4,7 @@
 import math
 from collections.abc import Iterator
 
+from tpufi.campaign.report.cells import Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.rates import Rate
@@ -53,25 +54,22 @@ def sections(facts: Facts) -> Iterator[Section]:
     table = Table.of(
         "fit",
         "FIT by class of flip-flops.",
-        (
-            "class",
-            ("share of flip-flops", "share"),
-            ("activeness", "share"),
-            "fault models",
-            ("experiments", "count"),
-            ("failures", "count"),
-            ("rate", "share"),
-            ("interval", "interval"),
-            ("FIT", "number"),
-        ),
         [
-            (group.name, float(group.share), float(group.activeness),
-             ", ".join(group.models), rate.trials, rate.hits, rate.share,
-             rate.interval, raw * float(group.share * group.activeness) * rate.share)
+            {
+                "class": group.name,
+                "share of flip-flops": Share(group.share),
+                "activeness": Share(group.activeness),
+                "fault models": ", ".join(group.models),
+                "experiments": rate.trials,
+                "failures": rate.hits,
+                "rate": Share(rate.share),
+                "interval": rate.interval,
+                "FIT": raw * float(group.share * group.activeness) * rate.share,
+            }
             for group in classes
             for rate in [rates[group.name]]
         ],
-    )  # fmt: skip
+    )
     yield Section("fit", "FIT", (text, tuple(points), table))
 
 

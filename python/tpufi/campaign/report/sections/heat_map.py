@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from tpufi.campaign.report.cells import printable, share_text
+from tpufi.campaign.report.cells import Share, printable, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.figures import new_figure
@@ -27,27 +27,26 @@ def sections(facts: Facts) -> Iterator[Section]:
     estimator = facts.estimator
     rows, title, note = _rows(facts)
     cells = estimator.counts([rows, "model"])
-    evidence = [estimator.evidence(counts) for counts in _plain(cells)]
-    cells["share"] = [hits / trials for hits, trials in evidence]
+    rates = []
+    for counts in cells.to_numpy().tolist():
+        hits, trials = estimator.evidence(counts)
+        rates.append((hits / trials, estimator.interval(hits, trials)))
+    cells["share"], cells["interval"] = zip(*rates, strict=True)
     table = Table.of(
         "layer_model",
         f"Visible effects by {title} and fault model.",
-        (
-            title,
-            "fault model",
-            ("experiments", "count"),
-            ("visible", "count"),
-            ("rate", "share"),
-            ("interval", "interval"),
-        ),
         [
-            (row, model, int(trials), int(hits), share, estimator.interval(*pair))
-            for (row, model), hits, trials, share, pair in zip(
-                cells.index, *_plain(cells[["hits", "trials", "share"]].T), evidence,
-                strict=True,
-            )
+            {
+                title: cell.Index[0],
+                "fault model": cell.Index[1],
+                "experiments": cell.trials,
+                "visible": cell.hits,
+                "rate": Share(cell.share),
+                "interval": cell.interval,
+            }
+            for cell in cells.itertuples()
         ],
-    )  # fmt: skip
+    )
     (row, model), share = cells["share"].idxmax(), cells["share"].max()
     models = facts.experiments["model"].cat.categories
     shares = cells["share"].unstack().reindex(columns=models)
@@ -58,7 +57,7 @@ def sections(facts: Facts) -> Iterator[Section]:
         f"{_FEW} experiments stand behind it; empty where there is none.{note}",
         f"Map of {len(shares)} rows by {len(models)} fault models, {len(cells)} cells "
         f"with experiments; the highest rate is {share_text(share)} of "
-        f"{cells['trials'][row, model]:.0f} for {printable(row)} with "
+        f"{cells['trials'][row, model]} for {printable(row)} with "
         f"{printable(model)}",
         lambda: _map(shares, trials.to_numpy()),
         table,
@@ -80,10 +79,6 @@ def _rows(facts: Facts) -> tuple[pd.Series, str, str]:
     busy = set(sorted(trials, key=trials.get, reverse=True)[:_MOST_ROWS])
     kept = [layer for layer in rates if layer in busy]
     return layers.cat.set_categories(kept), "layer", note
-
-
-def _plain(frame: pd.DataFrame) -> list[list]:
-    return frame.to_numpy().tolist()
 
 
 def _map(rates: pd.DataFrame, trials: np.ndarray) -> Figure:

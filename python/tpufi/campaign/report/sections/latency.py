@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tpufi.campaign.report.cells import count_text, share_text
+from tpufi.campaign.report.cells import Share, count_text, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.figures import new_figure
@@ -53,14 +53,13 @@ def _picture(seen: Mapping[int, int], summary: LatencySummary) -> Picture:
         "latency",
         "Experiments by the steps from the fault to its first visible effect; 0 is the "
         "struck step.",
-        (
-            ("steps", "number"),
-            ("experiments", "count"),
-            ("detected so far", "count"),
-            ("share so far", "share"),
-        ),
         [
-            (steps, count, so_far, so_far / summary.experiments)
+            {
+                "steps": steps,
+                "experiments": count,
+                "detected so far": so_far,
+                "share so far": Share(so_far / summary.experiments),
+            }
             for (steps, count), so_far in zip(seen.items(), running, strict=True)
         ],
     )

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from tpufi.campaign.effect import in_order, is_visible
-from tpufi.campaign.report.cells import count_text, printable, share_text
+from tpufi.campaign.report.cells import Share, count_text, printable, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.figures import new_figure
@@ -28,21 +28,18 @@ def sections(facts: Facts) -> Iterator[Section]:
         "outcomes",
         "Outcomes. Interval: of independent experiments. By steps: experiments that "
         "strike the same step share weights and batch, and count as a cluster.",
-        (
-            "outcome",
-            ("experiments", "count"),
-            ("share", "share"),
-            ("interval", "interval"),
-            ("interval by steps", "interval"),
-            ("design effect", "number"),
-        ),
         [
-            (name, rate.hits, rate.share, rate.interval, rate.clustered.interval,
-             None if math.isnan(rate.clustered.design_effect)
-             else rate.clustered.design_effect)
+            {
+                "outcome": name,
+                "experiments": rate.hits,
+                "share": Share(rate.share),
+                "interval": rate.interval,
+                "interval by steps": rate.clustered.interval,
+                "design effect": _known(rate.clustered.design_effect),
+            }
             for name, rate in {"any visible effect": visible, **rates}.items()
         ],
-    )  # fmt: skip
+    )
     shares = (f"{printable(n)} {share_text(rate.share)}" for n, rate in rates.items())
     picture = Picture(
         "outcome_bars",
@@ -59,6 +56,10 @@ def sections(facts: Facts) -> Iterator[Section]:
         f"({share_text(low)} to {share_text(high)}): any outcome that is not masked."
     )
     yield Section("outcomes", "Outcomes", (text, picture, table))
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number
 
 
 def _bars(rates: Mapping[str, Rate]) -> Figure:

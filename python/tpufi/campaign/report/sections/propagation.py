@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
-from tpufi.campaign.report.cells import share_text
+from tpufi.campaign.report.cells import Share, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.figures import new_figure
@@ -45,40 +45,35 @@ def sections(facts: Facts) -> Iterator[Section]:
     sums = groups[list(_SUMS)].sum()
     sums["largest"], sums["often"] = groups["largest"].max(), groups["tensor"].last()
     trials = len(facts.experiments)
-    rows = [
-        (after, part, count, count / trials, facts.estimator.interval(count, trials),
-         tensors / count, elements / count, *others)
-        for (after, part), count, tensors, elements, *others in sums.itertuples(
-            name=None
-        )
-    ]  # fmt: skip
     table = Table.of(
         "propagation",
         "How far faults have spread.",
-        (
-            ("after steps", "number"),
-            "part",
-            ("experiments", "count"),
-            ("share", "share"),
-            ("interval", "interval"),
-            ("tensors, mean", "number"),
-            ("elements, mean", "number"),
-            ("with values not finite", "count"),
-            (f"with a change over {_LARGE:.0%}", "count"),
-            ("largest change", "number"),
-            "tensor that changed most, most often",
-        ),
-        rows,
+        [
+            {
+                "after steps": row.Index[0],
+                "part": row.Index[1],
+                "experiments": row.experiments,
+                "share": Share(row.experiments / trials),
+                "interval": facts.estimator.interval(row.experiments, trials),
+                "tensors, mean": row.tensors / row.experiments,
+                "elements, mean": row.elements / row.experiments,
+                "with values not finite": row.not_finite,
+                f"with a change over {_LARGE:.0%}": row.large,
+                "largest change": row.largest,
+                "tensor that changed most, most often": row.often,
+            }
+            for row in sums.itertuples()
+        ],
     )
     parts = table.frame.groupby("part", sort=False)
+    moments = table.frame["after steps"].nunique()
     after, part, _, share, *_ = max(table.rows(), key=lambda row: row[3])
     picture = Picture(
         "propagation_curve",
         "Share of all experiments that differ from golden after some steps, with "
         "intervals, by part of the state.",
-        f"Curves for {', '.join(parts.groups)} over {len({row[0] for row in rows})} "
-        f"moments; the largest share is {share_text(share)}, {part} after {after} "
-        "steps",
+        f"Curves for {', '.join(parts.groups)} over {moments} moments; the largest "
+        f"share is {share_text(share)}, {part} after {after} steps",
         lambda: _curves(parts),
     )
     yield Section("propagation", "Propagation", (_EXPLAINED, picture, table))

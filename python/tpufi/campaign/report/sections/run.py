@@ -3,10 +3,10 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from tpufi.campaign.engine.unplanned import UNPLANNED
-from tpufi.campaign.report.cells import count_text
+from tpufi.campaign.report.cells import Code, count_text
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
 
@@ -25,49 +25,42 @@ def sections(facts: Facts) -> Iterator[Section]:
         f"hours{rate}; {facts.experiments['wall_s'].mean():.3g} s of work each on "
         "average."
     )
-    plan = "Plan: experiment i is a pure function of this and i."
-    manifest = "Manifest: digests and versions that every row depends on."
-    entries = [pair for pair in facts.manifest.items() if pair[0] != "plan"]
-    tables = [
-        _pairs("plan", plan, _plan(facts)),
-        _pairs("manifest", manifest, entries),
-        _sessions(facts),
-        _unplanned(facts),
-    ]
-    kept = [table for table in tables[2:] if len(table)]
-    yield Section("run", "What was run", (text, *tables[:2], *kept))
+    tables = (_plan(facts), _manifest(facts), _sessions(facts), _unplanned(facts))
+    kept = (table for table in tables if len(table))
+    yield Section("run", "What was run", (text, *kept))
 
 
-def _pairs(key: str, caption: str, rows: Iterable[tuple[str, str]]) -> Table:
-    return Table.of(key, caption, ("key", "value"), rows, _LONGEST)
-
-
-def _plan(facts: Facts) -> Iterator[tuple[str, str]]:
+def _plan(facts: Facts) -> Table:
+    rows = []
     for key, value in facts.plan.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         for part, entry in parts:
-            name = f"{key}: {part}" if part else key
-            yield name, entry if isinstance(entry, str) else json.dumps(entry)
+            shown = entry if isinstance(entry, str) else json.dumps(entry)
+            rows.append({"key": f"{key}: {part}" if part else key, "value": shown})
+    caption = "Plan: experiment i is a pure function of this and i."
+    return Table.of("plan", caption, rows, _LONGEST)
+
+
+def _manifest(facts: Facts) -> Table:
+    caption = "Manifest: digests and versions that every row depends on."
+    entries = facts.manifest.items()
+    rows = [{"key": key, "value": value} for key, value in entries if key != "plan"]
+    return Table.of("manifest", caption, rows, _LONGEST)
 
 
 def _sessions(facts: Facts) -> Table:
-    return Table.of(
-        "sessions",
-        "Sessions: each running of the campaign.",
-        (
-            "begun",
-            ("seconds", "number"),
-            "tpufi",
-            "Python",
-            ("command", "code"),
-        ),
-        [
-            (noted.get("begun", ""), took, noted.get("tpufi", ""),
-             noted.get("python", ""), shlex.join(map(str, noted.get("command", []))))
-            for noted, took in facts.sessions
-        ],
-        _LONGEST,
-    )  # fmt: skip
+    rows = [
+        {
+            "begun": noted.get("begun", ""),
+            "seconds": took,
+            "tpufi": noted.get("tpufi", ""),
+            "Python": noted.get("python", ""),
+            "command": Code(shlex.join(map(str, noted.get("command", [])))),
+        }
+        for noted, took in facts.sessions
+    ]
+    caption = "Sessions: each running of the campaign."
+    return Table.of("sessions", caption, rows, _LONGEST)
 
 
 def _unplanned(facts: Facts) -> Table:
@@ -76,11 +69,13 @@ def _unplanned(facts: Facts) -> Table:
         here = facts.experiments["outcome"] == name
         numbers = facts.experiments["experiment"][here].tolist()
         if numbers:
-            error = facts.journal.row(numbers[0]).error
-            rows.append((name, len(numbers), numbers[0], error or ""))
-    return Table.of(
-        "unplanned",
-        "Experiments that say nothing about their fault; no rate counts them.",
-        ("what", ("experiments", "count"), ("first", "count"), "its error"),
-        rows,
-    )
+            rows.append(
+                {
+                    "what": name,
+                    "experiments": len(numbers),
+                    "first": numbers[0],
+                    "its error": facts.journal.row(numbers[0]).error or "",
+                }
+            )
+    caption = "Experiments that say nothing about their fault; no rate counts them."
+    return Table.of("unplanned", caption, rows)

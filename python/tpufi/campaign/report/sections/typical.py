@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from tpufi.campaign.effect import in_order
 from tpufi.campaign.journal.row import Row
-from tpufi.campaign.report.cells import printable
-from tpufi.campaign.report.document import Block, Command, Picture, Section, Table
+from tpufi.campaign.report.cells import Code, printable
+from tpufi.campaign.report.document import Block, Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.figures import new_figure
 from tpufi.campaign.report.palette import FIRST, MUTED, SECOND, THIRD
@@ -70,22 +70,20 @@ def loss_sections(facts: Facts) -> Iterator[Section]:
     table = Table.of(
         "typical_losses",
         "Losses and accuracies of the typical experiments.",
-        (
-            "outcome",
-            "which",
-            ("experiment", "count"),
-            ("step from the fault", "number"),
-            ("loss", "number"),
-            ("accuracy", "number"),
-            ("golden loss", "number"),
-        ),
         [
-            (one.row.outcome, one.which, one.row.experiment, step, loss, accuracy,
-             one.golden[step] if step < len(one.golden) else None)
+            {
+                "outcome": one.row.outcome,
+                "which": one.which,
+                "experiment": one.row.experiment,
+                "step from the fault": step,
+                "loss": loss,
+                "accuracy": accuracy,
+                "golden loss": one.golden[step] if step < len(one.golden) else None,
+            }
             for one in chosen
             for step, (loss, accuracy) in enumerate(one.row.losses)
         ],
-    )  # fmt: skip
+    )
     picture = Picture(
         "typical_losses",
         "Training loss from the fault on; wide and grey: golden run.",
@@ -104,32 +102,28 @@ def replay_sections(facts: Facts) -> Iterator[Section]:
     table = Table.of(
         "replays",
         "Typical experiments.",
-        (
-            ("experiment", "count"),
-            "outcome",
-            "which",
-            "fault model",
-            "site",
-            ("epoch", "number"),
-            ("step", "number"),
-            ("replica", "number"),
-            ("command", "code"),
-        ),
         [
-            (row.experiment, row.outcome, which, row.fault.model,
-             f"{row.fault.layer}/{row.fault.direction}/{row.fault.operand}",
-             row.fault.epoch, row.fault.step, row.fault.replica,
-             f"{command} {row.experiment}")
+            {
+                "experiment": row.experiment,
+                "outcome": row.outcome,
+                "which": which,
+                "fault model": row.fault.model,
+                "site": f"{row.fault.layer}/{row.fault.direction}/{row.fault.operand}",
+                "epoch": row.fault.epoch,
+                "step": row.fault.step,
+                "replica": row.fault.replica,
+                "command": Code(f"{command} {row.experiment}"),
+            }
             for which, row, *_ in _typical(facts)
         ],
         longest=200,
-    )  # fmt: skip
+    )
     blocks = (
         "Every row of the journal can be replayed alone, bit for bit, with the "
         "same golden run, data and libraries:",
-        Command(f"{command} N"),
+        Code(f"{command} N"),
         "The numbers of all experiments, with their faults and outcomes:",
-        Command(f"tpufi campaign export {folder} rows.csv"),
+        Code(f"tpufi campaign export {folder} rows.csv"),
         *([table] if len(table) else []),
     )
     yield Section("replay", "Replay any experiment", blocks)
