@@ -65,6 +65,18 @@ def test_loss_curves_stand_beside_golden_of_the_same_steps(report):
     assert "of 2 golden runs" in text_of(report, "typical")
 
 
+def test_the_header_tells_data_model_optimiser_device_date_and_size(report):
+    header = dict(report.header)
+    assert header.pop("size").startswith("900 experiments at 15 steps of the golden ")
+    assert header == {
+        "data": "synthetic, digest d; 8 x 128 examples in a step",
+        "model": "resnet18",
+        "optimiser": "Adam, initial learning rate 0.001",
+        "device": "TensorFlow 2.19.1",
+        "date": "2026-01-02T03:04:05Z",
+    }
+
+
 def test_a_golden_run_that_is_gone_is_told_and_left_out(tmp_path):
     folder = write_campaign(tmp_path, ROWS[:50])
     (tmp_path / "golden" / "steps.jsonl").unlink()
@@ -133,6 +145,7 @@ def test_a_campaign_of_one_masked_experiment_has_a_report(tmp_path):
     assert frame(found, "outcomes").experiments.tolist() == [0, 1]
     keys = [section.key for section in found.sections]
     assert "typical" not in keys and "comparisons" not in keys and "by_bit" not in keys
+    assert list(found.header) == ["data", "device", "date", "size"]
     notes = text_of(found, "notes")
     assert "names no workload that is known here" in notes
     assert "fewer than 30 experiments: 1 of 1 by fault model; 1 of 1 by dir" in notes

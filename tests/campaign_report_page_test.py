@@ -97,12 +97,14 @@ def test_no_text_of_a_journal_becomes_an_element(page, hostile):
     assert text.count("&lt;script&gt;alert(1)") > 5
 
 
-def test_every_identifier_is_there_once_and_every_link_leads_somewhere(page):
+def test_every_identifier_is_there_once_and_every_link_leads_somewhere(page, hostile):
     found = [a["id"] for _, a in page.elements if "id" in a]
     assert len(found) == len(set(found))
     links = [a[k] for _, a in page.elements for k in ("href", "xlink:href") if k in a]
     assert len(links) > 20
-    within = [link for link in links if not link.startswith("data:")]
+    tables = {f"tables/{file.name}" for file in (hostile / "tables").iterdir()}
+    assert {link for link in links if link.startswith("tables/")} == tables
+    within = [link for link in links if not link.startswith(("data:", "tables/"))]
     assert {link.removeprefix("#") for link in within} <= set(found)
     labels = [a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a]
     assert set(labels) <= set(found)

@@ -126,11 +126,13 @@ class Document:
     Args:
       title: of the page.
       summary: one line under it.
+      header: what was run, by name.
       sections: in order.
     """
 
     title: str
     summary: str
+    header: Mapping[str, str]
     sections: tuple[Section, ...]
 
     def pictures(self) -> list[Picture]:

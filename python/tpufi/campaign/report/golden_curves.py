@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.errors import InputError
-from tpufi.golden import GoldenFolder
+from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.messages import show_path
 
 
@@ -16,11 +16,13 @@ class GoldenCurves:
     """Losses of golden runs.
 
     Args:
+      config: of the golden run.
       steps_per_epoch: of the golden run.
       runs: losses by the number of the step, counted over epochs; the golden run
         first, then those of its band.
     """
 
+    config: GoldenConfig
     steps_per_epoch: int
     runs: tuple[Mapping[int, float], ...]
 
@@ -67,9 +69,10 @@ def read_golden(folders: Sequence[pathlib.Path], digest: str) -> GoldenCurves:
             f"band: digest {found[:12]}, the journal has {digest[:12]}; name the "
             "golden run first, then all runs of its band in their order"
         )
-    _, manifest = GoldenFolder(folders[0]).read_manifest()
+    config, manifest = GoldenFolder(folders[0]).read_manifest()
     curves = [GoldenFolder(folder).curve() for folder in folders]
     return GoldenCurves(
+        config,
         manifest["steps_per_epoch"],
         tuple({n: entry["loss"] for n, entry in curve.items()} for curve in curves),
     )

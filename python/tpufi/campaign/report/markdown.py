@@ -18,7 +18,12 @@ def markdown(document: Document) -> str:
     Pictures are named `pictures/KEY.png`, tables that are too long for a page are cut
     and refer to `tables/KEY.csv`.
     """
-    parts = [f"# {_escaped(document.title)}", _escaped(document.summary)]
+    header = [f"- {name}: {_escaped(text)}" for name, text in document.header.items()]
+    parts = [
+        f"# {_escaped(document.title)}",
+        _escaped(document.summary),
+        "\n".join(header),
+    ]
     for section in document.sections:
         parts.append(f"## {_escaped(section.title)}")
         parts.extend(map(_block, section.blocks))

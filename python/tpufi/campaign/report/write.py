@@ -12,6 +12,7 @@ from tpufi.campaign.report.cells import count_text, printable
 from tpufi.campaign.report.document import Document
 from tpufi.campaign.report.facts import Facts, gather
 from tpufi.campaign.report.figures import drawn
+from tpufi.campaign.report.header import header
 from tpufi.campaign.report.html import html_page
 from tpufi.campaign.report.markdown import markdown
 from tpufi.campaign.report.options import Options
@@ -76,6 +77,7 @@ def build(facts: Facts) -> Document:
             f"intervals with confidence {facts.options.confidence:.4g}; written by "
             "tpufi campaign report."
         ),
+        header=header(facts),
         sections=tuple(section for make in makers for section in make(facts)),
     )
 

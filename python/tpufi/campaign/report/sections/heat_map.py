@@ -13,10 +13,10 @@ from tpufi.campaign.report.cells import Share, printable, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import LINE
+from tpufi.campaign.report.palette import INK, LINE
 from tpufi.campaign.report.strata import depth_bands
 
-_FEW = 10
+_FEW, _VERY_FEW = 10, 5
 _MOST_ROWS = 120
 _BANDS = 40
 _LONGEST = 36
@@ -54,7 +54,8 @@ def sections(facts: Facts) -> Iterator[Section]:
     picture = Picture(
         "layer_model_map",
         "Per cent of experiments with a visible effect; in brackets where fewer than "
-        f"{_FEW} experiments stand behind it; empty where there is none.{note}",
+        f"{_FEW} experiments stand behind it, pale where fewer than {_VERY_FEW} do, "
+        f"empty where there is none.{note}",
         f"Map of {len(shares)} rows by {len(models)} fault models, {len(cells)} cells "
         f"with experiments; the highest rate is {share_text(share)} of "
         f"{cells['trials'][row, model]} for {printable(row)} with "
@@ -100,16 +101,19 @@ def _map(rates: pd.DataFrame, trials: np.ndarray) -> Figure:
     colours = matplotlib.colormaps["cividis"]
     top = max(0.01, float(shares.max()))
     mesh = axes.pcolormesh(
-        shares, cmap=colours, vmin=0, vmax=top, edgecolors=LINE.light, linewidth=0.4
-    )
+        shares, cmap=colours, vmin=0, vmax=top, edgecolors=LINE.light, linewidth=0.4,
+        alpha=np.where(trials < _VERY_FEW, 0.3, 1.0),
+    )  # fmt: skip
     for (y, x), count in np.ndenumerate(trials):
         if count:
             share = float(shares[y, x])
             text = f"{100 * share:.0f}"
+            colour = "#000000" if share > 0.55 * top else "#ffffff"
+            if count < _VERY_FEW:
+                colour = INK.light
             axes.text(
                 x + 0.5, y + 0.5, f"({text})" if count < _FEW else text, fontsize=6,
-                color="#000000" if share > 0.55 * top else "#ffffff",
-                ha="center", va="center",
+                color=colour, ha="center", va="center",
             )  # fmt: skip
     axes.set_xticks(
         np.arange(len(columns)) + 0.5,
