@@ -71,3 +71,9 @@ def test_campaigns_are_run_and_read_without_what_only_a_report_needs():
     missing = "dict.fromkeys(('jinja2', 'matplotlib', 'pandas'))"
     code = f"import sys; sys.modules |= {missing}; import tpufi.commands.campaign"
     subprocess.run([sys.executable, "-c", code], check=True)
+    code += "; import tpufi.campaign.report"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.stderr.strip().endswith(
+        "InputError: a report needs jinja2, which is not installed; run: pip install "
+        "'tpufi[report]'"
+    )

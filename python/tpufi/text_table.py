@@ -36,7 +36,7 @@ def markdown_records(rows: Sequence[Mapping[str, object]]) -> str:
     return markdown_table(rows[0], [row.values() for row in rows])
 
 
-def text_table(rows: Iterable[Sequence[str]], left: int = 0) -> str:
+def aligned_table(rows: Iterable[Sequence[str]], left: int = 0) -> str:
     """Return rows with columns of one width, two spaces apart.
 
     Args:
@@ -44,7 +44,7 @@ def text_table(rows: Iterable[Sequence[str]], left: int = 0) -> str:
       left: number of columns, from the first on, that stand at the left.
 
     Example:
-      >>> print(text_table([("model", "rate"), ("RD", "0.5")], left=1))
+      >>> print(aligned_table([("model", "rate"), ("RD", "0.5")], left=1))
       model  rate
       RD      0.5
     """

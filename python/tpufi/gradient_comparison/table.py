@@ -12,7 +12,7 @@ from tpufi.errors import InputError
 from tpufi.gradient_comparison.cases import Comparison
 from tpufi.gradient_comparison.difference import ALL, Difference
 from tpufi.messages import nearest_first, quote
-from tpufi.text_table import text_table
+from tpufi.text_table import aligned_table
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Difference))
 ORDER = "order"
@@ -97,7 +97,7 @@ def as_text(comparison: Comparison, rows: Sequence[Difference]) -> str:
     ]
     cells = [[_TITLES[column] for column in COLUMNS]]
     cells += [[_cell(c, getattr(row, c)) for c in COLUMNS] for row in rows]
-    return "\n".join([*head, text_table(cells, left=1)])
+    return "\n".join([*head, aligned_table(cells, left=1)])
 
 
 def as_csv(rows: Sequence[Difference]) -> str:

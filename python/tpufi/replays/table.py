@@ -2,7 +2,7 @@
 """Replays beside the golden run, as a text table."""
 
 from tpufi.replays.replay import ReplayResult
-from tpufi.text_table import text_table
+from tpufi.text_table import aligned_table
 
 
 def table(results: dict[str, ReplayResult]) -> str:
@@ -24,4 +24,4 @@ def table(results: dict[str, ReplayResult]) -> str:
         ]
         rows.append([str(first + i), golden, *cells])
     rows.append(["outcome", "", *(r.outcome for r in results.values())])
-    return text_table([titles, *rows])
+    return aligned_table([titles, *rows])
