@@ -37,7 +37,7 @@ class Facts:
       experiments: all of them.
       estimator: of rates, from those that say something about their fault.
       order: of the layers.
-      strata: by name of their column, those that the journal can tell.
+      strata: by name of their column, those that have a rate.
       golden: curves of the golden runs; None: they are not at hand.
       without_golden: why; empty if they are.
     """
@@ -97,6 +97,7 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
     titles = add_strata(experiments, order, options.by)
     judged = experiments[experiments["judged"]]
     estimator = Estimator(judged, options.confidence, options.exact)
+    strata = {key: Strata(t, estimator.rates(key)) for key, t in titles.items()}
     return Facts(
         folder=folder,
         journal=journal,
@@ -108,7 +109,7 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
         experiments=experiments,
         estimator=estimator,
         order=order,
-        strata={k: Strata(t, estimator.rates(k)) for k, t in titles.items()},
+        strata={key: found for key, found in strata.items() if found.rates},
         golden=golden,
         without_golden=without,
     )

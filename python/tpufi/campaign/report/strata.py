@@ -93,7 +93,7 @@ def add_strata(
       by: columns that the user wants to see together.
 
     Returns:
-      Name of the column -> title, of those that have a value at all.
+      Name of the column -> title.
     """
     titles = dict(_TITLES)
     layers = sorted(experiments["layer"].cat.categories, key=order.sort_key)
@@ -112,11 +112,7 @@ def add_strata(
         experiments["-".join(by)] = _together(
             experiments, by, lambda *values: " ".join(values)
         )
-    return {
-        name: title
-        for name, title in titles.items()
-        if name in experiments and len(experiments[name].cat.categories)
-    }
+    return {name: title for name, title in titles.items() if name in experiments}
 
 
 def depth_bands(
