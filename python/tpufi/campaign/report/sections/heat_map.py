@@ -71,13 +71,13 @@ def _rows(facts: Facts) -> tuple[pd.Series, str, str]:
     layers, rates = facts.judged["layer"], facts.strata["layer"].rates
     if len(rates) <= _MOST_ROWS:
         return layers, "layer", ""
-    if facts.order.position:
+    if "depth" in facts.strata:
         bands = depth_bands(layers, facts.order, _BANDS)
         note = f" {len(rates)} layers in bands of their depth."
         return pd.Series(bands, layers.index), "layer depth", note
     note = f" Of {len(rates)} layers the {_MOST_ROWS} with most experiments."
-    trials = {layer: rate.trials if rate else 0 for layer, rate in rates.items()}
-    busy = set(sorted(trials, key=trials.get, reverse=True)[:_MOST_ROWS])
+    busy = sorted(rates, key=lambda layer: rates[layer].trials, reverse=True)
+    busy = set(busy[:_MOST_ROWS])
     kept = [layer for layer in rates if layer in busy]
     return layers.cat.set_categories(kept), "layer", note
 
