@@ -22,9 +22,9 @@ from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
+from tpufi.faults.sampler import Sampler
 from tpufi.outcomes.outcome import IMMEDIATE, MASKED
 from tpufi.random import derive
-from tpufi.sampling.sampler import Sampler
 
 KEYS = ("direction",)
 TOTAL, PILOT = 1500, 300

@@ -22,13 +22,17 @@ BROKEN = {
     "empty_workload": ("workload: resnet18", "workload:", ":1: workload: ''; expected"),
     "seed_is_text": ("seed: 7", "seed: seven", ":3: seed: 'seven'; expected a whole"),
     "seed_is_negative": ("seed: 7", "seed: -7", ":3: seed: '-7'; expected a whole"),
-    "seed_is_large": ("seed: 7", f"seed: {1 << 64}", "seed: 18446744073709551616; exp"),
+    "seed_is_large": (
+        "seed: 7",
+        f"seed: {1 << 64}",
+        ":3: seed: 18446744073709551616; exp",
+    ),
     "no_experiments": (
         "experiments: 2000",
         "experiments: 0",
         ":4: experiments: stop rule",
     ),
-    "horizon_of_0": ("horizon: 4", "horizon: 0", "horizon: 0; expected 1 up to"),
+    "horizon_of_0": ("horizon: 4", "horizon: 0", ":15: horizon: 0; expected 1 up to"),
     "unknown_model": (
         "RBFLIP: 3",
         "RBFLOP: 3",

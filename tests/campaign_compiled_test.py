@@ -35,8 +35,7 @@ from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.present_manifest import present_manifest
 from tpufi.descriptor import disarmed
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS
+from tpufi.faults.catalogue import FAULT_MODELS, any_fault_model
 from tpufi.golden import GoldenFolder
 from tpufi.training import same_state
 

@@ -15,9 +15,8 @@ from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.present_manifest import present_manifest
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS
-from tpufi.sampling.flip_flop_shares import flip_flop_weights
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model
+from tpufi.faults.flip_flop_shares import flip_flop_weights
 
 SHORT = "\n".join(
     line

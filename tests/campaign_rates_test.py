@@ -13,7 +13,7 @@ from tpufi.campaign.statistics.intervals import wilson
 from tpufi.campaign.statistics.latency import summarise_latency
 from tpufi.campaign.statistics.weighted_rates import weighted_rates
 from tpufi.errors import InputError
-from tpufi.sampling.flip_flop_shares import CLASSES
+from tpufi.faults.flip_flop_shares import CLASSES
 
 NAMES = [group.name for group in CLASSES]
 

@@ -15,12 +15,12 @@ from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import Row
-from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.report.document import Document
 from tpufi.campaign.report.facts import gather
 from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import build
+from tpufi.experiment.propagation import Spread
 from tpufi.golden import GoldenConfig, GoldenFolder
 
 PER_EPOCH = 5

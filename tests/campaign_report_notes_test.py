@@ -22,7 +22,7 @@ from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.report.document import Document
 from tpufi.campaign.statistics.fit_rate import fit_rate
 from tpufi.errors import InputError
-from tpufi.sampling.flip_flop_shares import CLASSES as FLIP_FLOPS
+from tpufi.faults.flip_flop_shares import CLASSES as FLIP_FLOPS
 
 ROWS = [make_row(number) for number in range(900)]
 

@@ -19,12 +19,11 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import Row
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
+from tpufi.faults.plan import SamplingPlan, equally
 from tpufi.golden import GoldenConfig, train_golden
 from tpufi.models import WORKLOADS
 from tpufi.outcomes.outcome_thresholds import read_thresholds
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
 
 SMALL = dataclasses.replace(TINY, name="small", input_shape=(32, 32, 3))
 CONFIG = GoldenConfig("small", "synthetic:64", replicas=2, per_replica=4)

@@ -19,12 +19,11 @@ from tpufi.campaign.plan import strata
 from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
 from tpufi.campaign.statistics.sample_size import wilson_size
 from tpufi.commands import campaign
-from tpufi.faults.fault_catalogue import any_fault_model
-from tpufi.faults.fault_line import parse_fault
+from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.jsonl import parse_fault
+from tpufi.faults.plan import SamplingPlan, SiteSpace
+from tpufi.faults.sampler import Sampler
 from tpufi.models import workload
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan
-from tpufi.sampling.site_space import SiteSpace
 
 
 def files(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:
@@ -207,7 +206,7 @@ def test_a_fault_becomes_columns_of_the_row():
         columns = FaultColumns.of(fault)
         place = f"{columns.layer}/{columns.direction}/{columns.operand}"
         assert (place, columns.model, columns.start) == (
-            fault.site, fault.model, fault.positions.start,
+            fault.site, fault.model, fault.elements.start,
         )  # fmt: skip
         assert len(columns.fault_digest) == 16
         assert (single_bit(fault) is not None) is has_bit, name

@@ -4,6 +4,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 _SIGMAS = 4.0  # One-sided 3e-5: with fixed seeds a failure is a defect, not chance.
 
 
@@ -26,3 +28,12 @@ def assert_distributed(drawn: Sequence, expected: Mapping) -> None:
     spread = 2 / (9 * freedom)
     limit = freedom * (1 - spread + _SIGMAS * math.sqrt(spread)) ** 3
     assert statistic < limit, f"chi-square {statistic:.1f}, limit {limit:.1f}"
+
+
+def excess(counts) -> float:
+    """Return the distance from uniform counts, in deviations of the statistic."""
+    counts = np.asarray(counts, np.float64).ravel()
+    expected = counts.mean()
+    freedom = counts.size - 1
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    return (statistic - freedom) / (2 * freedom) ** 0.5

@@ -14,14 +14,11 @@ from tests.modes import assert_same_bits, in_mode
 from tests.tiny_workload import TINY
 from tpufi.descriptor import FIELDS, read_record
 from tpufi.element import to_words
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS
-from tpufi.faults.stale import holding
+from tpufi.fault import Fault, holding
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.ops import inject_fault
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 
 REPLICA = 1
 SPACE = SiteSpace.of(TINY, 1)
@@ -52,7 +49,7 @@ def check(space: SiteSpace, fault: Fault, number: int) -> None:
     rng = np.random.default_rng(number)
     x = rng.standard_normal(fault.shape).astype(fault.dtype)
     if fault.stale:
-        fault = holding(fault, [number] * fault.positions.count)
+        fault = holding(fault, [number] * fault.elements.count)
     d = fault.descriptor(space.table)
     faults = d.faults.copy()
     faults[:, FIELDS.index("site")] = 0
@@ -60,8 +57,8 @@ def check(space: SiteSpace, fault: Fault, number: int) -> None:
     y, record = run(tf.constant(x), np.int64(fault.replica), faults, d.words)
     assert_same_bits(y.numpy(), apply(fault, x))
     (struck,) = read_record(record.numpy())
-    assert struck.count == fault.positions.count, fault
-    golden = to_words(x).reshape(-1)[fault.positions.indices()]
+    assert struck.count == fault.elements.count, fault
+    golden = to_words(x).reshape(-1)[fault.elements.indices()]
     assert struck.golden.tolist() == golden[:64].tolist()
 
 

@@ -10,10 +10,9 @@ from tests.modes import assert_same_bits
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.descriptor import disarmed, read_record
 from tpufi.element import to_words
-from tpufi.faults.stale import holding
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
+from tpufi.fault import holding
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.training import Program, initial_state
 from tpufi.training.state import to_arrays
 
@@ -69,8 +68,8 @@ def faults(site: str):
 
 def assert_recorded(result, fault, found: np.ndarray) -> None:
     (struck,) = read_record(result.record)
-    assert struck.count == fault.positions.count, fault
-    bits = to_words(found).reshape(-1)[fault.positions.indices()]
+    assert struck.count == fault.elements.count, fault
+    bits = to_words(found).reshape(-1)[fault.elements.indices()]
     assert struck.golden.tolist() == bits[:64].tolist(), fault
 
 

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several faults in one pass of a layer: a compiled program does what a graph does."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +10,8 @@ from tests.modes import assert_same_bits
 from tests.rows import set_row
 from tpufi.descriptor import CAPACITY, OPERATIONS
 from tpufi.layers import Scale
-from tpufi.layers.hooks import Hooks
+from tpufi.layers.compiled_sites import CompiledContext
+from tpufi.layers.context import FaultContext
 from tpufi.layers.layer import Run
 from tpufi.ops import prepare_faults
 from tpufi.site_table import SiteTable
@@ -28,13 +27,12 @@ def forward(compiled: bool):
 
     @tf.function(jit_compile=compiled, autograph=False)
     def program(x, faults, words):
-        hooks = Hooks(TABLE, tf.constant(0, tf.int64), faults, words)
+        context = FaultContext(TABLE, tf.constant(0, tf.int64), faults, words)
         if compiled:
             sizes = max(site.size for site in TABLE)
             prepared = prepare_faults(faults, words, list(TABLE), sizes, CAPACITY)
-            hooks = dataclasses.replace(hooks, compiled=True, prepared=prepared)
-            hooks = hooks.on_replica()
-        sites = hooks.layer("scale")
+            context = CompiledContext.of_replica(context, prepared)
+        sites = context.layer("scale")
         y, _ = sites.whole_pass(lambda own, x: LAYER.forward(own, Run({}, {}), x), x)
         return y, sites.records()[0]
 

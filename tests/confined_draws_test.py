@@ -7,14 +7,13 @@ import pytest
 from tests.layer_cases import Case, Values
 from tests.layer_program import layer_program
 from tpufi.element import to_words
-from tpufi.faults.extents import Groups
-from tpufi.faults.fault_models import FaultModel
-from tpufi.faults.numeric_rules import Constant
-from tpufi.faults.operation import operation
+from tpufi.faults.affected_outputs import operation
+from tpufi.faults.catalogue import FaultModel
+from tpufi.faults.elements import Groups
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
+from tpufi.faults.values import Constant
 from tpufi.layers import Conv2D, Dense, StandardisedConv2D
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 
 CASES = {
     "strided": Case(Conv2D("a", 20, 3, 2), (5, 4, 18), 2),
@@ -73,10 +72,10 @@ def test_what_changes_is_the_drawn_confinement(name, direction, operand):
     for number in range(40):
         fault = sampler.draw(41, number)
         changed = changed_results(program, values, fault, direction)
-        if fault.confine is None:
+        if fault.affected is None:
             assert (name, operand) == ("sparse", "input") and not changed
             continue
-        start, stride, count = fault.confine
+        start, stride, count = fault.affected
         allowed = {start + j * stride for j in range(count)}
         if operand == "input":
             # Every channel of the drawn pixel reads the struck element, unless it

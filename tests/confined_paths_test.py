@@ -13,10 +13,10 @@ from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.report_command import add_report
 from tpufi.cli import Parser
 from tpufi.errors import InputError
+from tpufi.experiment.record import ReplayRecord
+from tpufi.faults.csv import read_injection
 from tpufi.file_name import check_file_name
-from tpufi.injection.csv_file import read_injection
 from tpufi.instrument.tensorfi.fault_log import FaultLog
-from tpufi.replays.record import ReplayRecord
 
 LEADING_OUT = ("../out", "/tmp/out", "a/b", "..\\out", "a\0b", "a\nb", "x" * 300)
 

@@ -8,9 +8,8 @@ import sys
 import pytest
 
 import tpufi
-from tpufi.instrument.tensorfi.config import operation_config
+from tpufi.instrument.tensorfi.config import operation_config, read_config
 from tpufi.instrument.tensorfi.conversion import convert
-from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.instrument.tensorfi.layer_config import layer_config
 
 TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools/convert_config.py"
@@ -35,7 +34,7 @@ def test_a_tensorfi_file_becomes_a_strict_one_with_remarks(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     text = (tmp_path / "ours.yaml").read_text()
-    config = operation_config(tree_of(tmp_path / "ours.yaml"))
+    config = operation_config(read_config(tmp_path / "ours.yaml"))
     assert config.probabilities == {"CONV2D": 0.25}
     assert config.mode == "dynamicInstance" and not config.legacy
     for remark in ("RELUU was removed", "Colour was removed", "IEEE", "drawn anew",
@@ -53,8 +52,8 @@ def test_what_is_converted_parses_strictly_to_the_same(kind, mode, legacy, tmp_p
     theirs = {"TensorFaultType": kind, "Ops": ["ADD = 1", "ALL = 0.5"], "BitCount": 3,
               "InjectMode": mode, "SkipCount": 2, "Seed": 9}  # fmt: skip
     path = tmp_path / "ours.yaml"
-    path.write_text(convert(tree_of(theirs), legacy))
-    config = operation_config(tree_of(path))
+    path.write_text(convert(read_config(theirs), legacy))
+    config = operation_config(read_config(path))
     assert config.legacy == legacy
     assert (config.tensor_type, config.mode, config.skip) == (kind, mode, 2)
     assert config.probabilities == {"ADD": 1.0, "ALL": 0.5}
@@ -68,8 +67,8 @@ def test_a_tensorfi2_file_keeps_its_keys(tmp_path):
         "Amount": 5,
     }
     path = tmp_path / "ours.yaml"
-    path.write_text(convert(tree_of(theirs), legacy=False))
-    config = layer_config(tree_of(path))
+    path.write_text(convert(read_config(theirs), legacy=False))
+    config = layer_config(read_config(path))
     assert (config.kind, config.amount, config.legacy) == ("zeros", 5, False)
     assert "percentage of every tensor" in path.read_text()
 
@@ -79,4 +78,4 @@ def test_a_tensorfi2_file_keeps_its_keys(tmp_path):
 )
 def test_a_file_that_never_injected_is_refused(theirs):
     with pytest.raises(tpufi.InputError, match="never injects|strikes nothing"):
-        convert(tree_of(theirs), legacy=False)
+        convert(read_config(theirs), legacy=False)

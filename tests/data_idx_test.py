@@ -7,22 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data_files import GREY, LABELS, refused
 from tpufi.data import load_dataset
-from tpufi.errors import InputError
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-RNG = np.random.default_rng(8)
-GREY = RNG.integers(0, 256, (30, 28, 28), np.uint8)
-LABELS = RNG.integers(0, 10, 30).astype(np.uint8)
-
-
-def refused(spec, *words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        load_dataset(str(spec))
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -10,23 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.data_files import COLOUR, GREY, LABELS, Malicious, refused
 from tpufi.data import load_dataset
-from tpufi.errors import InputError
-
-RNG = np.random.default_rng(8)
-GREY = RNG.integers(0, 256, (30, 28, 28), np.uint8)
-COLOUR = RNG.integers(0, 256, (30, 32, 32, 3), np.uint8)
-LABELS = RNG.integers(0, 10, 30).astype(np.uint8)
-
-
-def refused(spec, *words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        load_dataset(str(spec))
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    for word in words:
-        assert word in message
-
 
 # ---- names
 
@@ -93,16 +78,6 @@ def test_an_npz_file_gives_its_arrays(tmp_path):
 def test_an_npz_file_with_a_wrong_array_is_refused(changes, words, tmp_path):
     path = npz(tmp_path / "wrong.npz", **changes)
     refused(path, f"{path}: ", words)
-
-
-class Malicious:
-    """Runs a command when it is unpickled in the ordinary way."""
-
-    def __init__(self, call, *args):
-        self.call, self.args = call, args
-
-    def __reduce__(self):
-        return self.call, self.args
 
 
 def test_an_object_array_is_never_unpickled(tmp_path):

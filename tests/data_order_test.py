@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of the training samples: a fair permutation of each pass."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpufi.data import batch_indices, epoch_indices, steps_per_epoch
+from tests.chi_square import excess
+from tpufi.data import Batches
 from tpufi.errors import InputError
 
 SEEDS = st.integers(0, 2**64 - 1)
@@ -14,21 +17,32 @@ EPOCHS = st.integers(0, 2**31 - 1)
 FAST = settings(derandomize=True, deadline=None, max_examples=50)
 
 
-def chi_square(counts) -> float:
-    """Distance from uniform counts, in standard deviations of the statistic."""
-    counts = np.asarray(counts, np.float64).ravel()
-    expected = counts.mean()
-    freedom = counts.size - 1
-    return (((counts - expected) ** 2 / expected).sum() - freedom) / (
-        2 * freedom
-    ) ** 0.5
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """As much of a data set as the order of its samples depends on."""
+
+    size: int
+
+    @property
+    def train_labels(self) -> range:
+        return range(self.size)
+
+
+def batches_of(seed: int, batch: int, size: int) -> Batches:
+    return Batches(Size(size), seed, replicas=1, per_replica=batch)
+
+
+def epoch_indices(seed: int, epoch: int, batch: int, size: int) -> np.ndarray:
+    batches = batches_of(seed, batch, size)
+    steps = [batches.train_indices(epoch, step)[0] for step in range(batches.steps)]
+    return np.concatenate(steps)
 
 
 @FAST
 @given(SEEDS, EPOCHS, st.integers(1, 70), st.integers(1, 200))
 def test_every_sample_appears_once_in_a_pass(seed, epoch, batch, size):
     indices = epoch_indices(seed, epoch, batch, size)
-    steps = steps_per_epoch(batch, size)
+    steps = batches_of(seed, batch, size).steps
     assert indices.dtype == np.int64 and len(indices) == steps * batch
     assert (steps - 1) * batch < size <= steps * batch
     for start in range(0, len(indices), size):
@@ -42,9 +56,9 @@ def test_every_sample_appears_once_in_a_pass(seed, epoch, batch, size):
 def test_a_step_entered_directly_is_the_step_of_the_epoch(
     seed, epoch, batch, size, data
 ):
-    step = data.draw(st.integers(0, steps_per_epoch(batch, size) - 1))
+    step = data.draw(st.integers(0, batches_of(seed, batch, size).steps - 1))
     walked = epoch_indices(seed, epoch, batch, size)[step * batch : (step + 1) * batch]
-    direct = batch_indices(seed, epoch, step, batch, size)
+    direct = batches_of(seed, batch, size).train_indices(epoch, step)[0]
     assert direct.tolist() == walked.tolist()
 
 
@@ -70,15 +84,15 @@ def test_a_sample_is_equally_likely_at_every_place():
     for epoch in range(4000):
         counts[np.arange(20), epoch_indices(9, epoch, 20, 20)] += 1
     # Fixed seed; a fair order exceeds 5 with probability below 1e-5.
-    assert abs(chi_square(counts)) < 5
+    assert abs(excess(counts)) < 5
 
 
 def test_a_step_beyond_the_epoch_is_refused():
     with pytest.raises(
         InputError, match="step 49 is not in the epoch; expected 0 to 48"
     ):
-        batch_indices(1, 0, 49, 1024, 50_000)
+        batches_of(1, 1024, 50_000).train_indices(0, 49)
     with pytest.raises(InputError, match="step -1 "):
-        batch_indices(1, 0, -1, 1024, 50_000)
+        batches_of(1, 1024, 50_000).train_indices(0, -1)
     with pytest.raises(ValueError, match="positive"):
-        batch_indices(1, 0, 0, 0, 50_000)
+        batches_of(1, 0, 50_000)

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.chi_square import excess
 from tpufi.data import (
     Augmentation,
     Batches,
     Dataset,
     augment,
-    batch_indices,
     draw_augmentation,
     load_dataset,
 )
 from tpufi.errors import InputError
+from tpufi.random import derive, words
 
 SEEDS = st.integers(0, 2**64 - 1)
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -31,16 +32,6 @@ def small_dataset(train: int = 50, test: int = 13) -> Dataset:
     return Dataset(
         "small", images[:train], labels[:train], images[train:], labels[train:]
     )
-
-
-def chi_square(counts) -> float:
-    """Distance from uniform counts, in standard deviations of the statistic."""
-    counts = np.asarray(counts, np.float64).ravel()
-    expected = counts.mean()
-    freedom = counts.size - 1
-    return (((counts - expected) ** 2 / expected).sum() - freedom) / (
-        2 * freedom
-    ) ** 0.5
 
 
 # ---- augmentation
@@ -97,7 +88,7 @@ def test_a_smaller_batch_has_the_same_flips_and_offsets():
 def test_flips_are_fair_and_independent():
     drawn = draw_augmentation(11, 0, 0, 0, 100_000)
     counts = np.bincount(2 * drawn.horizontal + drawn.vertical, minlength=4)
-    assert abs(chi_square(counts)) < 5
+    assert abs(excess(counts)) < 5
 
 
 def test_offsets_are_uniform_and_independent():
@@ -106,7 +97,7 @@ def test_offsets_are_uniform_and_independent():
         for replica in range(4):
             drawn = draw_augmentation(11, 2, step, replica, 0)
             counts[drawn.top, drawn.left] += 1
-    assert abs(chi_square(counts)) < 5
+    assert abs(excess(counts)) < 5
 
 
 # ---- data sets
@@ -187,13 +178,15 @@ def test_replicas_partition_the_batch():
     dataset = small_dataset()
     batches = Batches(dataset, seed=4, replicas=4, per_replica=5)
     assert batches.steps == 3
+    drawn = [words(derive(4, "order", 7, number), 0, 50) for number in range(2)]
+    passes = [np.argsort(each, kind="stable") for each in drawn]
     for step in range(3):
         batch = batches.train(7, step)
         assert batch.images.shape == (4, 5, 32, 32, 3)
         assert batch.images.dtype == np.float32
         assert batch.labels.shape == (4, 5) and batch.labels.dtype == np.int32
         assert batch.present.all()
-        indices = batch_indices(4, 7, step, 20, 50)
+        indices = np.concatenate(passes)[20 * step : 20 * step + 20]
         assert batches.train_indices(7, step).ravel().tolist() == indices.tolist()
         assert batch.labels.ravel().tolist() == dataset.train_labels[indices].tolist()
         for replica in range(4):

@@ -12,7 +12,7 @@ from tests.modes import assert_same_bits
 from tests.plain_model import check_whole_gradient
 from tests.small_decoder import SMALL_DECODER
 from tpufi.errors import InputError
-from tpufi.injection import Injection
+from tpufi.faults.injection import Injection
 from tpufi.layers import (
     Attention,
     AttentionContext,

@@ -11,11 +11,11 @@ import pytest
 from tests.artefact_tables import artefact_sites
 from tests.disarmed_steps import check_disarmed_steps
 from tests.plain_model import check_whole_gradient
-from tpufi.injection.csv_file import read_injection
+from tpufi.faults.artefact_lists import sampling_list
+from tpufi.faults.csv import read_injection
 from tpufi.layers import Conv2D, Dropout
 from tpufi.models import workload
 from tpufi.models.densenet import BLOCKS, architecture
-from tpufi.sampling.sampling_lists import sampling_list
 from tpufi.workload import Workload
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -102,7 +102,7 @@ def test_the_reference_has_the_ops_and_the_public_functions(site):
     package = _Page((site / "reference" / "tpufi.html").read_text())
     assert {"tpufi.flip_bits", "tpufi.replay", "tpufi.sites"} <= package.anchors
     faults = _Page((site / "reference" / "tpufi.faults.html").read_text())
-    assert "tpufi.faults.extents.Groups" in faults.anchors
+    assert "tpufi.faults.elements.Groups" in faults.anchors
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli_test import one_line, run_tool
 from tpufi.commands import draw
-from tpufi.faults.fault_catalogue import NAMES
-from tpufi.faults.fault_line import parse_fault
+from tpufi.faults.catalogue import NAMES
+from tpufi.faults.jsonl import parse_fault
 from tpufi.models import workload
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

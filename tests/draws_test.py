@@ -8,7 +8,7 @@ import pytest
 
 from tests.chi_square import assert_distributed
 from tpufi import random
-from tpufi.sampling.draws import Draws
+from tpufi.faults.draws import Draws
 
 
 def test_draws_are_a_function_of_seed_number_and_name():

@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 
 from tests.chi_square import assert_distributed
 from tpufi.errors import InputError
-from tpufi.faults.extents import Channel, Column, Groups, Pair, Row, Whole
-from tpufi.faults.operation import Operation
-from tpufi.faults.positions import Positions
-from tpufi.faults.systolic_array import SystolicArray
-from tpufi.sampling.draws import Draws
+from tpufi.fault import Strided
+from tpufi.faults.affected_outputs import Operation
+from tpufi.faults.draws import Draws
+from tpufi.faults.elements import (
+    Channel,
+    Column,
+    Groups,
+    Pair,
+    Row,
+    SystolicArray,
+    Whole,
+)
 from tpufi.site_table import Site
 
 
@@ -72,7 +79,7 @@ def test_groups_are_aligned_runs_inside_the_tensor(shape, n, largest, seed, numb
 
 @given(st.integers(0, 30), st.integers(1, 40), st.integers(1, 9), st.integers(0, 20))
 def test_positions_are_those_of_the_formula(start, count, block, gap):
-    positions = Positions(start, count, block, block + gap)
+    positions = Strided(start, count, block, block + gap)
     by_hand = [
         start + (i // block) * positions.stride + i % block for i in range(count)
     ]

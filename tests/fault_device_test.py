@@ -13,12 +13,11 @@ from tests.modes import assert_same_bits, in_mode, random_bits
 from tests.tiny_workload import TINY
 from tpufi import descriptor
 from tpufi.element import to_words
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.stale import holding
+from tpufi.fault import holding
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.ops import inject_fault
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 
 TYPES = ["float32", "float64", "bfloat16", "float16"]
 
@@ -51,9 +50,9 @@ def test_a_drawn_fault_strikes_as_the_host_says(name, dtype):
         rng = np.random.default_rng(number)
         x = rng.normal(size=fault.shape).astype(random_bits(rng, (1,), dtype).dtype)
         if fault.stale:
-            fault = holding(fault, [number] * fault.positions.count)
+            fault = holding(fault, [number] * fault.elements.count)
         y, struck = strike(fault, space.table, x)
-        assert struck.count == fault.positions.count
+        assert struck.count == fault.elements.count
         assert_same_bits(y, apply(fault, x))
 
 
@@ -71,7 +70,7 @@ def test_what_the_device_draws_is_the_same_in_all_modes(name, mode):
 def test_an_error_rate_flips_every_bit_with_its_probability():
     space, draws = sampler("float32", "ERROR_RATE:0.125", per_replica=16)
     fault = next(
-        f for f in (draws.draw(33, i) for i in range(1000)) if f.positions.count > 2000
+        f for f in (draws.draw(33, i) for i in range(1000)) if f.elements.count > 2000
     )
     x = np.zeros(fault.shape, np.float32)
     y, _ = strike(fault, space.table, x)

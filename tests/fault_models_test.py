@@ -4,11 +4,15 @@
 import pytest
 
 from tpufi.errors import InputError
-from tpufi.faults.bit_flips import FlipBits
-from tpufi.faults.extents import Channel, Groups, Whole
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS, FaultModel, fault_model
-from tpufi.faults.value_rules import RandomFinite, Swap
+from tpufi.faults.catalogue import (
+    FAULT_MODELS,
+    NAMES,
+    FaultModel,
+    any_fault_model,
+    fault_model,
+)
+from tpufi.faults.elements import Channel, Groups, Whole
+from tpufi.faults.values import FlipBits, RandomFinite, Swap
 
 # name: (target, group size, most groups, rule, confined to) of the artefact.
 PUBLISHED = {

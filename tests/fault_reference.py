@@ -5,13 +5,13 @@ import numpy as np
 
 from tpufi._library import host
 from tpufi.element import element, from_words, to_words
-from tpufi.faults.fault import Fault
+from tpufi.fault import Fault
 from tpufi.random import random_patterns, words
 
 
 def struck_indices(fault: Fault) -> list[int]:
     """Return the flat indices of the struck elements, in the order of words."""
-    where = fault.positions
+    where = fault.elements
     return [
         where.start + (i // where.block) * where.stride + i % where.block
         for i in range(where.count)

@@ -5,11 +5,10 @@ import dataclasses
 
 import pytest
 
-from tpufi import descriptor
+from tpufi import descriptor, fault
 from tpufi.errors import InputError
-from tpufi.faults.confinement import Confinement
-from tpufi.faults.fault import Fault
-from tpufi.faults.positions import Positions
+from tpufi.fault import Elements, Fault, Strided
+from tpufi.faults.affected_outputs import AffectedOutputs
 from tpufi.site_table import Site, SiteTable
 
 SHAPE = (4, 5)
@@ -22,7 +21,7 @@ FAULT = Fault(
     epoch=0,
     step=0,
     duration=1,
-    positions=Positions.run(3, 7),
+    elements=Elements.run(3, 7),
     operation="flip",
     keep=0,
     words=(1, 2, 3, 4, 5, 6, 7),
@@ -38,11 +37,11 @@ FAULT = Fault(
         ({"epoch": -1}, "epoch: -1"),
         ({"step": -1}, "step: -1"),
         ({"duration": 0}, "duration: 0"),
-        ({"positions": Positions.run(14, 7)}, "last position 20 lies outside"),
-        ({"positions": Positions(-1, 7, 7, 7)}, "start: -1"),
-        ({"positions": Positions(3, 7, 0, 7)}, "block: 0"),
-        ({"positions": Positions(3, 7, 2, 1)}, "stride: 1"),
-        ({"positions": Positions(3, 0, 1, 1)}, "count: 0"),
+        ({"elements": Elements.run(14, 7)}, "last position 20 lies outside"),
+        ({"elements": Strided(-1, 7, 7, 7)}, "start: -1"),
+        ({"elements": Strided(3, 7, 0, 7)}, "block: 0"),
+        ({"elements": Strided(3, 7, 2, 1)}, "stride: 1"),
+        ({"elements": Strided(3, 0, 1, 1)}, "count: 0"),
         ({"operation": "swap"}, "operation: 'swap'; expected one of flip, zero"),
         ({"operation": "replace", "keep": 1 << 32}, "keep: '0x100000000'"),
         ({"keep": 1}, "keep: '0x1'; expected bits of float32 or 0"),
@@ -53,7 +52,7 @@ FAULT = Fault(
         ({"operation": "error_rate", "words": (1, 0)}, "rate 0x0"),
         ({"operation": "random", "words": (1, 2)}, "'2 words'; expected a key"),
         ({"stale": True, "operation": "zero"}, "'replace' for a stale fault"),
-        ({"confine": Confinement(0, 0, 1)}, "confine stride: 0"),
+        ({"affected": AffectedOutputs(0, 0, 1)}, "affected outputs: stride: 0"),
     ],
 )
 def test_a_contradictory_fault_is_refused(change, message):
@@ -65,13 +64,13 @@ def test_a_contradictory_fault_is_refused(change, message):
 def test_rules_with_a_list_hold_at_most_64_words():
     with pytest.raises(InputError, match="words: number: 65; expected at most 64"):
         dataclasses.replace(
-            FAULT, shape=(100,), positions=Positions.run(0, 65), words=(1,) * 65
+            FAULT, shape=(100,), elements=Elements.run(0, 65), words=(1,) * 65
         )
     with pytest.raises(InputError, match="count: 65; expected at most 64"):
         dataclasses.replace(
             FAULT,
             shape=(100,),
-            positions=Positions.run(0, 65),
+            elements=Elements.run(0, 65),
             words=(),
             operation="replace",
             stale=True,
@@ -102,9 +101,14 @@ def test_the_row_is_made_of_the_fields(monkeypatch):
     monkeypatch.setattr(
         descriptor, "fault_row", lambda **row: rows.append(row), raising=False
     )
+    monkeypatch.setattr(fault, "stacked", list)
     FAULT.descriptor(table())
+    kept = AffectedOutputs(8, 2, 3)
     confined = dataclasses.replace(
-        FAULT, replica=-1, positions=Positions(1, 7, 2, 4), confine=Confinement(8, 2, 3)
+        FAULT,
+        replica=-1,
+        elements=Strided(1, 7, 2, 4),
+        affected=kept,
     )
     confined.descriptor(table())
     plain = {

@@ -15,14 +15,12 @@ from tests.campaign_runs import CONFIG, SMALL
 from tests.frozen_data import Case, hexadecimal, words_sha256
 from tpufi.descriptor import read_record
 from tpufi.element import element, from_words, to_words
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.stale import holding
+from tpufi.fault import Fault, holding
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.models import workload
 from tpufi.ops import inject_fault
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 from tpufi.site_table import SiteTable
 from tpufi.workload import Workload
 
@@ -82,7 +80,7 @@ def drawn(source: str) -> tuple[SiteTable, list[Fault]]:
 
 def fault_case(source: str, number: int, table: SiteTable, fault: Fault) -> Case:
     """Return a fault and what the op of graph mode makes of a seeded tensor."""
-    where = fault.positions
+    where = fault.elements
     case = {
         "of": source,
         "number": number,
@@ -98,7 +96,7 @@ def fault_case(source: str, number: int, table: SiteTable, fault: Fault) -> Case
         "count": where.count,
         "block": where.block,
         "stride": where.stride,
-        "confinement": None if fault.confine is None else list(fault.confine),
+        "confinement": None if fault.affected is None else list(fault.affected),
         "stale": fault.stale,
     }
     layout = element(fault.dtype)
@@ -133,7 +131,7 @@ def _struck(
             replica,
             faults,
             words,
-            confines=fault.confine is not None,
+            confines=fault.affected is not None,
         )
 
     operands = (np.int64(fault.replica), row.faults, row.words)

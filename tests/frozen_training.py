@@ -14,12 +14,11 @@ from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.engine.gate import check_deterministic
 from tpufi.descriptor import read_record
 from tpufi.element import from_words
-from tpufi.faults.fault import Fault
-from tpufi.faults.stale import holding, recording
+from tpufi.experiment.replay import replay
+from tpufi.fault import Fault, holding, recording
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenFolder, train_golden
-from tpufi.injection import Injection
 from tpufi.models import WORKLOADS
-from tpufi.replays.replay import replay
 from tpufi.training import Program, Session, make_deterministic, state_digest
 
 ROWS = 60

@@ -11,9 +11,8 @@ from tests.tiny_workload import TINY
 from tpufi import models
 from tpufi.data import Batches, load_dataset
 from tpufi.errors import InputError
+from tpufi.experiment.fork import enter
 from tpufi.golden import GoldenConfig, GoldenFolder, find_start, train_golden
-from tpufi.golden.epochs import FixedEpochs
-from tpufi.replays.entry import enter
 from tpufi.training import state_digest
 
 # The data are 32x32; nothing else of the tiny workload depends on the size.
@@ -105,7 +104,7 @@ def test_another_batch_and_rate_continue_from_the_state_and_its_step_number(
     folder = GoldenFolder(tmp_path)
     final = folder.load(session.program.workload, STEPS)
     assert int(final.updates) == STEPS
-    walked = enter(folder, session, FROM, folder.curve())
+    walked = enter(folder, session, FROM)
     for number in range(FROM, STEPS):
         walked = session.step(walked, number).state
     assert states(tmp_path)[-1] != states(straight)[-1]
@@ -163,13 +162,13 @@ def test_a_step_before_the_start_cannot_be_entered(session, straight, tmp_path):
     train_golden(started(straight), tmp_path, STEPS, 9, session, straight)
     folder = GoldenFolder(tmp_path)
     with pytest.raises(InputError, match="starts at step 4, after step 2"):
-        enter(folder, session, 2, folder.curve())
+        enter(folder, session, 2)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 8, 21])
 def test_fixed_epochs_take_whole_passes_in_the_order_of_batches(steps):
     data = load_dataset("synthetic:64")
-    usual, fixed = Batches(data, 7, 2, 4), FixedEpochs(data, 7, 2, 4, steps)
+    usual, fixed = Batches(data, 7, 2, 4), Batches(data, 7, 2, 4, steps=steps)
     taken = [fixed.train_indices(5, i) for i in range(steps)]
     for i in range(min(steps, usual.steps)):
         np.testing.assert_array_equal(taken[i], usual.train_indices(5, i))
@@ -179,7 +178,7 @@ def test_fixed_epochs_take_whole_passes_in_the_order_of_batches(steps):
 
 
 def test_fixed_epochs_refuse_a_step_beyond_their_end():
-    fixed = FixedEpochs(load_dataset("synthetic:64"), 7, 2, 4, 3)
+    fixed = Batches(load_dataset("synthetic:64"), 7, 2, 4, steps=3)
     with pytest.raises(InputError, match="expected 0 to 2"):
         fixed.train(0, 3)
 

@@ -15,6 +15,7 @@ from tests.plain_model import plain_model
 from tests.tiny_workload import TINY
 from tpufi.descriptor import replacing
 from tpufi.errors import InputError
+from tpufi.faults.injection import Injection
 from tpufi.gradient_comparison import (
     Case,
     GradientProgram,
@@ -24,7 +25,6 @@ from tpufi.gradient_comparison import (
     without_backward,
 )
 from tpufi.gradient_comparison.summed import in_dtype
-from tpufi.injection import Injection
 from tpufi.layers import BatchNorm, Conv2D, Layer
 from tpufi.layers.softmax_loss import LossPasses
 from tpufi.models import WORKLOADS

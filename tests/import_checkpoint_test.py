@@ -20,10 +20,10 @@ from tpufi.artefact_checkpoint import (
 )
 from tpufi.commands import import_checkpoint
 from tpufi.errors import InputError
+from tpufi.experiment.replay import replay
+from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
-from tpufi.replays.replay import replay
 from tpufi.training import same_state, state_digest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

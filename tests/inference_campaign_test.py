@@ -32,14 +32,14 @@ from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
 def campaign(tmp_path_factory):
     """A campaign that was run at once; its plan, its folder."""
     folder = tmp_path_factory.mktemp("campaign")
-    plan = write_files(folder, clean_prefix="no")
+    plan = write_files(folder)
     assert run_here(plan, folder / "out") == "all 150 experiments are done"
     return plan, folder / "out"
 
 
-def test_rows_are_the_same_after_stops_and_with_a_clean_prefix(campaign, tmp_path):
+def test_rows_are_the_same_after_stops(campaign, tmp_path):
     _, whole = campaign
-    plan = write_files(tmp_path, clean_prefix="yes")
+    plan = write_files(tmp_path)
     ends = [run_here(plan, tmp_path / "out", blocks) for blocks in (2, 1, 4)]
     assert ends == [None, None, None]
     with Reader.open(tmp_path / "out") as journal:

@@ -3,10 +3,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from tests.inference_files import write_files
-from tpufi.campaign.inference.compared import paired_interval, sign_test
 from tpufi.campaign.inference.inference_file import read_inference_plan
 from tpufi.campaign.inference.layout import Layout
 from tpufi.campaign.inference.user_file import python_object, read_inputs
@@ -21,7 +19,6 @@ FULL = {
     "tolerance": "0.25",
     "only_correct": "yes",
     "mitigation": "[ranges]",
-    "clean_prefix": "auto",
     "threads": "3",
     "stop": "{width: 0.1, strata: [operand], hours: 2}",
 }
@@ -30,12 +27,12 @@ FULL = {
 def test_a_file_with_every_key_is_read(tmp_path):
     plan = read_inference_plan(write_files(tmp_path, **FULL))
     assert plan.sites == ("Conv2D", "MatMul") and plan.mitigation == ("ranges",)
-    assert (plan.tolerance, plan.threads, plan.clean_prefix) == (0.25, 3, None)
+    assert (plan.tolerance, plan.threads) == (0.25, 3)
     assert plan.stop.width == 0.1 and plan.stop.strata == ("operand",)
     assert plan.program == f"{tmp_path}/model.py:make" and plan.only_correct
     identity = plan.identity()
     assert identity["kind"] == "inference"
-    assert not {"program", "inputs", "stop", "clean_prefix"} & set(identity)
+    assert not {"program", "inputs", "stop"} & set(identity)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +88,7 @@ def test_wrong_files_of_the_user_are_told(call, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_each_experiment_is_run_once_and_with_those_of_like_depth():
+def test_each_experiment_is_run_once_and_with_those_of_its_batch():
     rng = np.random.default_rng(4)
     depth = rng.integers(0, 99, (64, 6))
     layout = Layout(6, 2, 16, lambda run, item, p: flip(int(depth[run, item]), p, 0))
@@ -102,13 +99,11 @@ def test_each_experiment_is_run_once_and_with_those_of_like_depth():
         for pair in zip(numbers[::2], numbers[1::2], strict=True):
             assert len({layout.batch_of(n) for n in pair}) == 1
             assert [n % 6 % 2 for n in pair] == [0, 1]
-    for batch in range(3):
-        least = []
-        for pack in layout.packs(0, batch):
-            faults = [layout.fault(n) for n in layout.experiments(batch, pack)]
-            least.append(min(fault.site for fault in faults))
-            assert [fault.elements[0] for fault in faults] == [0, 1]
-        assert least == sorted(least)
+            assert [list(layout.together(n)) for n in pair] == [list(pair)] * 2
+            for number in pair:
+                run, item = divmod(number, 6)
+                fault = layout.fault(number)
+                assert (fault.site, fault.elements[0]) == (depth[run, item], item % 2)
 
 
 def test_regression_fails_by_the_tolerance_and_by_nan():
@@ -123,23 +118,3 @@ def test_regression_fails_by_the_tolerance_and_by_nan():
         faulty = np.array(faulty)
         values = judge.values(golden, faulty)
         assert judge.outcome(golden, faulty, values) == outcome
-
-
-def test_the_sign_test_is_the_binomial_one():
-    for first, second in ((0, 0), (1, 0), (9, 2), (30, 31), (0, 12)):
-        expected = 1.0
-        if first + second:
-            expected = stats.binomtest(first, first + second, 0.5).pvalue
-        assert sign_test(first, second) == pytest.approx(expected)
-
-
-def test_the_interval_of_pairs_covers_the_difference():
-    rng = np.random.default_rng(6)
-    truth = np.array([0.70, 0.04, 0.16, 0.10])  # neither, second, first, both
-    covered = 0
-    for counts in rng.multinomial(80, truth, 3000).tolist():
-        low, high = paired_interval((counts[:2], counts[2:]), 0.95)
-        covered += low <= 0.12 <= high
-    assert 0.935 < covered / 3000 < 0.975
-    low, high = paired_interval(((50, 0), (0, 0)), 0.95)
-    assert low < 0 < high  # Nothing was seen to differ, which is not nothing.

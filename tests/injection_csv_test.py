@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpufi.errors import InputError
-from tpufi.faults.fault_models import FAULT_MODELS
-from tpufi.injection import MODELS, Injection
-from tpufi.injection.csv_file import read_injection, write_injection
+from tpufi.faults.catalogue import FAULT_MODELS
+from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.injection import Injection
+from tpufi.faults.injection_file import WORKLOADS
 
 INJECTIONS = Path(__file__).resolve().parent.parent / "injections"
 FILES = sorted(INJECTIONS.glob("*/*.csv"))
@@ -152,7 +153,7 @@ def injections(draw) -> Injection:
     backward = draw(st.booleans())
     suffix = draw(st.sampled_from(["_grad_in", "_grad_wt"])) if backward else ""
     return Injection(
-        model=draw(st.sampled_from(MODELS)),
+        model=draw(st.sampled_from(WORKLOADS)),
         stage="bkwd_inject" if backward else "fwrd_inject",
         fmodel=draw(st.sampled_from(sorted(FAULT_MODELS))),
         target_worker=draw(st.integers(0, 7)),

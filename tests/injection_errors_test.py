@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpufi.errors import InputError
-from tpufi.injection.csv_file import MAX_BYTES, read_injection
+from tpufi.faults.csv import MAX_BYTES, read_injection
 from tpufi.site_table import Site, SiteTable
 
 GOOD = (

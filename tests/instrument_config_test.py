@@ -6,8 +6,7 @@ import logging
 import pytest
 
 import tpufi
-from tpufi.instrument.tensorfi.config import operation_config
-from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.instrument.tensorfi.config import operation_config, read_config
 from tpufi.instrument.tensorfi.operation_names import NEVER_STRUCK, Ops, types_of
 
 BASE = {"TensorFaultType": "bitFlip-element", "InjectMode": "errorRate", "Seed": 1}
@@ -29,7 +28,7 @@ InjectMode: "errorRate"
 def test_a_file_like_tensorfis_parses(tmp_path):
     path = tmp_path / "default.yaml"
     path.write_text(DEFAULT)
-    config = operation_config(tree_of(path))
+    config = operation_config(read_config(path))
     assert config.probabilities == {"CONV2D": 0.25, "ALL": 0.01}
     assert (config.seed, config.skip, config.instances) == (1000, 2, {"CONV2D": 2})
     assert not config.legacy and config.bit_model == "ieee"
@@ -60,9 +59,9 @@ def test_a_file_like_tensorfis_parses(tmp_path):
 )
 def test_a_wrong_configuration_is_told_in_one_line(change_of, message):
     good = BASE | {"Ops": ["ADD = 1"]}
-    operation_config(tree_of(good))
+    operation_config(read_config(good))
     with pytest.raises(tpufi.InputError, match=message) as caught:
-        operation_config(tree_of(good | change_of))
+        operation_config(read_config(good | change_of))
     assert "\n" not in str(caught.value)
 
 
@@ -71,14 +70,14 @@ def test_a_missing_key_is_an_error(key):
     good = BASE | {"Ops": ["ADD = 1"]}
     del good[key]
     with pytest.raises(tpufi.InputError, match=f"no key '{key}'"):
-        operation_config(tree_of(good))
+        operation_config(read_config(good))
 
 
 def test_legacy_passes_over_what_is_unknown_with_a_warning(caplog):
     given = {"Ops": ["ADDD = 1", "ADD = 1"], "InjectMode": "once", "Colour": "red",
              "Seed": ""}  # fmt: skip
     with caplog.at_level(logging.WARNING, "tpufi.instrument"):
-        config = operation_config(tree_of(given), legacy=True)
+        config = operation_config(read_config(given), legacy=True)
     assert config.probabilities == {"ADD": 1.0}
     assert config.mode == "None" and config.bit_model == "tensorfi21_10"
     assert len(caplog.records) == 3

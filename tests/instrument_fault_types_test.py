@@ -6,10 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tpufi.element import to_words
-from tpufi.instrument.tensorfi.config import operation_config
+from tpufi.faults.draws import Draws
+from tpufi.instrument.tensorfi.config import operation_config, read_config
 from tpufi.instrument.tensorfi.fault_types import Rules, Tensor, change
-from tpufi.instrument.tensorfi.fields import tree_of
-from tpufi.sampling.draws import Draws
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int32", "bool")
 
@@ -66,7 +65,8 @@ def test_legacy_flips_change_by_powers_of_two_or_the_sign(dtype, count):
     value = np.array([5.75], dtype)
     deltas = set()
     config = operation_config(
-        tree_of({"Ops": ["ALL = 1"], "TensorFaultType": "bitFlip-element"}), legacy=True
+        read_config({"Ops": ["ALL = 1"], "TensorFaultType": "bitFlip-element"}),
+        legacy=True,
     )
     for number in range(400):
         tensor = Tensor(dtype, 1, 1, lambda e: to_words(value))

@@ -12,9 +12,8 @@ from tests.instrument_checks import arrays
 from tpufi.element import to_words
 from tpufi.errors import InputError
 from tpufi.instrument.planned import PlannedRuns
-from tpufi.instrument.tensorfi.config import KEYS, MODES, operation_config
+from tpufi.instrument.tensorfi.config import KEYS, MODES, operation_config, read_config
 from tpufi.instrument.tensorfi.fault_types import FAULT_TYPES
-from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.instrument.tensorfi.layer_config import KEYS as LAYER_KEYS
 from tpufi.instrument.tensorfi.layer_config import layer_config
 from tpufi.instrument.tensorfi.plan import OperationPlan
@@ -100,7 +99,7 @@ def armed():
 @given(given_config=CONFIGURATIONS)
 def test_a_configuration_strikes_as_it_says_or_is_refused(given_config, armed):
     try:
-        plan = OperationPlan(operation_config(tree_of(given_config)))
+        plan = OperationPlan(operation_config(read_config(given_config)))
         fi = armed(plan)
         faults = PlannedRuns(plan).faults(fi, 0, (X,), {})
     except InputError as error:
@@ -120,7 +119,7 @@ def test_a_configuration_strikes_as_it_says_or_is_refused(given_config, armed):
 @given(given_config=LAYERS)
 def test_a_layer_configuration_parses_or_is_refused(given_config):
     try:
-        config = layer_config(tree_of(given_config))
+        config = layer_config(read_config(given_config))
     except InputError as error:
         assert "\n" not in str(error) and len(str(error)) > 20
         return
@@ -136,5 +135,5 @@ def test_any_file_parses_or_is_refused(text, tmp_path_factory):
         text if isinstance(text, bytes) else text.encode("utf-8", "replace")
     )
     with pytest.raises(InputError) as caught:
-        operation_config(tree_of(path))
+        operation_config(read_config(path))
     assert "\n" not in str(caught.value)

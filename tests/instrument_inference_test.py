@@ -84,16 +84,6 @@ def test_only_items_that_are_right_without_a_fault_are_tried(model, batch, tmp_p
     assert "sdc_1" in result.summary()
 
 
-def test_a_clean_prefix_changes_no_trial(model, batch):
-    fi = tpufi.instrument(model)
-    whole, part = (
-        InferenceCampaign(fi, seed=4, clean_prefix=wanted).run([batch, batch], runs=24)
-        for wanted in (False, True)
-    )
-    assert repr(part) == repr(whole)
-    assert fi.traces == 1
-
-
 def test_a_trial_is_what_its_columns_say(model, batch):
     fi = tpufi.instrument(model)
     result = InferenceCampaign(fi, seed=7, weight="sites").run([batch], runs=6)
@@ -178,6 +168,30 @@ def test_bounds_of_a_loop_are_those_of_all_its_iterations():
     by_op = {name.split("/")[-1].split(":")[0]: b for name, b in bounds.items()}
     assert tuple(by_op["mul"]) == (2.0, 24.0)
     assert tuple(by_op["Exp"]) == pytest.approx((np.exp(-24), np.exp(-8)))
+
+
+def test_bounds_are_of_what_ran_and_change_no_variable():
+    count = tf.Variable(1.0)
+
+    @tf.function
+    def program(x):
+        y = tf.cond(tf.reduce_sum(x) > 0, lambda: tf.exp(x), lambda: tf.sin(x))
+        empty = tf.sqrt(x[tf.size(x) :])
+        return y * count.assign_add(1.0) + tf.reduce_sum(empty)
+
+    fi = tpufi.instrument(program, sites=["Exp", "Sin", "Sqrt", "Mul"])
+    batches = [tf.constant([0.0, 1.0]), tf.constant([2.0, -1.0])]
+    by_op = {
+        name.split("/")[-1].split(":")[0]: tuple(ends)
+        for name, ends in activation_bounds(fi, batches).items()
+    }
+    low, high = float(np.exp(np.float32(-1))), float(np.exp(np.float32(2)))
+    assert by_op == {
+        "Exp": pytest.approx((low, high)),
+        "mul": pytest.approx((2 * low, 2 * high)),
+    }
+    assert count.numpy() == 1.0
+    assert fi.traces == 1
 
 
 def test_a_nan_guard_makes_what_is_not_finite_zero(model, batch):

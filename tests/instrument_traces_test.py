@@ -11,7 +11,6 @@ import tpufi
 from tests.instrument_checks import assert_same
 from tests.rows import changing
 from tpufi.instrument import flip, zero
-from tpufi.instrument.prefix import CleanPrefix, CutProgram
 
 X = tf.constant([1.0, 4.0, 9.0, 16.0, 25.0])
 PAIR = tf.constant([1.0, 4.0])
@@ -210,27 +209,3 @@ def test_a_configuration_draws_from_the_trace_that_runs():
             assert strike.site.shape == faulty.shape
             seen.add((strike.site.op, deep))
     assert seen == {("Sqrt", False), ("Sqrt", True), ("Mul", True)}
-
-
-def test_a_later_trace_is_cut_in_the_order_of_its_operations():
-    def chain(x, deep):
-        for _ in range(4 if deep else 0):
-            x = tf.exp(-x)
-        return tf.sqrt(tf.abs(tf.sin(x)))
-
-    fi = tpufi.instrument(chain)
-    fi.armed(X, False)
-    armed = fi.armed(X, True)
-    assert [s.id for s in armed.sites] != sorted(s.id for s in armed.sites)
-    cuts = CutProgram(armed, 5)
-    prefix = CleanPrefix(fi, cuts, (X, True))
-    prefix.check()
-    numbers = [cuts.number([site.id]) for site in armed.sites]
-    assert numbers == sorted(numbers) and len(set(numbers)) == 5
-    for site in armed.sites:
-        part, whole = (
-            strike([flip(site.id, 1, 20)])
-            for strike in (prefix.strike, lambda faults: fi.strike(faults, X, True))
-        )
-        assert_same(part.outputs, whole.outputs)
-        assert part.strikes[0].entry() == whole.strikes[0].entry()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One layer as a program: values and a fault in, results and a record out."""
 
-import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -19,8 +18,9 @@ from tpufi.descriptor import (
     read_record,
     record_shape,
 )
-from tpufi.layers import Hooks, Run
-from tpufi.layers.hooks import CLEAN
+from tpufi.layers import FaultContext, Run
+from tpufi.layers.compiled_sites import CompiledContext
+from tpufi.layers.context import CLEAN
 from tpufi.ops import prepare_faults
 from tpufi.site_table import SiteTable
 
@@ -78,18 +78,17 @@ class LayerProgram:
         words: tf.Tensor,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
-        hooks = Hooks(self.table, replica, faults, words)
+        context = FaultContext(self.table, replica, faults, words)
         if self._mode == "xla":
             largest = max(site.size for site in self.table)
             sites = list(self.table)
             prepared = prepare_faults(faults, words, sites, largest, CAPACITY)
-            hooks = dataclasses.replace(hooks, compiled=True, prepared=prepared)
-            hooks = hooks.on_replica()
+            context = CompiledContext.of_replica(context, prepared)
         if not self._with_sites:
-            hooks = CLEAN
-        probe = hooks.probe()
+            context = CLEAN
+        probe = context.probe()
         watched = [] if probe is None else [probe]
-        run = Run(parameters, statistics, True, hooks, probe, seed)
+        run = Run(parameters, statistics, True, context, probe, seed)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([x, *parameters.values(), *watched])
             y = self.case.layer(x, run)

@@ -53,7 +53,7 @@ class Replicas:
     def _one(self, replica, state, images, labels, seeds):
         mine = images[replica], labels[replica], seeds[replica]
         inputs = StepInputs(*mine, NO_RATE)
-        return self._step.passes(state, inputs, self._step.hooks(replica, None))
+        return self._step.passes(state, inputs, self._step.context(replica, None))
 
     def _traced_virtual(self, *given) -> ReplicaResult:
         """Go through the replicas in a loop, as `Program` does."""

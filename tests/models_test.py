@@ -6,15 +6,15 @@ import pathlib
 import pytest
 
 from tpufi.errors import InputError
-from tpufi.injection import MODELS
-from tpufi.injection.csv_file import read_injection
+from tpufi.faults.csv import read_injection
+from tpufi.faults.injection_file import WORKLOADS as NAMED
 from tpufi.models import WORKLOADS, workload
 
 PUBLISHED = sorted(pathlib.Path(__file__).parents[1].glob("injections/*/*.csv"))
 
 
 def test_an_injection_file_can_name_every_workload_and_no_other():
-    assert set(MODELS) == set(WORKLOADS)
+    assert set(NAMED) == set(WORKLOADS)
 
 
 def test_all_eleven_published_injections_name_elements_of_their_workload():

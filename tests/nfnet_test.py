@@ -10,10 +10,10 @@ import pytest
 from tests.artefact_tables import artefact_sites
 from tests.disarmed_steps import check_disarmed_steps
 from tests.plain_model import check_whole_gradient
+from tpufi.faults.artefact_lists import sampling_list
 from tpufi.layers import Scale, StandardisedConv2D
 from tpufi.models import workload
 from tpufi.models.nfnet import STAGES, architecture
-from tpufi.sampling.sampling_lists import sampling_list
 from tpufi.training import initial_state
 from tpufi.workload import Workload
 

@@ -32,5 +32,5 @@ def replica_passes(
       compiled: whether XLA compiles the program.
     """
     step = TrainingStep(workload, replicas, inputs[0].shape[0], compiled)
-    hooks = step.hooks(replica, FaultOperands(*fault))
-    return step.passes(state, StepInputs(*inputs, NO_RATE), hooks)
+    context = step.context(replica, FaultOperands(*fault))
+    return step.passes(state, StepInputs(*inputs, NO_RATE), context)

@@ -11,7 +11,7 @@ from tests.layer_cases import SIXTEEN_BITS
 from tests.modes import assert_same_bits, in_mode
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
-from tpufi.layers import Hooks
+from tpufi.layers import FaultContext
 from tpufi.layers.accumulator import widened
 from tpufi.optimizers import SGD, Adam, LinearDecay, Optimizer
 from tpufi.site_table import SiteTable
@@ -90,8 +90,8 @@ class Updates:
         return weights, counts
 
     def _traced(self, weight, g, slots, rate, step, faults, words) -> tuple:
-        hooks = Hooks(self.table, tf.constant(0, tf.int64), faults, words)
-        sites = hooks.layer("w")
+        context = FaultContext(self.table, tf.constant(0, tf.int64), faults, words)
+        sites = context.layer("w")
         size = self.optimizer.step_size(widened(rate), widened(step))
         new = self.optimizer.update(sites, weight, g, slots, size)
         return *new, *sites.records()

@@ -16,16 +16,16 @@ from tests.injection_errors_test import replaced, sites_of
 from tpufi.artefact_checkpoint.mapping import read_mapping
 from tpufi.campaign.journal import database
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.journal.spread import Spread
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan_file import read_plan
 from tpufi.data.npz_file import read_npz
 from tpufi.errors import InputError
-from tpufi.faults.fault_line import parse_fault
+from tpufi.experiment.propagation import Spread
+from tpufi.faults.csv import read_injection
+from tpufi.faults.jsonl import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.injection.csv_file import read_injection
 from tpufi.instrument.tensorfi.any_plan import plan_of
-from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.instrument.tensorfi.config import read_config
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 
 _PARTS = ("train", "test")
@@ -158,7 +158,7 @@ def targets() -> dict[str, Target]:
         ),
         Target(
             "tensorfi", "x.yaml", (TENSORFI, LAYER),
-            lambda folder: plan_of(tree_of(folder / "x.yaml")),
+            lambda folder: plan_of(read_config(folder / "x.yaml")),
         ),
         Target(
             "fault_line", "x", (LINE.encode(),),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The public surface of tpufi as text: run as a program, it writes the golden list.
 
-Public is what a package lists in `__all__`, with the methods and properties of its
-classes (docs/stability.md).
+Public is what a package or module lists in `__all__`, with the methods and properties
+of its classes (docs/stability.md).
 
     python -m tests.public_api
 """
@@ -23,15 +23,17 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 def surface() -> list[str]:
     """Return a line for each public name: module, name, and signature if it has one."""
-    packages = ["tpufi"]
+    names = ["tpufi"]
     for module in pkgutil.walk_packages(tpufi.__path__, "tpufi."):
-        if module.ispkg:
-            packages.append(module.name)
+        spec = module.module_finder.find_spec(module.name)
+        private = module.name.rpartition(".")[2].startswith("_")
+        if not private and "\n__all__ = " in spec.loader.get_source(module.name):
+            names.append(module.name)
     lines = []
-    for name in packages:
-        package = importlib.import_module(name)
-        for public in getattr(package, "__all__", ()):
-            lines += _lines(f"{name}.{public}", getattr(package, public))
+    for name in names:
+        module = importlib.import_module(name)
+        for public in getattr(module, "__all__", ()):
+            lines += _lines(f"{name}.{public}", getattr(module, public))
     return sorted(lines)
 
 

@@ -10,7 +10,7 @@ import sys
 import tpufi
 from tests.public_api import COMMAND, GOLDEN, surface
 
-# Nothing of these is needed to import tpufi; each has an extra or belongs to tests.
+# Nothing of these is needed to import tpufi: what a command needs it imports itself.
 HEAVY = (
     "IPython", "hypothesis", "jax", "matplotlib", "pandas", "plotly", "pyarrow",
     "pytest", "ray", "rich", "scipy", "shtab", "statsmodels", "tensorboard",

@@ -11,13 +11,11 @@ from tests.tapped_step import TappedStep
 from tests.tiny_workload import TINY
 from tpufi.descriptor import CAPACITY
 from tpufi.element import to_words
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.stale import holding, recording
+from tpufi.fault import Fault, holding, recording
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.models import WORKLOADS
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 from tpufi.site_table import DIRECTIONS
 from tpufi.training import initial_state
 from tpufi.workload import Workload
@@ -79,7 +77,7 @@ def check_random_injections(workload: Workload) -> None:
         others = np.ones(old.size, bool)
         others[where] = False
         assert_same_bits(new.ravel()[others], old.ravel()[others])
-        assert struck.count == len(where) == fault.positions.count
+        assert struck.count == len(where) == fault.elements.count
         assert struck.golden.tolist() == before[:CAPACITY].tolist()
         changed += (to_words(new) != to_words(old)).any()
     assert len(faults) >= INJECTIONS

@@ -11,10 +11,10 @@ from tests.campaign_runs import SMALL
 from tpufi import models
 from tpufi.commands import replay as command
 from tpufi.errors import InputError
+from tpufi.experiment.replay import replay
+from tpufi.faults.csv import write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import write_injection
-from tpufi.replays.replay import replay
 from tpufi.show.spread import spread
 from tpufi.show.subject import from_file
 

@@ -13,10 +13,10 @@ import pytest
 
 from tests.golden_lines import with_other_state
 from tpufi.errors import InputError
+from tpufi.experiment.replay import replay
+from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import read_injection, write_injection
-from tpufi.replays.replay import replay
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = GoldenConfig("resnet18", "synthetic:64", per_replica=2)  # 4 steps an epoch.

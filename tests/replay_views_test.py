@@ -6,10 +6,10 @@ import math
 import numpy as np
 from matplotlib import pyplot
 
+from tpufi.experiment.loss_plot import plot_losses
+from tpufi.experiment.replay import ReplayResult
+from tpufi.experiment.table import table
 from tpufi.outcomes.outcome import Point
-from tpufi.replays.loss_plot import plot_losses
-from tpufi.replays.replay import ReplayResult
-from tpufi.replays.table import table
 
 
 def result(outcome: str, faulty: list[float], golden: list[float]) -> ReplayResult:

@@ -12,9 +12,9 @@ from tests.tiny_workload import TINY
 from tpufi import models
 from tpufi.data import load_dataset
 from tpufi.errors import InputError
+from tpufi.faults.csv import write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenFolder
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import write_injection
 from tpufi.outcomes import outcome
 from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.reproduction import runs as runs_module

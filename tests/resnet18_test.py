@@ -15,7 +15,7 @@ from tests.one_replica import replica_passes
 from tests.resnet18_reference import mean_loss
 from tpufi.descriptor import Descriptor, disarmed, read_record, replacing
 from tpufi.element import to_words
-from tpufi.injection.csv_file import read_injection
+from tpufi.faults.csv import read_injection
 from tpufi.layers import Conv2D
 from tpufi.models import WORKLOADS, workload
 from tpufi.training import initial_state

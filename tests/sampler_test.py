@@ -13,15 +13,13 @@ from tests.chi_square import assert_distributed
 from tests.fault_reference import struck_indices
 from tests.tiny_workload import TINY
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_line import fault_line, parse_fault
-from tpufi.faults.fault_models import FAULT_MODELS, fault_model
+from tpufi.faults.artefact_lists import sampling_list
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model, fault_model
+from tpufi.faults.flip_flop_shares import CLASSES, flip_flop_weights
+from tpufi.faults.jsonl import fault_line, parse_fault
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.models import WORKLOADS, workload
-from tpufi.sampling.flip_flop_shares import CLASSES, flip_flop_weights
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_lists import sampling_list
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 from tpufi.site_table import Site, SiteTable
 
 TYPES = ["float32", "float64", "bfloat16", "float16"]
@@ -58,7 +56,7 @@ def test_every_model_draws_faults_of_its_own_sites(name, dtype):
         assert fault.replica == 0 or site.direction != "update"
         assert 1 <= fault.step <= 4
         if model.confined_to is None:
-            assert fault.confine is None
+            assert fault.affected is None
         assert parse_fault(fault_line(fault)) == fault
 
 
@@ -89,7 +87,7 @@ def test_by_elements_every_element_of_every_site_is_equally_likely():
     }
     assert len(elements) == 192 + 108 + 256
     faults = [sampler.draw(5, i) for i in range(8000)]
-    drawn = [(fault.site, fault.positions.start) for fault in faults]
+    drawn = [(fault.site, fault.elements.start) for fault in faults]
     assert_distributed(drawn, elements)
     assert set(drawn) == set(elements)
 

@@ -8,9 +8,9 @@ import pytest
 
 from tpufi.commands import sites
 from tpufi.errors import InputError
-from tpufi.injection import STAGES
+from tpufi.faults.artefact_lists import has_sampling_lists, sampling_list
+from tpufi.faults.injection import STAGES
 from tpufi.models import WORKLOADS
-from tpufi.sampling.sampling_lists import has_sampling_lists, sampling_list
 
 FORWARD, BACKWARD = STAGES
 # A reference form lacks what the artefact added, and the artefact lacks it.

@@ -16,9 +16,9 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.present_manifest import present_manifest
 from tpufi.commands.show import main
 from tpufi.errors import InputError
+from tpufi.faults.csv import write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenFolder
-from tpufi.injection.csv_file import write_injection
-from tpufi.injection.injection import Injection
 from tpufi.show.spread import spread
 from tpufi.show.subject import from_campaign, from_file
 

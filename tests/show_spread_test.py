@@ -17,7 +17,7 @@ from tpufi.optimizers import SGD, LinearDecay
 from tpufi.show.change import Change, changes
 from tpufi.show.observed_step import ObservedStep
 from tpufi.show.spread import results
-from tpufi.show.tapped_sites import TappedHooks
+from tpufi.show.tapped_sites import TappedContext
 from tpufi.training import Program, initial_state, same_state
 from tpufi.training.step import StepInputs, TrainingStep
 from tpufi.workload import Workload
@@ -205,14 +205,16 @@ def test_every_result_of_every_workload_can_be_seen(name):
     workload = WORKLOADS[name]
     table = workload.sites(1)
     names = {s.name for sites in results(table).values() for s in sites}
-    hooks, state = [], initial_state(workload, 0)
+    context, state = [], initial_state(workload, 0)
 
     def traced(images, labels, key, faults, words):
         first = tf.zeros([], tf.int64)
-        hooks.append(TappedHooks(table, first, faults, words, seen=frozenset(names)))
+        context.append(
+            TappedContext(table, first, faults, words, seen=frozenset(names))
+        )
         step, rate = TrainingStep(workload, 1, 1), tf.constant(0.1)
-        part = step.passes(state, StepInputs(images, labels, key, rate), hooks[0])
-        step.update(state, part, rate, hooks[0])
+        part = step.passes(state, StepInputs(images, labels, key, rate), context[0])
+        step.update(state, part, rate, context[0])
         return part.loss
 
     fault = disarmed()
@@ -224,4 +226,4 @@ def test_every_result_of_every_workload_can_be_seen(name):
         tf.TensorSpec(fault.faults.shape, tf.int64),
         tf.TensorSpec(fault.words.shape, tf.uint64),
     )
-    assert set(hooks[0].tensors) == names
+    assert set(context[0].tensors) == names

@@ -14,7 +14,7 @@ FILES = sorted(
 )
 # What a file may do all the same, and why.
 EXCEPTIONS = {
-    "python/tpufi/data/inert_pickle.py: module pickle": (
+    "python/tpufi/data/cifar.py: module pickle": (
         "reads CIFAR-10's batches; nothing that they name is called (data_cifar_test)"
     ),
     "python/tpufi/instrument/tensorfi/parallel.py: module pickle": (
@@ -57,8 +57,8 @@ def findings(source: str) -> set[str]:
                 if name in ("np.load", "numpy.load"):
                     if given.get("allow_pickle") != "False":
                         found.add("call np.load without allow_pickle=False")
-                if name == "yaml.compose" and given.get("Loader") != "yaml.SafeLoader":
-                    found.add("call yaml.compose without SafeLoader")
+                if name == "yaml.compose" and given.get("Loader") != "yaml.BaseLoader":
+                    found.add("call yaml.compose without BaseLoader")
                 if given.get("shell", "False") != "False":
                     found.add(f"call {name} with a shell")
     return found
@@ -90,7 +90,7 @@ def test_the_sources_do_nothing_that_a_file_could_misuse():
         ("exec(text)", "call exec"),
         ("os.system(text)", "call os.system"),
         ("yaml.load(file)", "call yaml.load"),
-        ("yaml.compose(text, Loader=yaml.Loader)", "call yaml.compose without Safe"),
+        ("yaml.compose(text, Loader=yaml.Loader)", "call yaml.compose without Base"),
         ("np.load(file)", "call np.load without allow_pickle=False"),
         ("np.load(file, allow_pickle=True)", "call np.load without allow_pickle=Fal"),
         ("subprocess.run(text, shell=True)", "call subprocess.run with a shell"),

@@ -11,11 +11,10 @@ from tests.modes import assert_same_bits, random_bits
 from tests.tiny_workload import TINY
 from tpufi.element import to_words
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import any_fault_model
-from tpufi.faults.stale import holding, recording
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
+from tpufi.fault import holding, recording
+from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 
 SPACE = SiteSpace.of(TINY, 2)
 PLAN = SamplingPlan(equally([any_fault_model("STALE")]), epochs=(1, 3), steps=(0, 9))

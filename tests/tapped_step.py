@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
-from tpufi.show.tapped_sites import TappedHooks
+from tpufi.show.tapped_sites import TappedContext
 from tpufi.training import State
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.step import StepInputs, TrainingStep
@@ -60,13 +60,13 @@ class TappedStep:
         words: tf.Tensor,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         self.traces += 1
-        hooks = TappedHooks(
+        context = TappedContext(
             self.table, tf.constant(0, tf.int64), faults, words, seen=self._tapped
         )
         rate = tf.constant(self.workload.learning_rate)
         seed = tf.constant([1, 2], tf.uint32)
         step = TrainingStep(self.workload, 1, self._per_replica)
-        total = step.passes(state, StepInputs(examples, labels, seed, rate), hooks)
-        _, record = step.update(state, total, rate, hooks)
-        assert set(hooks.tensors) == self._tapped
-        return hooks.tensors, total.record + record
+        total = step.passes(state, StepInputs(examples, labels, seed, rate), context)
+        _, record = step.update(state, total, rate, context)
+        assert set(context.tensors) == self._tapped
+        return context.tensors, total.record + record

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tiny_workload import TINY
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES
+from tpufi.faults.catalogue import NAMES
 from tpufi.models import WORKLOADS
 from tpufi.tpu.comparison import compare
 from tpufi.tpu.compiler import compile_for, interpreter, versions

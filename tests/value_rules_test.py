@@ -10,22 +10,23 @@ from tests.chi_square import assert_distributed
 from tests.fault_reference import apply, struck_indices
 from tests.modes import assert_same_bits, random_bits
 from tpufi.element import ELEMENTS, element, to_words
-from tpufi.faults.bit_flips import FlipBits
-from tpufi.faults.fault import Fault
-from tpufi.faults.numeric_rules import AddNoise, Constant, RelativeNoise
-from tpufi.faults.positions import Positions
-from tpufi.faults.value_rules import (
+from tpufi.fault import Elements, Fault, Strided
+from tpufi.faults.draws import Draws
+from tpufi.faults.values import (
+    AddNoise,
+    Constant,
     CopyRandomPosition,
     ErrorRate,
+    FlipBits,
     RandomFinite,
+    RelativeNoise,
     Stale,
     StuckAt,
     Swap,
 )
-from tpufi.sampling.draws import Draws
 
 FLOATS = [name for name, e in ELEMENTS.items() if e.exponent_bits]
-RUN = Positions.run(3, 7)
+RUN = Elements.run(3, 7)
 SHAPE = (4, 5)
 
 
@@ -132,13 +133,13 @@ def test_copies_come_from_uniform_positions_of_the_same_tensor(dtype):
 
 
 def test_many_copies_leave_the_sources_to_the_device():
-    f = fault(CopyRandomPosition(), "float32", 0, Positions.run(0, 65), (100,))
+    f = fault(CopyRandomPosition(), "float32", 0, Elements.run(0, 65), (100,))
     assert f.operation == "copy_random" and len(f.words) == 1
 
 
 def test_a_swap_exchanges_two_elements_and_twice_is_nothing():
     x = random_bits(np.random.default_rng(0), SHAPE, "float32")
-    f = fault(Swap(), "float32", 0, Positions(4, 2, 1, 9))
+    f = fault(Swap(), "float32", 0, Strided(4, 2, 1, 9))
     y = apply(f, x)
     assert to_words(y).flat[4] == to_words(x).flat[13]
     assert to_words(y).flat[13] == to_words(x).flat[4]
@@ -187,9 +188,9 @@ def test_noise_adds_and_multiplies(dtype):
 
 
 def test_an_error_rate_names_all_bits_a_key_and_the_rate():
-    f = fault(ErrorRate(2**-20), "bfloat16", 0, Positions.run(0, 20))
+    f = fault(ErrorRate(2**-20), "bfloat16", 0, Elements.run(0, 20))
     assert (f.operation, f.keep, f.words[1]) == ("error_rate", 0xFFFF, 1 << 12)
-    assert fault(ErrorRate(2**-20), "bfloat16", 1, Positions.run(0, 20)) != f
+    assert fault(ErrorRate(2**-20), "bfloat16", 1, Elements.run(0, 20)) != f
 
 
 def test_a_stale_fault_waits_for_its_words():

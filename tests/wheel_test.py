@@ -112,7 +112,7 @@ def test_the_selftest_passes_in_an_empty_folder(python, tmp_path):
 def test_the_program_and_its_published_injections_are_installed(python, tmp_path):
     program = python.with_name("tpufi")
     assert run(program, "--version", cwd=tmp_path).startswith("tpufi 0.")
-    where = "import tpufi.injection.published as p; print(len(list(p.PUBLISHED.glob("
+    where = "import tpufi.faults.csv as p; print(len(list(p.PUBLISHED.glob("
     assert run(python, "-c", where + "'*/*.csv'))))", cwd=tmp_path).strip() == "11"
 
 

@@ -31,10 +31,9 @@ from peers.mask_delta import MaskDeltaInjector
 
 from tpufi.cli import Parser, positive, run
 from tpufi.descriptor import disarmed
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.training import make_deterministic
 
 MANY = 100  # Injections of one program whose traces are counted.

@@ -6,7 +6,8 @@
 """
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def replacing(
 ) -> Descriptor:
     """Return a descriptor that replaces elements of one site by given bits.
 
-    Positions that follow each other share a row; any other set of positions takes as
+    Elements that follow each other share a row; any other set of positions takes as
     many rows as it has runs. The number of rows is part of a program's signature.
 
     Args:
@@ -108,25 +109,46 @@ def replacing(
     positions, words = positions[order], words[order]
     if (np.diff(positions) == 0).any():
         raise InputError("positions of a fault must be distinct")
-    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-    runs = [
-        piece[i : i + capacity]
-        for piece in np.split(np.arange(len(positions)), breaks)
-        for i in range(0, len(piece), capacity)
-    ]
-    result = disarmed(len(runs), capacity)
-    for row, run in enumerate(runs):
-        one = fault_row(
+    return stacked(
+        fault_row(
             site=site,
             replica=replica,
-            start=int(positions[run[0]]),
-            count=len(run),
+            start=int(positions[run.start]),
+            count=run.stop - run.start,
             operation="replace",
             words=words[run].tolist(),
             capacity=capacity,
         )
-        result.faults[row], result.words[row] = one.faults[0], one.words[0]
-    return result
+        for run in runs_of(positions, capacity)
+    )
+
+
+def runs_of(indices: np.ndarray, longest: int) -> list[slice]:
+    """Return the runs of consecutive numbers in ascending ones.
+
+    Args:
+      indices: int64 [n], ascending, distinct.
+      longest: most numbers of a run, >= 1; a longer run becomes several.
+
+    Returns:
+      Where each run stands in `indices`.
+    """
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    ends = [0, *breaks.tolist(), len(indices)]
+    return [
+        slice(begin, min(begin + longest, end))
+        for first, end in itertools.pairwise(ends)
+        for begin in range(first, end, longest)
+    ]
+
+
+def stacked(rows: Iterable[Descriptor]) -> Descriptor:
+    """Return the rows of several descriptors of one capacity as one descriptor."""
+    given = tuple(rows)
+    return Descriptor(
+        np.concatenate([row.faults for row in given]),
+        np.concatenate([row.words for row in given]),
+    )
 
 
 def fault_row(

@@ -9,10 +9,10 @@ from measure.step_bench import StepBench
 from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
-from tpufi.faults.fault_catalogue import any_fault_model
+from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.plan import SamplingPlan, equally
 from tpufi.golden import GoldenConfig, train_golden
 from tpufi.outcomes.outcome_thresholds import read_thresholds
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
 
 _FIRST = 1  # The struck step.
 _TRIES = 20

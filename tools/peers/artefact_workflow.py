@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from peers.mask_delta import MaskDeltaInjector
 from tpufi.campaign.plan_file import read_plan
-from tpufi.faults.fault import Fault
+from tpufi.fault import Fault
 from tpufi.golden import GoldenFolder, open_golden
 from tpufi.random import derive
 from tpufi.training import Program, Session, State, make_deterministic
@@ -105,7 +105,7 @@ def _struck(session: Session, state: State, fault: Fault, first: int) -> State:
         tf.constant(np.array(key, np.uint32)),
         tf.constant(rate, tf.float32),
     )
-    positions = np.arange(fault.positions.count) + fault.positions.start
+    positions = np.arange(fault.elements.count) + fault.elements.start
     low = np.array(fault.words, np.uint64) & np.uint64(0xFFFFFFFF)
     words = np.resize(low, len(positions))
     injector = MaskDeltaInjector(session.program.workload)

@@ -4,7 +4,7 @@
 import numpy as np
 import tensorflow as tf
 
-from peers.hooks import PeerHooks
+from peers.context import PeerContext
 from peers.step import traced_step
 from tpufi.element import from_words
 from tpufi.training import State
@@ -23,11 +23,11 @@ class HostCallbackInjector:
         self.traces = 0
         self.host_bytes = 0
         self._target: tuple[str, np.ndarray, np.ndarray] | None = None
-        hooks = PeerHooks(lambda name: name.endswith("output"), self._through_host)
+        context = PeerContext(lambda name: name.endswith("output"), self._through_host)
 
         def traced(state: State, *inputs: tf.Tensor) -> tuple[State, tf.Tensor]:
             self.traces += 1
-            return traced_step(workload, hooks, state, *inputs)
+            return traced_step(workload, context, state, *inputs)
 
         self._run = tf.function(traced, autograph=False)
 

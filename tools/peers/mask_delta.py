@@ -9,7 +9,7 @@ the element type, and only the struck layer takes its textbook form.
 import numpy as np
 import tensorflow as tf
 
-from peers.hooks import PeerHooks
+from peers.context import PeerContext
 from peers.step import traced_step
 from tpufi.element import from_words
 from tpufi.training import State
@@ -52,11 +52,11 @@ class MaskDeltaInjector:
         def change(_: str, x: tf.Tensor) -> tf.Tensor:
             return x * tf.constant(mask) + tf.constant(delta)
 
-        hooks = PeerHooks(lambda name: name == site, change)
+        context = PeerContext(lambda name: name == site, change)
 
         def traced(state: State, *inputs: tf.Tensor) -> tuple[State, tf.Tensor]:
             self.traces += 1
-            return traced_step(self._workload, hooks, state, *inputs)
+            return traced_step(self._workload, context, state, *inputs)
 
         with exact_arithmetic():
             return tf.function(traced, autograph=False)(state, *inputs)
@@ -72,8 +72,8 @@ class MaskDeltaInjector:
                     found.append(x)
                     return x
 
-                hooks = PeerHooks(lambda name: name == site, change)
-                traced_step(self._workload, hooks, state, *inputs)
+                context = PeerContext(lambda name: name == site, change)
+                traced_step(self._workload, context, state, *inputs)
                 return found[0]
 
             self._fetchers[site] = tf.function(traced, autograph=False)

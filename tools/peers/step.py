@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One replica's training step with hooks of a peer's own."""
+"""One replica's training step with context of a peer's own."""
 
 import tensorflow as tf
 
-from peers.hooks import PeerHooks
+from peers.context import PeerContext
 from tpufi.training import State
 from tpufi.training.step import StepInputs, TrainingStep
 from tpufi.workload import Workload
@@ -11,7 +11,7 @@ from tpufi.workload import Workload
 
 def traced_step(
     workload: Workload,
-    hooks: PeerHooks,
+    context: PeerContext,
     state: State,
     examples: tf.Tensor,
     labels: tf.Tensor,
@@ -20,6 +20,6 @@ def traced_step(
 ) -> tuple[State, tf.Tensor]:
     """Build a step of one replica; return the new state and the loss."""
     step = TrainingStep(workload, 1, examples.shape[0])
-    total = step.passes(state, StepInputs(examples, labels, seed, rate), hooks)
-    new_state, _ = step.update(state, total, rate, hooks)
+    total = step.passes(state, StepInputs(examples, labels, seed, rate), context)
+    new_state, _ = step.update(state, total, rate, context)
     return new_state, total.loss

@@ -7,12 +7,18 @@ import numpy as np
 from tools.site.svg import label, picture, rectangle
 
 from tpufi.campaign.report.palette import LINE, MUTED, PAPER, SECOND
-from tpufi.faults.confinement import draw_confinement
-from tpufi.faults.extents import Channel, Column, Extent, Groups, Pair, Row
-from tpufi.faults.operation import Operation
-from tpufi.faults.positions import Positions
-from tpufi.faults.systolic_array import SystolicArray
-from tpufi.sampling.draws import Draws
+from tpufi.fault import Elements
+from tpufi.faults.affected_outputs import Operation, draw_affected_outputs
+from tpufi.faults.draws import Draws
+from tpufi.faults.elements import (
+    Channel,
+    Column,
+    Extent,
+    Groups,
+    Pair,
+    Row,
+    SystolicArray,
+)
 from tpufi.site_table import Site
 
 _HEIGHT, _WIDTH, _CHANNELS = 6, 6, 8
@@ -40,7 +46,7 @@ def extent_picture() -> str:
         name: extent.draw(Draws(2, number), _SITE, _CONVOLUTION).indices()
         for number, (name, extent) in enumerate(_MODELS.items())
     }
-    struck = Positions.run(_flat(2, 3, 5), 1)
+    struck = Elements.run(_flat(2, 3, 5), 1)
     panels["results that read one input"] = _readers()
     panels["... confined to 4: INPUT_16 (16)"] = _confined("input", struck)
     panels["... of one weight: WT_16 (16)"] = _confined("weight", struck)
@@ -75,8 +81,8 @@ def _readers() -> np.ndarray:
     )
 
 
-def _confined(operand: str, struck: Positions) -> np.ndarray:
-    kept = draw_confinement(Draws(2, 1), _CONVOLUTION, operand, struck, 4)
+def _confined(operand: str, struck: Elements) -> np.ndarray:
+    kept = draw_affected_outputs(Draws(2, 1), _CONVOLUTION, operand, struck, 4)
     return kept.start + kept.stride * np.arange(kept.count)
 
 

@@ -9,9 +9,9 @@ import tpufi
 from tpufi import descriptor
 from tpufi.campaign.report.palette import FIRST, INK, LINE, MUTED, SECOND, THIRD
 from tpufi.element import element
-from tpufi.faults.fault_catalogue import any_fault_model
-from tpufi.faults.positions import Positions
-from tpufi.sampling.draws import Draws
+from tpufi.fault import Elements
+from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.draws import Draws
 
 _VALUES = (0.75, -2.5, 12.0, 0.001)
 _NAMES = (
@@ -42,7 +42,7 @@ def value_picture() -> str:
 
 def struck(name: str, number: int) -> np.float32:
     """Return what the fault `number` of a model makes of the first of `_VALUES`."""
-    model, first = any_fault_model(name), Positions.run(0, 1)
+    model, first = any_fault_model(name), Elements.run(0, 1)
     value = model.rule.draw(Draws(5, number), element("float32"), first, len(_VALUES))
     row = descriptor.fault_row(
         site=0, replica=0, start=0, count=1, operation=value.operation, keep=value.keep,

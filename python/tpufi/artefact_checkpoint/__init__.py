@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints of the ISCA'23 artefact as the start of golden runs."""
 
-from tpufi.artefact_checkpoint.folder import Origin, import_into
+from tpufi.artefact_checkpoint.imported import (
+    Origin,
+    import_into,
+    imported_state,
+    updates_of,
+)
 from tpufi.artefact_checkpoint.mapping import by_mapping, format_mapping, read_mapping
 from tpufi.artefact_checkpoint.matching import by_order
 from tpufi.artefact_checkpoint.object_graph import (
@@ -9,7 +14,6 @@ from tpufi.artefact_checkpoint.object_graph import (
     Variable,
     read_checkpoint,
 )
-from tpufi.artefact_checkpoint.state import imported_state, updates_of
 
 __all__ = [
     "Checkpoint",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tpufi.campaign.effect import is_judged, is_visible
 from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.sampling.sampler import Sampler
+from tpufi.faults.sampler import Sampler
 
 
 @dataclasses.dataclass(frozen=True)

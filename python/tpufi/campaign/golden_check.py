@@ -3,8 +3,9 @@
 
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.errors import InputError
+from tpufi.experiment.inject import check_fits
+from tpufi.experiment.judge import other_points
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.replays.judge import other_points
 
 
 def check_golden(plan: CampaignPlan) -> GoldenConfig:
@@ -22,25 +23,25 @@ def check_golden(plan: CampaignPlan) -> GoldenConfig:
             f"{place} of {config.workload}, the plan says {plan.workload}; name "
             "another folder or workload"
         )
-    last_replica = max(plan.sampling.replicas)
+    per_epoch = manifest["steps_per_epoch"]
+    moments = plan.moments(per_epoch)
+    last_replica = max(moments.replicas)
     if last_replica >= config.replicas:
         raise InputError(
             f"{place} with {config.replicas} replicas, the plan strikes replica "
             f"{last_replica}; expected at most {config.replicas - 1}"
         )
-    per_epoch = manifest["steps_per_epoch"]
-    if plan.sampling.steps[1] >= per_epoch:
+    if moments.step >= per_epoch:
         raise InputError(
             f"{place} with {per_epoch} steps an epoch, the plan strikes step "
-            f"{plan.sampling.steps[1]}; expected at most {per_epoch - 1}"
+            f"{moments.step}; expected at most {per_epoch - 1}"
         )
-    first = plan.sampling.epochs[0] * per_epoch + plan.sampling.steps[0]
+    first, last = moments.first, moments.last
     if first < config.first_step:
         raise InputError(
             f"{place} begins at step {config.first_step}, the plan strikes step "
             f"{first}, counted over epochs; begin epochs or steps later"
         )
-    last = plan.sampling.epochs[1] * per_epoch + plan.sampling.steps[1]
     end, trained = last + plan.horizon, max(folder.curve(), default=-1) + 1
     if end > trained:
         raise InputError(
@@ -49,12 +50,17 @@ def check_golden(plan: CampaignPlan) -> GoldenConfig:
             f"tpufi golden --steps {end}, or choose earlier epochs or a shorter "
             "horizon"
         )
-    stale = [m.name for m, _ in plan.sampling.models if m.rule.stale]
-    if stale and first == config.first_step:
+    if moments.stale and first == config.first_step:
         raise InputError(
-            f"{place} begins at step {first}, which the plan strikes; {stale[0]} needs "
-            "the step before; begin epochs or steps later, or leave that model out"
+            f"{place} begins at step {first}, which the plan strikes; "
+            f"{moments.stale[0]} needs the step before; begin epochs or steps later, "
+            "or leave that model out"
         )
+    for name, injection in plan.injections:
+        try:
+            check_fits(injection, config)
+        except InputError as error:
+            raise InputError(f"injections: {name}: {error}") from None
     if plan.band:
         other_points(plan.band, plan.workload, range(first, end))
     return config

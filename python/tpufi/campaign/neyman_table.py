@@ -8,7 +8,7 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.campaign.statistics.allocation import neyman
 from tpufi.errors import InputError
-from tpufi.sampling.sampler import Sampler
+from tpufi.faults.sampler import Sampler
 
 
 def neyman_lines(

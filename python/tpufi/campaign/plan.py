@@ -3,15 +3,20 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from tpufi.campaign.stop_rule import STRATUM_KEYS, StopRule
 from tpufi.errors import InputError
+from tpufi.fault import Fault
+from tpufi.faults.csv import injection_text
+from tpufi.faults.injection_file import InjectionFile
+from tpufi.faults.plan import SamplingPlan, SiteSpace
+from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
 from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import Thresholds
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan
-from tpufi.sampling.site_space import SiteSpace
+from tpufi.site_table import SiteTable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +36,8 @@ class CampaignPlan:
       propagation: record how far faults have spread after 1, 2, 4 and 8 steps.
       validation: compare the accuracy on the test examples at the end of the horizon,
         without which no outcome is "low test accuracy".
+      injections: names and injections of files in place of `sampling`; experiment i
+        has file i, and after the last one the first.
 
     Raises:
       InputError: unknown workload, or a number is out of range.
@@ -46,6 +53,7 @@ class CampaignPlan:
     band: tuple[pathlib.Path, ...] = ()
     propagation: bool = False
     validation: bool = False
+    injections: tuple[tuple[str, InjectionFile], ...] = ()
 
     def __post_init__(self) -> None:
         workload(self.workload)
@@ -53,19 +61,34 @@ class CampaignPlan:
             raise InputError(f"seed: {self.seed}; expected 0 up to 2**64 - 1")
         if not 1 <= self.horizon < 1 << 31:
             raise InputError(f"horizon: {self.horizon}; expected 1 up to 2**31 - 1")
+        for name, injection in self.injections:
+            if injection.model != self.workload:
+                raise InputError(
+                    f"injections: {name}: of {injection.model}, the plan says "
+                    f"{self.workload}; leave the file out or name that workload"
+                )
 
-    def sampler(self, per_replica: int = 128) -> Sampler:
-        """Return the sampler: `draw(plan.seed, i)` is the fault of experiment i.
+    def sampler(self, per_replica: int = 128) -> FaultSource:
+        """Return the source: `draw(plan.seed, i)` is the fault of experiment i.
 
         Args:
           per_replica: images of one replica, as in the golden run.
 
         Raises:
-          InputError: the plan does not fit the workload.
+          InputError: the plan does not fit the workload, or an injection file is wrong.
         """
+        if self.injections:
+            table = workload(self.workload).sites(per_replica)
+            return GivenFaults([_fault(*given, table) for given in self.injections])
         return Sampler(
             SiteSpace.of(workload(self.workload), per_replica), self.sampling
         )
+
+    def moments(self, steps_per_epoch: int) -> "Moments":
+        """Return when and where the plan's faults strike."""
+        if not self.injections:
+            return Moments.of_plan(self.sampling, steps_per_epoch)
+        return Moments.of_files([i for _, i in self.injections], steps_per_epoch)
 
     def identity(self) -> dict[str, object]:
         """Return what determines the rows of the journal, as plain JSON values.
@@ -78,20 +101,79 @@ class CampaignPlan:
             for field in dataclasses.fields(self.sampling)
         }
         sampling["models"] = [[m.name, str(w)] for m, w in self.sampling.models]
-        return {
+        files = {}
+        if self.injections:
+            files = {"injections": [injection_text(i) for _, i in self.injections]}
+        return files | {
             "workload": self.workload,
             "seed": self.seed,
             "horizon": self.horizon,
             "propagation": self.propagation,
             "validation": self.validation,
-            "sampling": sampling,
+            "sampling": None if self.injections else sampling,
             "pilot": self.stop.pilot,
             "strata": self.stop.strata if self.stop.pilot else (),
             "thresholds": dataclasses.asdict(self.thresholds),
         }
 
 
-def strata(sampler: Sampler, by: tuple[str, ...]) -> dict[tuple[str, ...], Fraction]:
+def _fault(name: str, injection: InjectionFile, table: SiteTable) -> Fault:
+    try:
+        return injection.fault(table)
+    except InputError as error:
+        raise InputError(f"injections: {name}: {error}") from None
+
+
+class Moments(NamedTuple):
+    """When and where the faults of a plan strike.
+
+    Args:
+      replicas: that can be struck.
+      step: largest step within an epoch.
+      first: first step, counted over epochs.
+      last: last first step of a fault, counted over epochs.
+      stale: names of fault models that need the step before.
+      steps: how many steps can be the first one of a fault.
+    """
+
+    replicas: tuple[int, ...]
+    step: int
+    first: int
+    last: int
+    stale: tuple[str, ...]
+    steps: int
+
+    @classmethod
+    def of_plan(cls, plan: SamplingPlan, steps_per_epoch: int) -> "Moments":
+        """Return those of faults that are drawn."""
+        return cls(
+            plan.replicas,
+            plan.steps[1],
+            plan.epochs[0] * steps_per_epoch + plan.steps[0],
+            plan.epochs[1] * steps_per_epoch + plan.steps[1],
+            tuple(m.name for m, _ in plan.models if m.rule.stale),
+            (plan.epochs[1] - plan.epochs[0] + 1) * (plan.steps[1] - plan.steps[0] + 1),
+        )
+
+    @classmethod
+    def of_files(
+        cls, files: Sequence[InjectionFile], steps_per_epoch: int
+    ) -> "Moments":
+        """Return those of injection files."""
+        at = [f.target_epoch * steps_per_epoch + f.target_step for f in files]
+        return cls(
+            tuple(sorted({f.target_worker for f in files})),
+            max(f.target_step for f in files),
+            min(at),
+            max(at),
+            tuple(f.fmodel for f in files if f.fmodel == "STALE"),
+            len(set(at)),
+        )
+
+
+def strata(
+    sampler: FaultSource, by: tuple[str, ...]
+) -> dict[tuple[str, ...], Fraction]:
     """Return the strata of a plan with their exact probabilities.
 
     Args:

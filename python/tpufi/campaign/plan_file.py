@@ -3,36 +3,25 @@
 
 import pathlib
 import re
-from collections.abc import Callable
 from fractions import Fraction
-from typing import TypeVar
 
 from tpufi.campaign.plan import CampaignPlan
-from tpufi.campaign.stop_rule import StopRule
-from tpufi.campaign.yaml_file import Node, read_yaml
+from tpufi.campaign.stop_rule import read_stop_rule
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
+from tpufi.faults.csv import read_injection
+from tpufi.faults.flip_flop_shares import flip_flop_weights
+from tpufi.faults.injection_file import InjectionFile
+from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
+from tpufi.messages import show_path
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
-from tpufi.sampling.flip_flop_shares import flip_flop_weights
-from tpufi.sampling.sampling_plan import SITE_WEIGHTS, SamplingPlan
+from tpufi.yaml_reader import Node, read_yaml
 
-_REQUIRED = (
-    *("workload", "golden", "seed", "experiments"),
-    *("epochs", "steps", "replicas", "horizon"),
-)
-_OPTIONAL = (
-    *("faults", "sites", "durations", "stop", "thresholds"),
-    *("band", "propagation", "validation"),
-)
-_KEYS = (*_REQUIRED, *_OPTIONAL)
-_SITES = ("patterns", "lists", "directions", "weights")
-_STOP = ("hours", "width", "strata", "confidence", "pilot")
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
 _GROUPS = {"published": tuple(FAULT_MODELS), "all": NAMES}
 _FLIP_FLOPS = "flip_flops"
+_MOST_REPLICAS = 1 << 20
 
-_T = TypeVar("_T")
 _Weighted = tuple[tuple[FaultModel, Fraction], ...]
 
 
@@ -47,85 +36,98 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
         `file:line`.
     """
     path = pathlib.Path(path)
-    root = read_yaml(path)
-    fields = root.fields(_KEYS, _REQUIRED)
-    thresholds = DEFAULT_FILE
-    if "thresholds" in fields:
-        thresholds = path.parent / fields["thresholds"].text("a TOML file")
-    stop = _stop(fields)
-    sampling = _sampling(root, fields)
-    seed, horizon = fields["seed"].whole(), fields["horizon"].whole()
-    name = fields["workload"].text("name of a workload")
-    golden = path.parent / fields["golden"].text("folder of a golden run")
-    folders = _texts(fields.get("band"))
-    band = tuple(path.parent / folder for folder in folders)
-    limits = _placed(
-        fields.get("thresholds", root), lambda: read_thresholds(thresholds)
-    )
-    return _placed(
-        root,
+    root = read_yaml(path, "docs/campaigns.md")
+    nodes = root.mapping(_TYPES)
+    from_files = "injections" in nodes
+    values = root.read(_TYPES, _OF_FILES if from_files else _REQUIRED)
+    injections = ()
+    sampling = SamplingPlan()
+    if from_files:
+        _refuse_drawing(nodes)
+        injections = _files(nodes["injections"], path.parent)
+        count = Node(nodes["injections"].where, "experiments", str(len(injections)))
+        values.setdefault("experiments", count)
+    else:
+        sampling = _sampling(values, nodes.get("sites", root))
+    stop = read_stop_rule(values["experiments"], values.get("stop"))
+    thresholds = path.parent / values.get("thresholds", DEFAULT_FILE)
+    limits = nodes.get("thresholds", root).placed(lambda: read_thresholds(thresholds))
+    return root.placed(
         lambda: CampaignPlan(
-            name,
-            golden,
-            seed,
+            values["workload"],
+            path.parent / values["golden"],
+            values["seed"],
             sampling,
-            horizon,
+            values["horizon"],
             limits,
             stop,
-            band,
-            "propagation" in fields and fields["propagation"].switch(),
-            "validation" in fields and fields["validation"].switch(),
-        ),
+            tuple(path.parent / folder for folder in values.get("band", ())),
+            values.get("propagation", False),
+            values.get("validation", False),
+            injections,
+        )
     )
 
 
-def _sampling(root: Node, fields: dict[str, Node]) -> SamplingPlan:
-    sites = fields["sites"].fields(_SITES) if "sites" in fields else {}
-    weights = "elements"
-    if "weights" in sites:
-        weights = sites["weights"].one_of((*SITE_WEIGHTS, _FLIP_FLOPS))
-    models = _models(fields.get("faults"), weights == _FLIP_FLOPS)
-    durations = _range(fields["durations"]) if "durations" in fields else (1, 1)
-    first, last = _range(fields["replicas"])
-    if last - first >= 1 << 20:
-        raise fields["replicas"].wrong("at most 2**20 replicas")
-    lists = _stages(sites.get("lists"))
-    return _placed(
-        fields.get("sites", root),
+def _refuse_drawing(nodes: dict[str, Node]) -> None:
+    for key in _DRAWING:
+        if key in nodes:
+            raise InputError(
+                f"{nodes[key].where}: {key}: says what is drawn, and with injections "
+                "nothing is drawn; remove one of the two keys"
+            )
+
+
+def _files(node: Node, folder: pathlib.Path) -> tuple[tuple[str, InjectionFile], ...]:
+    """Return names and injections of a list of files and folders, in their order."""
+    found: list[tuple[str, InjectionFile]] = []
+    for item in node.items("injection files, or folders of them"):
+        path = folder / item.text()
+        inside = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not inside or not inside[0].is_file():
+            raise item.wrong("an injection file, or a folder with files *.csv")
+        found += [(show_path(file), read_injection(file)) for file in inside]
+    return tuple(found)
+
+
+def _sampling(values: dict, place: Node) -> SamplingPlan:
+    sites = values.get("sites", {})
+    weights = sites.get("weights", "elements")
+    by_flip_flops = weights == _FLIP_FLOPS
+    models = _models(values.get("faults"), by_flip_flops)
+    first, last = values["replicas"]
+    return place.placed(
         lambda: SamplingPlan(
             models=models,
-            site_weights="macs" if weights == _FLIP_FLOPS else weights,
-            patterns=_texts(sites.get("patterns")),
-            directions=_texts(sites.get("directions")),
-            stages=lists,
-            epochs=_range(fields["epochs"]),
-            steps=_range(fields["steps"]),
-            durations=durations,
+            site_weights="macs" if by_flip_flops else weights,
+            patterns=sites.get("patterns", ()),
+            directions=sites.get("directions", ()),
+            stages=sites.get("lists", ()),
+            epochs=values["epochs"],
+            steps=values["steps"],
+            durations=values.get("durations", (1, 1)),
             replicas=tuple(range(first, last + 1)),
-        ),
+        )
     )
 
 
 def _models(node: Node | None, by_flip_flops: bool) -> _Weighted:
     """Fault models of a list of names, or of a mapping of names to weights."""
     if node is None:
-        pairs = [(name, Fraction(1)) for name in FAULT_MODELS]
-    elif isinstance(node.value, dict) and node.value:
+        return _weighted([(name, Fraction(1)) for name in FAULT_MODELS], by_flip_flops)
+    if isinstance(node.value, dict) and node.value:
         if by_flip_flops:
             raise node.wrong(
                 "a list of names: site weights flip_flops give the models theirs"
             )
-        pairs = [
-            (name, entry.positive() / len(_GROUPS.get(group, (group,))))
-            for group, entry in node.value.items()
-            for name in _GROUPS.get(group, (group,))
-        ]
+        groups = [(name, n.number(above_0=True)) for name, n in node.value.items()]
     else:
-        names = [item.text() for item in node.items("names or names with weights")]
-        # A group weighs as much as one model, as in tpufi draw.
-        groups = [_GROUPS.get(name, (name,)) for name in names]
-        pairs = [(name, Fraction(1, len(g))) for g in groups for name in g]
-    return _placed(node, lambda: _weighted(pairs, by_flip_flops))
+        items = node.items("names or names with weights")
+        groups = [(item.text(), Fraction(1)) for item in items]
+    # A group weighs as much as one model, as in tpufi draw.
+    members = [(_GROUPS.get(group, (group,)), weight) for group, weight in groups]
+    pairs = [(name, weight / len(group)) for group, weight in members for name in group]
+    return node.placed(lambda: _weighted(pairs, by_flip_flops))
 
 
 def _weighted(pairs: list[tuple[str, Fraction]], by_flip_flops: bool) -> _Weighted:
@@ -133,47 +135,6 @@ def _weighted(pairs: list[tuple[str, Fraction]], by_flip_flops: bool) -> _Weight
     if by_flip_flops:
         return flip_flop_weights([model for model, _ in models])
     return tuple(models)
-
-
-def _stop(fields: dict[str, Node]) -> StopRule:
-    experiments = fields["experiments"].whole()
-    plain = _placed(fields["experiments"], lambda: StopRule(experiments))
-    if "stop" not in fields:
-        return plain
-    given = fields["stop"].fields(_STOP)
-    numbers = {
-        key: float(given[key].positive())
-        for key in ("hours", "width", "confidence")
-        if key in given
-    }
-    if "strata" in given and not given.keys() & {"width", "pilot"}:
-        raise given["strata"].wrong("a width or a pilot beside it; add stop.width")
-    strata = _texts(given.get("strata"))
-    pilot = given["pilot"].whole() if "pilot" in given else None
-    return _placed(
-        fields["stop"],
-        lambda: StopRule(experiments, strata=strata, pilot=pilot, **numbers),
-    )
-
-
-def _placed(node: Node | None, make: Callable[[], _T]) -> _T:
-    """Return what `make` returns; its errors begin with the place of the node."""
-    try:
-        return make()
-    except InputError as error:
-        if node is None or str(error).startswith(node.where.rsplit(":", 1)[0]):
-            raise
-        key = f"{node.key}: " if node.key else ""
-        raise InputError(f"{node.where}: {key}{error}") from None
-
-
-def _stages(node: Node | None) -> tuple[str, ...]:
-    items = [] if node is None else node.items()
-    return tuple(_LISTS[item.one_of(_LISTS)] for item in items)
-
-
-def _texts(node: Node | None) -> tuple[str, ...]:
-    return () if node is None else node.texts()
 
 
 def _range(node: Node) -> tuple[int, int]:
@@ -186,3 +147,43 @@ def _range(node: Node) -> tuple[int, int]:
     if first > last:
         raise node.wrong("a first number that is not above the last")
     return first, last
+
+
+def _replicas(node: Node) -> tuple[int, int]:
+    first, last = _range(node)
+    if last - first >= _MOST_REPLICAS:
+        raise node.wrong("at most 2**20 replicas")
+    return first, last
+
+
+_SITES = {
+    "patterns": Node.texts,
+    "lists": lambda node: tuple(_LISTS[n.one_of(_LISTS)] for n in node.items()),
+    "directions": Node.texts,
+    "weights": lambda node: node.one_of((*SITE_WEIGHTS, _FLIP_FLOPS)),
+}
+_NEEDED = {
+    "workload": lambda node: node.text("name of a workload"),
+    "golden": lambda node: node.text("folder of a golden run"),
+    "seed": Node.whole,
+    "experiments": Node.itself,
+    "epochs": _range,
+    "steps": _range,
+    "replicas": _replicas,
+    "horizon": Node.whole,
+}
+_TYPES = _NEEDED | {
+    "faults": Node.itself,
+    "sites": lambda node: node.read(_SITES),
+    "durations": _range,
+    "stop": Node.itself,
+    "thresholds": lambda node: node.text("a TOML file"),
+    "band": Node.texts,
+    "propagation": Node.switch,
+    "validation": Node.switch,
+    "injections": Node.itself,
+}
+_REQUIRED = tuple(_NEEDED)
+# What there is to draw from; the files of `injections` take its place.
+_DRAWING = ("faults", "sites", "epochs", "steps", "durations", "replicas")
+_OF_FILES = ("workload", "golden", "seed", "horizon", "injections")

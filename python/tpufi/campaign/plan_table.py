@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.campaign.statistics.intervals import wilson
 from tpufi.campaign.statistics.sample_size import leveugle_size, wilson_size
-from tpufi.sampling.sampler import Sampler
+from tpufi.faults.sampler import Sampler
 
 
 def plan_lines(

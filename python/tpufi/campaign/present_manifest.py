@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from tpufi._library import host
 from tpufi.campaign.allocation import Allocation
-from tpufi.campaign.engine.control import control_of
 from tpufi.campaign.journal.manifest import (
     Manifest,
     files_digest,
@@ -17,6 +16,7 @@ from tpufi.campaign.journal.manifest import (
 )
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.errors import InputError
+from tpufi.experiment.control import control_of
 from tpufi.golden import GoldenFolder
 
 _LIBRARIES = ("_tpufi.so", "_tpufi_ops.so")

@@ -9,9 +9,10 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import any_fault_model
+from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.csv import parse_injection
+from tpufi.faults.plan import SamplingPlan
 from tpufi.outcomes.outcome_thresholds import Thresholds
-from tpufi.sampling.sampling_plan import SamplingPlan
 
 
 def recorded_plan(
@@ -37,26 +38,36 @@ def recorded_plan(
     session = json.loads(sessions[-1][0])
     try:
         plan = json.loads(manifest["plan"])
-        entries = dict(plan["sampling"])
-        models = [(any_fault_model(n), Fraction(w)) for n, w in entries.pop("models")]
-        ranges = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in entries.items()
-        }
         return CampaignPlan(
             plan["workload"],
             golden or pathlib.Path(session["golden"]),
             plan["seed"],
-            SamplingPlan(tuple(models), **ranges),
+            _sampling(plan["sampling"]),
             plan["horizon"],
             Thresholds(**plan["thresholds"]),
             StopRule(max(1, journal.count())),
             tuple(map(pathlib.Path, session["band"])),
             plan["propagation"],
             plan["validation"],
+            tuple(
+                (f"injection {number}", parse_injection(text, f"injection {number}"))
+                for number, text in enumerate(plan.get("injections", ()))
+            ),
         ), manifest["deterministic"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"the manifest's plan cannot be read ({error}); use the tpufi that made "
             "the campaign"
         ) from None
+
+
+def _sampling(recorded: dict | None) -> SamplingPlan:
+    if recorded is None:
+        return SamplingPlan()
+    entries = dict(recorded)
+    models = [(any_fault_model(n), Fraction(w)) for n, w in entries.pop("models")]
+    ranges = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in entries.items()
+    }
+    return SamplingPlan(tuple(models), **ranges)

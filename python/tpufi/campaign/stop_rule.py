@@ -6,6 +6,7 @@ import math
 
 from tpufi.errors import InputError
 from tpufi.messages import quote
+from tpufi.yaml_reader import Node
 
 # What a stratum can be made of: what the plan alone tells about an experiment.
 STRATUM_KEYS = ("model", "layer", "direction", "operand")
@@ -74,6 +75,44 @@ class StopRule:
         if self.width is not None and widest <= self.width:
             return f"the widest interval is {widest:.4g}, {self.width:g} was wanted"
         return None
+
+
+def read_stop_rule(
+    experiments: Node, given: Node | None, allots: bool = True
+) -> StopRule:
+    """Return the stop rule that the keys `experiments` and `stop` of a file say.
+
+    Args:
+      experiments: value of that key.
+      given: value of the key `stop`; None: it is not there.
+      allots: whether the campaign can allot experiments to strata after a pilot.
+
+    Raises:
+      InputError: a key or a value is wrong; the message begins with `file:line`.
+    """
+    number = experiments.whole()
+    plain = experiments.placed(lambda: StopRule(number))
+    if given is None:
+        return plain
+    types = _TYPES if allots else {k: t for k, t in _TYPES.items() if k != "pilot"}
+    values = given.read(types)
+    if "strata" in values and not values.keys() & {"width", "pilot"}:
+        remedy = "a width or a pilot beside it" if allots else "a width beside it"
+        raise given.value["strata"].wrong(f"{remedy}; add stop.width")
+    return given.placed(lambda: StopRule(number, **values))
+
+
+def _number(node: Node) -> float:
+    return float(node.number(above_0=True))
+
+
+_TYPES = {
+    "hours": _number,
+    "width": _number,
+    "strata": Node.texts,
+    "confidence": _number,
+    "pilot": Node.whole,
+}
 
 
 def _wrong(field: str, value: object, expected: str) -> InputError:

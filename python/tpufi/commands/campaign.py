@@ -24,7 +24,8 @@ from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.cli import above_0, positive, share
 from tpufi.command import Command, CommandParser
-from tpufi.faults.fault_line import fault_line
+from tpufi.faults.jsonl import fault_line
+from tpufi.golden import GoldenFolder
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -92,8 +93,8 @@ def _plan(options: argparse.Namespace) -> int:
         print(line)
     if options.calibrate:
         cost = calibrate(plan, options.calibrate)
-        (begin, end), (first, last) = plan.sampling.epochs, plan.sampling.steps
-        struck = (end - begin + 1) * (last - first + 1)
+        folder = GoldenFolder(plan.golden)
+        struck = plan.moments(folder.read_manifest()[1]["steps_per_epoch"]).steps
         hours = cost.hours(plan.stop.experiments, struck, options.workers)
         print(
             f"measured: {cost.seconds:.3g} s an experiment, {cost.walk:.3g} s a golden "

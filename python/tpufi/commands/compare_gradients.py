@@ -7,6 +7,8 @@ import pathlib
 from tpufi.cli import natural, positive
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
+from tpufi.faults.csv import read_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.gradient_comparison import (
     COLUMNS,
@@ -21,8 +23,6 @@ from tpufi.gradient_comparison import (
     select,
     with_injection,
 )
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
 
 # Options that a golden run decides, with what they are without one.

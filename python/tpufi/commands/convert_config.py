@@ -7,8 +7,8 @@ import sys
 
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
+from tpufi.instrument.tensorfi.config import read_config
 from tpufi.instrument.tensorfi.conversion import convert
-from tpufi.instrument.tensorfi.fields import tree_of
 from tpufi.messages import show_path
 from tpufi.whole_file import appearing_whole
 
@@ -24,7 +24,7 @@ def _add_options(parser: CommandParser) -> None:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    text = convert(tree_of(options.config), options.legacy)
+    text = convert(read_config(options.config), options.legacy)
     if options.out is None:
         sys.stdout.write(text)
         return 0

@@ -12,14 +12,13 @@ import time
 
 from tpufi.cli import positive
 from tpufi.command import Command, CommandParser
+from tpufi.experiment.loss_plot import plot_losses
+from tpufi.experiment.replay import ReplayResult, replay
+from tpufi.experiment.table import table
+from tpufi.faults.csv import PUBLISHED, read_injection
 from tpufi.golden import GoldenConfig, train_golden
-from tpufi.injection.csv_file import read_injection
-from tpufi.injection.published import PUBLISHED
 from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import read_thresholds
-from tpufi.replays.loss_plot import plot_losses
-from tpufi.replays.replay import ReplayResult, replay
-from tpufi.replays.table import table
 from tpufi.training.devices import add_device_options, asked
 
 INJECTIONS = ("inj_immediate_infs_nans", "inj_slow_degrade", "inj_masked")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the faults of a campaign, one line of JSON for each experiment.
+"""Draws the faults of a campaign, one line of JSON or one file for each experiment.
 
-Line i is experiment FIRST + i. The same options give the same bytes, whatever the
+Line i is experiment FIRST + i; so is injection file fault_I.csv of --csv, which
+`tpufi replay --file` runs. The same options give the same bytes, whatever the
 number of workers; a longer campaign begins with the lines of a shorter one.
 """
 
@@ -13,12 +14,14 @@ from fractions import Fraction
 from tpufi.cli import natural, positive, print_lines
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.fault_models import FAULT_MODELS, FaultModel
-from tpufi.messages import quote
-from tpufi.sampling.fault_stream import fault_lines
-from tpufi.sampling.flip_flop_shares import flip_flop_weights
-from tpufi.sampling.sampling_plan import SITE_WEIGHTS, SamplingPlan
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
+from tpufi.faults.csv import write_injection
+from tpufi.faults.flip_flop_shares import flip_flop_weights
+from tpufi.faults.injection_file import DrawnInjection
+from tpufi.faults.jsonl import fault_lines, parse_fault
+from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
+from tpufi.messages import one_line, quote, show_path
+from tpufi.models import workload
 from tpufi.site_table import DIRECTIONS
 from tpufi.whole_file import appearing_whole
 
@@ -42,7 +45,9 @@ def _draw(options: argparse.Namespace) -> int:
         options.count,
         options.workers,
     )
-    if options.out is None:
+    if options.csv is not None:
+        _write_files(pathlib.Path(options.csv), lines, options)
+    elif options.out is None:
         print_lines(lines)
     else:
         _write(pathlib.Path(options.out), lines)
@@ -83,7 +88,37 @@ def _add_options(parser: CommandParser) -> None:
     add("--steps", type=_range, default=(0, 48), metavar="A-B", help="default 0-48")
     add("--durations", type=_range, default=(1, 1), metavar="A-B", help="in steps")
     add("--replicas", type=_range, default=(0, 7), metavar="A-B", help="default 0-7")
-    add("--out", help="file; default: standard output")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--out", help="file; default: standard output")
+    where.add_argument(
+        "--csv", metavar="FOLDER", help="injection files in place of lines"
+    )
+    add(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="of the golden run that injection files are for; default: the workload's",
+    )
+
+
+def _write_files(
+    folder: pathlib.Path, lines: Iterator[str], options: argparse.Namespace
+) -> None:
+    rate = options.learning_rate
+    if rate is None:
+        rate = workload(options.workload).learning_rate
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--csv {show_path(folder)}: cannot make the folder: {one_line(error)}; "
+            "name a new or an existing folder"
+        ) from None
+    last = options.first + options.count - 1
+    for number, line in enumerate(lines, options.first):
+        injection = DrawnInjection(options.workload, parse_fault(line), rate)
+        name = f"fault_{number:0{len(str(last))}}.csv"
+        write_injection(injection, folder / name)
 
 
 def _plan(options: argparse.Namespace) -> SamplingPlan:

@@ -13,7 +13,7 @@ import time
 from tpufi.cli import positive
 from tpufi.command import Command, CommandParser
 from tpufi.data import load_dataset
-from tpufi.injection.published import PUBLISHED
+from tpufi.faults.csv import PUBLISHED
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, Thresholds, read_thresholds
 from tpufi.reproduction.explanations import read_explanations
 from tpufi.reproduction.picture import draw

@@ -8,10 +8,10 @@ import io
 from tpufi.cli import positive, print_lines
 from tpufi.command import Command, CommandParser
 from tpufi.errors import InputError
-from tpufi.injection import STAGES
+from tpufi.faults.artefact_lists import has_sampling_lists, sampling_list
+from tpufi.faults.injection import STAGES
 from tpufi.messages import nearest_first, quote
 from tpufi.models import workload
-from tpufi.sampling.sampling_lists import has_sampling_lists, sampling_list
 from tpufi.site_table import Site
 
 _COLUMNS = (

@@ -105,7 +105,7 @@ class Dataset:
     def train_examples(
         self, indices: np.ndarray, seed: int, epoch: int, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return augmented images and their labels; see `tpufi.data.examples`."""
+        """Return augmented images and their labels; see `tpufi.data.Examples`."""
         images = self.standardise(self.train_images[indices])
         for replica, own in enumerate(images):
             drawn = draw_augmentation(seed, epoch, step, replica, len(own))
@@ -113,7 +113,7 @@ class Dataset:
         return images, self.train_labels[indices]
 
     def test_examples(self, chosen: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and their labels; see `tpufi.data.examples`."""
+        """Return images and their labels; see `tpufi.data.Examples`."""
         return self.standardise(self.test_images[chosen]), self.test_labels[chosen]
 
     @functools.cached_property

@@ -43,30 +43,32 @@ def read_idx_folder(folder: Path, name: str) -> Dataset:
 
     Source: the IDX format as described with the MNIST database (LeCun, Cortes, Burges).
     """
-    parts = []
-    for part in _PARTS:
-        path = _find(folder, part)
-        if path is None:
-            raise InputError(
-                f"{show_path(folder)}: no {part} or {part}.gz; expected the four files "
-                f"{', '.join(_PARTS)}; add the missing one"
-            )
-        parts.append(_read_idx(path, rank=3 if "images" in part else 1))
-        if "images" in part:
-            parts[-1] = _colour(parts[-1])
-        elif len(parts[-1]) != len(parts[-2]):
-            raise InputError(
-                f"{show_path(path)}: {len(parts[-1])} labels for {len(parts[-2])} "
-                "images; expected one for each; take both files from one data set"
-            )
-    train_images, train_labels, test_images, test_labels = parts
-    return Dataset(
-        name,
-        train_images,
-        train_labels.astype(np.int32),
-        test_images,
-        test_labels.astype(np.int32),
-    )
+    train, test = (_images_and_labels(folder, which) for which in ("train", "t10k"))
+    return Dataset(name, *train, *test)
+
+
+def _images_and_labels(folder: Path, which: str) -> tuple[np.ndarray, np.ndarray]:
+    images = _read_idx(_file(folder, f"{which}-images-idx3-ubyte"), rank=3)
+    path = _file(folder, f"{which}-labels-idx1-ubyte")
+    labels = _read_idx(path, rank=1)
+    if len(labels) != len(images):
+        raise InputError(
+            f"{show_path(path)}: {len(labels)} labels for {len(images)} images; "
+            "expected one for each; take both files from one data set"
+        )
+    border = (32 - images.shape[1]) // 2
+    padded = np.pad(images, ((0, 0), (border, border), (border, border)))
+    return np.repeat(padded[..., np.newaxis], 3, axis=3), labels.astype(np.int32)
+
+
+def _file(folder: Path, part: str) -> Path:
+    path = _find(folder, part)
+    if path is None:
+        raise InputError(
+            f"{show_path(folder)}: no {part} or {part}.gz; expected the four files "
+            f"{', '.join(_PARTS)}; add the missing one"
+        )
+    return path
 
 
 def _find(folder: Path, part: str) -> Path | None:
@@ -112,9 +114,3 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
             "copy the file again"
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
-
-
-def _colour(images: np.ndarray) -> np.ndarray:
-    border = (32 - images.shape[1]) // 2
-    padded = np.pad(images, ((0, 0), (border, border), (border, border)))
-    return np.repeat(padded[..., np.newaxis], 3, axis=3)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tpufi.data.cifar_batches import is_cifar_folder, read_cifar_folder
+from tpufi.data.batches import Examples
+from tpufi.data.cifar import is_cifar_folder, read_cifar_folder
 from tpufi.data.dataset import Dataset
-from tpufi.data.examples import Examples
 from tpufi.data.idx_files import is_idx_folder, read_idx_folder
 from tpufi.data.npz_file import read_npz
-from tpufi.data.python_text import python_text
 from tpufi.data.synthetic import DEFAULT_IMAGES, synthetic
-from tpufi.data.text import read_text
+from tpufi.data.text import python_text, read_text
 from tpufi.errors import InputError
 from tpufi.messages import one_line, quote, show_path
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tpufi.archive_errors import ARCHIVE_ERRORS
 from tpufi.data.dataset import CLASSES, IMAGE_SHAPE, Dataset
 from tpufi.errors import InputError
 from tpufi.messages import one_line, quote, show_path
@@ -30,9 +29,10 @@ def read_npz(path: Path, name: str) -> Dataset:
     shown = show_path(path)
     try:
         arrays = _read_arrays(path, shown)
-    except ARCHIVE_ERRORS as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:
+        # numpy raises nearly anything for what is damaged, or no archive at all.
         raise InputError(
             f"{shown}: cannot read: {one_line(error)}; expected an .npz file with "
             f"{', '.join(_KEYS)}; write it again with numpy.savez"

@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 import hashlib
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tpufi.messages import one_line, show_path
 from tpufi.random import derive, words
 
 CONTEXT = 64
+_TOPICS = "pydoc_data.topics"
 # The last tenth of a text is for the test.
 _TEST_SHARE = 10
 
@@ -89,7 +91,7 @@ class Text:
     def train_examples(
         self, indices: np.ndarray, seed: int, epoch: int, step: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return moved windows and their labels; see `tpufi.data.examples`."""
+        """Return moved windows and their labels; see `tpufi.data.Examples`."""
         draws = [
             words(derive(seed, "window", epoch, step, replica), 0, len(row))
             for replica, row in enumerate(indices)
@@ -101,7 +103,7 @@ class Text:
         )
 
     def test_examples(self, chosen: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return test windows and their labels; see `tpufi.data.examples`."""
+        """Return test windows and their labels; see `tpufi.data.Examples`."""
         starts = np.arange(len(self.test_labels))[chosen] * self.context
         return self._windows(self._test, starts)
 
@@ -143,3 +145,29 @@ def read_text(path: Path, name: str) -> Text:
             "check the path and its permissions"
         ) from None
     return Text(name, content)
+
+
+def python_text(context: int = CONTEXT) -> Text:
+    """Return the topics of Python's `help()` as a text, in the order of their names.
+
+    English with examples of code, 470 kB in Python 3.11. The content depends on the
+    version of Python, and so does the digest.
+
+    Args:
+      context: tokens of a window, >= 1.
+
+    Returns:
+      The data set.
+
+    Raises:
+      InputError: this Python comes without its help.
+    """
+    try:
+        topics = importlib.import_module(_TOPICS).topics
+    except ImportError:
+        raise InputError(
+            f"python-text: this Python has no module {_TOPICS}; expected the whole "
+            "standard library; install it, or name the path of a .txt file"
+        ) from None
+    text = "\n".join(topics[name] for name in sorted(topics))
+    return Text("python-text", text.encode(), context)

@@ -3,8 +3,7 @@
 
 from tpufi.golden.config import GoldenConfig, Start
 from tpufi.golden.folder import GoldenFolder
-from tpufi.golden.start import find_start
-from tpufi.golden.train import open_golden, train_golden
+from tpufi.golden.train import find_start, open_golden, train_golden
 
 __all__ = [
     "GoldenConfig",

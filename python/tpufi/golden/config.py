@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from tpufi.data import Batches, Examples, load_dataset
 from tpufi.errors import InputError
-from tpufi.golden.epochs import FixedEpochs
 from tpufi.messages import quote
 from tpufi.models import workload
 from tpufi.training import Program, Session
@@ -139,10 +138,7 @@ class GoldenConfig:
         )
         dataset = dataset if dataset is not None else load_dataset(self.data)
         size = (self.replicas, self.per_replica)
-        if self.steps_per_epoch is None:
-            batches = Batches(dataset, self.seed, *size)
-        else:
-            batches = FixedEpochs(dataset, self.seed, *size, self.steps_per_epoch)
+        batches = Batches(dataset, self.seed, *size, steps=self.steps_per_epoch)
         return Session(program, batches, self.seed, self.learning_rate)
 
 

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a golden run, from wherever an earlier attempt stopped."""
+"""Trains a golden run from its start, or from wherever an earlier attempt stopped."""
 
 import dataclasses
 import math
 import pathlib
 from collections.abc import Iterable
 
+import tensorflow as tf
+
 from tpufi.errors import InputError
-from tpufi.golden.config import GoldenConfig, environment
+from tpufi.golden.config import GoldenConfig, Start, environment
 from tpufi.golden.folder import GoldenFolder
-from tpufi.golden.start import copy_start
+from tpufi.models import workload
 from tpufi.progress import Progress
-from tpufi.training import Session, state_digest
+from tpufi.training import Session, State, state_digest
 
 # Without these the stored steps are not steps of this run.
 _MUST_AGREE = ("data_digest", "sites_digest")
@@ -45,6 +47,36 @@ def open_golden(
                 "here; use the same data and version of tpufi, or train a new run"
             )
     return folder, session
+
+
+def find_start(
+    path: str | pathlib.Path, step: int, counted: int | None = None
+) -> Start:
+    """Return the start in the state of a golden run after `step` steps.
+
+    Args:
+      path: folder of the run.
+      step: steps it has done there; it must have a checkpoint after them.
+      counted: steps that count as done in the new run; default: the same.
+
+    Raises:
+      InputError: there is no run, no such step, no checkpoint after it, or it is
+        damaged.
+    """
+    folder = GoldenFolder(pathlib.Path(path))
+    config, _ = folder.read_manifest()
+    # A checkpoint without its line is newer than what a kill left of the run.
+    last = folder.curve().get(step - 1)
+    if last is None or step not in folder.checkpoints():
+        known = ", ".join(map(str, folder.checkpoints())) or "none"
+        raise InputError(
+            f"{folder.path}: no checkpoint after {step} steps; known: {known}; choose "
+            f"one of them, or train up to it with tpufi golden --steps {step}"
+        )
+    counted = step if counted is None else counted
+    state = folder.load(workload(config.workload), step)
+    digest = state_digest(_counting(state, counted))
+    return Start(counted, digest, step, last["state"], config)
 
 
 def train_golden(
@@ -85,14 +117,16 @@ def train_golden(
         folder.write_manifest(config, environment(session), session.steps_per_epoch)
 
     if config.start and config.first_step not in folder.checkpoints():
-        copy_start(config.start, source, folder)
+        _copy_start(config.start, source, folder)
 
     lines = config.first_step + len(folder.read_lines("steps.jsonl"))
     done = max([0, *(c for c in folder.checkpoints() if c <= lines)])
     if done >= steps:
         return session
-    workload = session.program.workload
-    state = folder.load(workload, done) if done else session.initial_state()
+    if done:
+        state = folder.load(session.program.workload, done)
+    else:
+        state = session.initial_state()
     folder.keep_lines("steps.jsonl", "number", done)
     folder.keep_lines("epochs.jsonl", "epoch", done // session.steps_per_epoch)
 
@@ -120,6 +154,34 @@ def train_golden(
         if (number + 1) % checkpoint_every == 0 or number + 1 == steps:
             folder.save(state)
     return session
+
+
+def _copy_start(
+    start: Start, source: str | pathlib.Path | None, folder: GoldenFolder
+) -> None:
+    """Copy the state to start from into the folder of the new run.
+
+    Raises:
+      InputError: no source is given, or its state is not the one that `start` names.
+    """
+    if source is None:
+        raise InputError(
+            f"{folder.path}: the state that the run starts from is not there yet; name "
+            "its golden run with --start-from"
+        )
+    found = GoldenFolder(pathlib.Path(source))
+    state = found.load(workload(start.run.workload), start.source_step)
+    state = _counting(state, start.step)
+    if state_digest(state) != start.state:
+        raise InputError(
+            f"{source}: the state after {start.source_step} steps is not the one that "
+            f"{folder.path} starts from; choose another folder for the new run"
+        )
+    folder.save(state)
+
+
+def _counting(state: State, updates: int) -> State:
+    return state._replace(updates=tf.constant(updates, tf.int64))
 
 
 def _end_epoch(folder: GoldenFolder, session: Session, state, epoch: int) -> None:

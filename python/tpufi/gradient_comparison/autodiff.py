@@ -34,7 +34,7 @@ class ForwardOnly(Node):
     def __call__(self, x: tf.Tensor, run: Run, *others: tf.Tensor) -> tf.Tensor:
         names = [w.name for w in self.layer.parameters(tuple(x.shape[1:]))]
         own = [run.parameters[name] for name in names]
-        sites = run.hooks.layer(self.layer.name)
+        sites = run.context.layer(self.layer.name)
         y, _saved = self.layer.forward(sites, run, x, *others, *own)
         return y
 

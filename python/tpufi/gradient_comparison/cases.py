@@ -4,17 +4,16 @@
 import dataclasses
 import pathlib
 
-import numpy as np
-
-from tpufi.data.order import check_step
-from tpufi.descriptor import read_record
+from tpufi.data.batches import check_step
 from tpufi.element import from_words
 from tpufi.errors import InputError
+from tpufi.experiment.fork import enter
+from tpufi.experiment.inject import fault_of
+from tpufi.experiment.record import hit_of
+from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenConfig, open_golden
 from tpufi.gradient_comparison.difference import Difference, compare_all
 from tpufi.gradient_comparison.summed import GradientProgram, in_dtype
-from tpufi.injection import Injection
-from tpufi.replays.entry import describe, enter, golden_bits
 from tpufi.training import Session, State
 
 
@@ -64,7 +63,7 @@ class Case:
                 f"{number} of training); continue it to --steps {number}, or choose "
                 "--epoch and --step"
             )
-        state = enter(folder, session, number, curve)
+        state = enter(folder, session, number)
         return cls(session, state, number, f"golden run {folder.path.name}")
 
 
@@ -109,7 +108,7 @@ def against_autodiff(case: Case, dtype: str = "float32") -> Comparison:
     return Comparison("autodiff", "handwritten", dtype, losses, rows)
 
 
-def with_injection(case: Case, injection: Injection) -> Comparison:
+def with_injection(case: Case, injection: InjectionFile) -> Comparison:
     """Compare the gradients of a step with those of the same step with a fault.
 
     Args:
@@ -127,20 +126,20 @@ def with_injection(case: Case, injection: Injection) -> Comparison:
             f"the injection is for {injection.model}, the step of {workload.name}; "
             f"name --workload {injection.model} or a golden run of it"
         )
-    site, fault = describe(injection, case.session)
+    site, fault = fault_of(injection, case.session)
+    row = fault.descriptor(program.table)
     gradients = GradientProgram(workload, program.replicas, program.per_replica)
     golden = gradients(case.session, case.state, case.number, None)
-    faulty = gradients(case.session, case.state, case.number, fault)
-    bits = golden_bits(injection, site, read_record(faulty.record))
+    faulty = gradients(case.session, case.state, case.number, row)
+    hit = hit_of(injection, fault, site, faulty.record)
+    before = from_words(hit.golden, site.dtype)
+    after = [f"({fault.operation})"] * len(before)
+    if hit.faulty is not None:
+        after = from_words(hit.faulty, site.dtype)
     struck = tuple(
-        f"{site.name} of replica {injection.target_worker} at "
-        f"{'/'.join(map(str, position))}: {before} -> {after}"
-        for position, before, after in zip(
-            injection.inj_pos,
-            from_words(bits, site.dtype),
-            from_words(np.asarray(injection.words(site.dtype)), site.dtype),
-            strict=True,
-        )
+        f"{site.name} of replica {fault.replica} at "
+        f"{'/'.join(map(str, position))}: {old} -> {new}"
+        for position, old, new in zip(hit.positions, before, after, strict=True)
     )
     rows = compare_all(golden.gradients, faulty.gradients)
     losses = (golden.loss, faulty.loss)

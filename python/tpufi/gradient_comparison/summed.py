@@ -125,10 +125,10 @@ class GradientProgram:
         faults: tf.Tensor,
         words: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
-        hooks = self._step.hooks(replica, FaultOperands(faults, words))
+        context = self._step.context(replica, FaultOperands(faults, words))
         # The passes do not read the rate.
         inputs = StepInputs(images, labels, seed, tf.zeros([]))
-        own = self._step.passes(state, inputs, hooks)
+        own = self._step.passes(state, inputs, context)
         return own.loss, own.gradients, own.record
 
     def _by_autodiff(

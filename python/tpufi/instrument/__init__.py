@@ -15,7 +15,7 @@ from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
 from tpufi.instrument.strike import Strike
 from tpufi.instrument.tensorfi.any_plan import plan_of
-from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.instrument.tensorfi.config import read_config
 from tpufi.instrument.weights import WeightFault
 
 __all__ = [
@@ -100,7 +100,7 @@ def instrument(
     elif sites is not None or exclude:
         raise InputError("sites and config both choose operations; give one of them")
     else:
-        planned = PlannedRuns(plan_of(tree_of(config)))
+        planned = PlannedRuns(plan_of(read_config(config)))
         choose = planned.plan.choose
     return Instrumented(
         as_callable(program, feeds, fetches, signature),

@@ -2,6 +2,8 @@
 """One trace of a program with fault ops behind chosen operations."""
 
 import contextlib
+import dataclasses
+import functools
 from collections.abc import Sequence, Set
 
 import tensorflow as tf
@@ -13,9 +15,7 @@ from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.on_gpu import compilation, told_of_missing_kernels
 from tpufi.instrument.options import Options
 from tpufi.instrument.splice import Splicer
-from tpufi.instrument.traced_program import LoadedFunction, TracedProgram, load
-
-_COMPILED = "_XlaMustCompile"
+from tpufi.instrument.traced_program import TracedProgram, load
 
 
 class ArmedProgram:
@@ -29,10 +29,6 @@ class ArmedProgram:
       jit_compile: whether XLA compiles it; None leaves that to the program, but on a
         GPU, where it has to.
 
-    Attributes:
-      definition: the armed function.
-      library: all functions that it may call, by name.
-      body: the tree of functions that it was made from.
     """
 
     def __init__(
@@ -44,21 +40,21 @@ class ArmedProgram:
         jit_compile: bool | None,
     ):
         self.program = program
+        self._survey, self._options, self._jit_compile = survey, options, jit_compile
         self.sites = tuple(site for site in survey.sites if site.id in chosen)
         self.skipped = tuple(survey.skipped)
         self._by_id = {site.id: site for site in self.sites}
         self._all, self._ids = {site.id for site in survey.sites}, survey.ids
         splicer = Splicer(chosen, options, program.library)
         splicer.splice(survey.body)
-        self.definition = splicer.functions[0]
+        definition = splicer.functions[0]
         compiled = compilation(jit_compile)
         self._forced = compiled and not jit_compile
         if compiled is not None:
-            self.definition.attr[_COMPILED].b = compiled
+            definition.attr["_XlaMustCompile"].b = compiled
         changed = {f.signature.name: f for f in splicer.functions}
-        self.library = program.library | changed
-        self.body = survey.body
-        self._function = self.load(self.definition)
+        name = definition.signature.name
+        self._function = load(_needed(name, program.library | changed), name, program)
 
     @property
     def by_id(self) -> dict[int, GraphSite]:
@@ -92,16 +88,14 @@ class ArmedProgram:
         """The graph with its fault ops."""
         return self._function.graph
 
-    @property
-    def is_compiled(self) -> bool:
-        """Whether XLA compiles it."""
-        return is_compiled(self.definition)
-
-    def load(self, definition: function_pb2.FunctionDef) -> LoadedFunction:
-        """Return `definition`, or one made from it, as a function of flat tensors."""
-        name = definition.signature.name
-        needed = _needed(name, self.library | {name: definition})
-        return load(needed, name, self.program)
+    @functools.cached_property
+    def with_ranges(self) -> "ArmedProgram":
+        """The same program; its record tells ranges of sites, which take no faults."""
+        options = dataclasses.replace(self._options, ranges=True)
+        chosen = self._by_id.keys()
+        return ArmedProgram(
+            self.program, self._survey, chosen, options, self._jit_compile
+        )
 
     def __call__(
         self,
@@ -116,19 +110,10 @@ class ArmedProgram:
         Returns:
           What the program returns, and the record int64 [rows, 1 + capacity].
         """
-        given = context, faults, words
-        *outputs, record = self.run(self.program.flat(args, kwargs), given)
-        return self.program.pack(outputs), record
-
-    def run(self, flat: Sequence[tf.Tensor], given: tuple) -> list[tf.Tensor]:
-        """Run it on the inputs of the graph; return its results and the record."""
+        flat = self.program.flat(args, kwargs)
         with told_of_missing_kernels() if self._forced else contextlib.nullcontext():
-            return self._function([*flat, *given])
-
-
-def is_compiled(definition: function_pb2.FunctionDef) -> bool:
-    """Whether XLA compiles a function as a whole."""
-    return _COMPILED in definition.attr and definition.attr[_COMPILED].b
+            *outputs, record = self._function([*flat, context, faults, words])
+        return self.program.pack(outputs), record
 
 
 def _needed(top: str, library: dict) -> Sequence[function_pb2.FunctionDef]:

@@ -8,8 +8,6 @@ iteration, and the loop carries its result as a fifth value. It is then computed
 often, and of the same values, as in the program.
 """
 
-from collections.abc import Set
-
 from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
 
 from tpufi.instrument.added_values import (
@@ -70,17 +68,6 @@ def extend(
     insert_inputs(node, (first, FAULTS, WORDS, *values))
     place = len(node.attr["T"].list.type) - len(values)
     return f"{node.name}:output:{place}"
-
-
-def first_of(loop: str, names: Set[str]) -> str:
-    """Return the operation that faults of a loop come in at first.
-
-    Args:
-      loop: its name.
-      names: operations of the function that holds it.
-    """
-    condition = f"{loop}{_ADDED}/go_on"
-    return condition if condition in names else loop
 
 
 def own_condition(original: function_pb2.FunctionDef) -> function_pb2.FunctionDef:

@@ -248,7 +248,7 @@ class Instrumented:
         self._armed.clear()
         return self.program
 
-    def rows(self, armed: ArmedProgram, faults: Sequence[SiteFault]) -> list[Row]:
+    def _rows(self, armed: ArmedProgram, faults: Sequence[SiteFault]) -> list[Row]:
         """Return the rows of a descriptor with these faults, once they fit."""
         rows = []
         for given in faults:
@@ -263,7 +263,7 @@ class Instrumented:
     def _run(self, faults: Sequence[SiteFault], args: tuple, kwargs: Mapping) -> Run:
         args, kwargs = as_tensors(args), as_tensors(kwargs)
         armed = self.armed(*args, **kwargs)
-        rows = self.rows(armed, faults)
+        rows = self._rows(armed, faults)
         with told_of_sizes():
             outputs, record = armed(args, kwargs, *operands(rows))
         return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
@@ -279,7 +279,7 @@ class Instrumented:
                 "tf.function calls this program: name faults in injected(...), or call "
                 "it eagerly"
             )
-        return block.in_trace(armed, lambda: self.rows(armed, block.faults)).handles
+        return block.in_trace(armed, lambda: self._rows(armed, block.faults)).handles
 
     def _known(self) -> ArmedProgram:
         self._check_attached()

@@ -14,8 +14,11 @@ class Options:
       bounds: smallest and largest value that leaves a floating-point site, by its name;
         NaN becomes the smallest. None: any value does.
       nan_guard: whether NaN and Inf become 0 behind each floating-point site.
+      ranges: whether the record tells the range of each floating-point site, instead of
+        faults at it (`tpufi.instrument.profile.ranges`).
     """
 
     gradient: str
     bounds: Mapping[str, tuple[float, float]] | None = None
     nan_guard: bool = False
+    ranges: bool = False

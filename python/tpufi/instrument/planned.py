@@ -3,17 +3,14 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.profile import Execution
+from tpufi.instrument.profile import Execution, restored
 from tpufi.instrument.site_fault import SiteFault
-
-if TYPE_CHECKING:
-    from tpufi.instrument.instrumented import Instrumented, Run
 
 Golden = Callable[[Execution, Sequence[int]], np.ndarray]
 
@@ -28,6 +25,21 @@ class Plan(Protocol):
         self, run: int, executions: Sequence[Execution], golden: Golden
     ) -> list[SiteFault]:
         """Return the faults of a run."""
+
+
+class Program(Protocol):
+    """What planned runs need of an instrumented program."""
+
+    def armed(self, *args: object, **kwargs: object) -> Any:
+        """Return the trace of such a call."""
+
+    def executions(self, *args: object, **kwargs: object) -> tuple[Execution, ...]:
+        """Return what such a call executes."""
+
+    def strike(
+        self, faults: Sequence[SiteFault], *args: object, **kwargs: object
+    ) -> Any:
+        """Run the program with faults."""
 
 
 class PlannedRuns:
@@ -46,7 +58,7 @@ class PlannedRuns:
         self._executions: dict[int, tuple[Execution, ...]] = {}
         self._lock = threading.Lock()
 
-    def run(self, fi: "Instrumented", args: tuple, kwargs: Mapping) -> "Run":
+    def run(self, fi: Program, args: tuple, kwargs: Mapping) -> Any:
         """Run the program with the faults of the next run."""
         with self._lock:
             number = self.next
@@ -55,7 +67,7 @@ class PlannedRuns:
         return fi.strike(faults, *args, **kwargs)
 
     def faults(
-        self, fi: "Instrumented", number: int, args: tuple, kwargs: Mapping
+        self, fi: Program, number: int, args: tuple, kwargs: Mapping
     ) -> list[SiteFault]:
         """Return the faults of run `number` of such a call."""
         key = id(fi.armed(*args, **kwargs))  # The program keeps it alive.
@@ -69,7 +81,7 @@ class PlannedRuns:
 
 
 def peek(
-    fi: "Instrumented",
+    fi: Program,
     execution: Execution,
     elements: Sequence[int],
     args: tuple,
@@ -94,13 +106,8 @@ def peek(
     where = execution.iterations
     replica = None if where is None else 0  # `strike` runs replica 0.
     fault = SiteFault(execution.site.id, elements, keep_all, same, where, replica)
-    variables = fi.armed(*args, **kwargs).program.variables
-    before = [(variable, variable.numpy()) for variable in variables]
-    try:
+    with restored(fi.armed(*args, **kwargs).program.variables):
         strikes = fi.strike([fault], *args, **kwargs).strikes
-    finally:
-        for variable, value in before:
-            variable.assign(value)
     for strike in strikes:
         if strike.times != 1:
             raise InputError(

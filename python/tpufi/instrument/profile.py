@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts how often each site runs and how many elements it has, by running the program.
+"""Tells by running the program how often sites run, their sizes and their ranges.
 
-The rows of this run change nothing: each keeps all bits of one element, and its record
-says how often that happened.
+The rows of these runs change nothing: each keeps all bits of its elements, and its
+record says how often that happened and what the elements were.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import EVERY_REPLICA, disarmed, fault_row, read_record
+from tpufi.descriptor import (
+    EVERY_REPLICA,
+    Struck,
+    disarmed,
+    fault_row,
+    read_record,
+)
+from tpufi.element import from_words
 from tpufi.instrument.armed_program import ArmedProgram
+from tpufi.instrument.context import context
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.splice import SIZE_OF
+from tpufi.instrument.splice import RANGE_OF, SIZE_OF
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,16 +52,13 @@ def profile(armed: ArmedProgram, args: tuple, kwargs: Mapping) -> tuple[Executio
       args: positional arguments of the call.
       kwargs: keyword arguments of the call.
     """
-    before = [(variable, variable.numpy()) for variable in armed.program.variables]
-    try:
-        seen = _run(armed, args, kwargs)
-    finally:
-        for variable, value in before:
-            variable.assign(value)
+    sites = [site for site in armed.sites if site.size != 0]
+    watched = [s.id if s.size is not None else SIZE_OF + s.id for s in sites]
+    rows = [(site, EVERY_REPLICA, 1) for site in watched]
     executions = []
-    for site in armed.sites:
-        times, total = seen[site.id]
-        size = site.size
+    for site, seen in zip(sites, _watch(armed, args, kwargs, rows), strict=True):
+        # The sizes of all executions are added up.
+        times, total, size = seen.count, sum(map(int, seen.golden)), site.size
         if size is None:
             size = total // times if times else 0
         if size and site.loops <= 1:
@@ -61,29 +67,70 @@ def profile(armed: ArmedProgram, args: tuple, kwargs: Mapping) -> tuple[Executio
     return tuple(executions)
 
 
-def _run(armed: ArmedProgram, args: tuple, kwargs: Mapping) -> dict:
-    """Return for each site how often it ran, and the sum of its sizes if not known."""
-    rows = disarmed(len(armed.sites), 1)
-    for row, site in zip(rows.faults, armed.sites, strict=True):
-        if site.size == 0:
-            continue
-        watched = site.id if site.size is not None else SIZE_OF + site.id
-        nothing = {"site": watched, "operation": "flip", "words": [0], "capacity": 1}
-        one = fault_row(**nothing, replica=EVERY_REPLICA, start=0, count=1)
+def ranges(
+    armed: ArmedProgram, args: tuple, kwargs: Mapping
+) -> dict[str, tuple[float, float]]:
+    """Return the smallest and the largest value of floating-point sites in a call.
+
+    The program's variables are put back afterwards. Sites that did not run or have no
+    elements are left out, and so are those in nested loops, as in `profile`.
+
+    Args:
+      armed: the armed program for this call.
+      args: positional arguments of the call.
+      kwargs: keyword arguments of the call.
+
+    Returns:
+      By name of the site.
+    """
+    sites = [site for site in armed.sites if "float" in site.dtype]
+    places = [(s, EVERY_REPLICA) for s in sites if not s.loops and s.size != 0]
+    if any(site.loops for site in sites):
+        places += [
+            (execution.site, context(0, execution.iterations))
+            for execution in profile(armed, args, kwargs)
+            if execution.site.loops and "float" in execution.site.dtype
+        ]
+    rows = [(RANGE_OF + site.id, where, 2) for site, where in places]
+    found: dict[str, tuple[float, float]] = {}
+    watched = _watch(armed.with_ranges, args, kwargs, rows)
+    for (site, _), seen in zip(places, watched, strict=True):
+        low, high = np.inf, -np.inf
+        if seen.count:
+            low, high = from_words(seen.golden, site.dtype).astype(np.float64).tolist()
+        if not low > high:  # Otherwise there was no element.
+            old = found.get(site.name, (low, high))
+            found[site.name] = min(low, old[0]), max(high, old[1])
+    return found
+
+
+@contextlib.contextmanager
+def restored(variables: Sequence[tf.Variable]) -> Iterator[None]:
+    """Give variables their values back at the end of a `with` block."""
+    before = [(variable, variable.numpy()) for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            variable.assign(value)
+
+
+def _watch(
+    armed: ArmedProgram,
+    args: tuple,
+    kwargs: Mapping,
+    rows: Sequence[tuple[int, int, int]],
+) -> list[Struck]:
+    """Run a call; return what was seen of each (site, context, number of elements)."""
+    capacity = max((count for _, _, count in rows), default=1)
+    given = disarmed(max(len(rows), 1), capacity)
+    for row, (site, where, count) in zip(given.faults, rows, strict=False):
+        nothing = {"operation": "flip", "words": [0], "capacity": capacity}
+        one = fault_row(site=site, replica=where, start=0, count=count, **nothing)
         row[:] = one.faults[0]
-    _, record = armed(
-        args,
-        kwargs,
-        tf.constant(0, tf.int64),
-        tf.constant(rows.faults),
-        tf.constant(rows.words),
-    )
-    struck = read_record(record.numpy())
-    return {
-        site.id: (s.count, _sum_of_first(row))
-        for site, s, row in zip(armed.sites, struck, record.numpy(), strict=True)
-    }
-
-
-def _sum_of_first(row: np.ndarray) -> int:
-    return int(row[1])
+    replica = tf.constant(context(0), tf.int64)
+    with restored(armed.program.variables):
+        _, record = armed(
+            args, kwargs, replica, tf.constant(given.faults), tf.constant(given.words)
+        )
+    return list(read_record(record.numpy()))[: len(rows)]

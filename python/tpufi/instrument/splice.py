@@ -9,7 +9,7 @@ program is in (`tpufi.instrument.context`).
 
 from collections.abc import Mapping, Set
 
-from tensorflow.core.framework import function_pb2, node_def_pb2
+from tensorflow.core.framework import function_pb2
 
 from tpufi.instrument import extended_calls, extended_loops
 from tpufi.instrument.added_values import (
@@ -22,12 +22,12 @@ from tpufi.instrument.added_values import (
 )
 from tpufi.instrument.function_body import LOOPS, Body, Call, Place
 from tpufi.instrument.guards import guarded
-from tpufi.instrument.nodes import add_node, tensor_attr, type_attr
+from tpufi.instrument.nodes import add_node, constant, tensor_attr, type_attr
 from tpufi.instrument.options import Options
 
 NO_SITE = (1 << 31) - 1  # An id that no row names; its record is all zeros.
 SIZE_OF = 1 << 30  # Added to a site's id: the site of its number of elements.
-SUM_OF_RECORDS = "tpufi_sum_of_records"
+RANGE_OF = 1 << 29  # The same: that of its smallest and its largest value.
 _BOOL, _FAULT = "bool", "Tpufi>InjectFault"
 
 
@@ -67,12 +67,10 @@ class Splicer:
         renamed, records = {}, []
         for place in body.places:
             if place.site.id in self._chosen:
-                struck, record = self._add_site(definition, place)
+                struck, added = self._add_site(definition, place)
                 struck = guarded(definition, place, struck, self._options)
                 renamed[place.tensor] = struck
-                records.append(record)
-                if place.site.size is None:
-                    records.append(self._add_size(definition, place))
+                records += added
         for node in originals:
             for i, name in enumerate(node.input):
                 node.input[i] = renamed.get(name, name)
@@ -128,7 +126,18 @@ class Splicer:
         node.attr["cond"].func.name = self.functions[-1].signature.name
         return record
 
-    def _add_site(self, definition, place: Place) -> tuple[str, str]:
+    def _add_site(self, definition, place: Place) -> tuple[str, list[str]]:
+        """Return the value behind a site, and the records of what is there."""
+        if self._options.ranges:
+            is_float = "float" in place.site.dtype
+            records = [self._add_range(definition, place)] if is_float else []
+            return place.tensor, records
+        struck, record = self._add_fault(definition, place)
+        if place.site.size is not None:
+            return struck, [record]
+        return struck, [record, self._add_size(definition, place)]
+
+    def _add_fault(self, definition, place: Place) -> tuple[str, str]:
         name = fault_node(place)
         if place.site.dtype != _BOOL:
             record = self._fault(
@@ -153,6 +162,23 @@ class Splicer:
             definition, f"{name}/read", f"{name}:output:0", "int64", site
         )
 
+    def _add_range(self, definition, place: Place) -> str:
+        """Make the smallest and the largest value a site."""
+        name = f"{place.node}/tpufi_range_{place.site.output}"
+        kind, index = {"T": type_attr(place.site.dtype)}, type_attr("int32")
+        add_node(definition, f"{name}/rank", "Rank", (place.tensor,), **kind)
+        first, step = (constant(definition, f"{name}/{n}", n, "int32") for n in (0, 1))
+        axes = first, f"{name}/rank:output:0", step
+        add_node(definition, f"{name}/axes", "Range", axes, Tidx=index)
+        ends = []
+        for op in ("Min", "Max"):
+            given = place.tensor, f"{name}/axes:output:0"
+            add_node(definition, f"{name}/{op}", op, given, Tidx=index, **kind)
+            ends.append(f"{name}/{op}:output:0")
+        add_node(definition, name, "Pack", ends, **kind).attr["N"].i = len(ends)
+        site, dtype = RANGE_OF + place.site.id, place.site.dtype
+        return self._fault(definition, f"{name}/read", f"{name}:output:0", dtype, site)
+
     def _fault(self, definition, name: str, x: str, dtype: str, site: int) -> str:
         node = add_node(
             definition,
@@ -173,7 +199,7 @@ class Splicer:
         """Return the sum of all records: at most one of them strikes for a row."""
         if not records:
             records = [self.no_record(definition, "tpufi_no_record")]
-        name = SUM_OF_RECORDS
+        name = "tpufi_sum_of_records"
         total = add_node(definition, name, "AddN", records, T=type_attr("int64"))
         total.attr["N"].i = len(records)
         definition.signature.output_arg.add(name=RECORD, type=RECORD_TYPE)
@@ -183,11 +209,6 @@ class Splicer:
 def fault_node(place: Place) -> str:
     """Return the name of the fault op behind a site."""
     return f"{place.node}/tpufi_fault_{place.site.output}"
-
-
-def is_no_record(node: node_def_pb2.NodeDef) -> bool:
-    """Whether an operation makes a record of zeros; it has as many rows as faults."""
-    return node.op == _FAULT and node.attr["site"].i == NO_SITE
 
 
 def _add_arguments(definition: function_pb2.FunctionDef) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import function_pb2, op_def_pb2, types_pb2
 from tensorflow.core.protobuf import saved_object_graph_pb2
-from tensorflow.python.framework import function_def_to_graph, op_def_registry
+from tensorflow.python.framework import function_def_to_graph
 from tensorflow.python.ops import handle_data_util
 from tensorflow.python.saved_model import (
     function_deserialization,
@@ -154,11 +154,6 @@ class LoadedFunction:
         """Run it."""
         outputs = self._concrete._call_flat(list(inputs), [])  # noqa: SLF001
         return list(tf.nest.flatten(outputs))
-
-
-def op_definition(op: str) -> op_def_pb2.OpDef | None:
-    """Return what TensorFlow knows of an operation type; None: it is no operation."""
-    return op_def_registry.get(op)
 
 
 def _flat_signature(

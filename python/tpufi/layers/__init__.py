@@ -9,6 +9,7 @@ from tpufi.layers.batch_norm import BatchNorm
 from tpufi.layers.bias import Bias
 from tpufi.layers.causal_softmax import CausalSoftmax
 from tpufi.layers.compose import Concatenation, Residual, Sequence
+from tpufi.layers.context import FaultContext, LayerSites
 from tpufi.layers.conv2d import Conv2D
 from tpufi.layers.dense import Dense
 from tpufi.layers.depthwise_conv2d import DepthwiseConv2D
@@ -16,10 +17,8 @@ from tpufi.layers.dropout import Dropout
 from tpufi.layers.embedding import Embedding
 from tpufi.layers.gate import ChannelProduct, Gate
 from tpufi.layers.gelu import GELU
-from tpufi.layers.hooks import Hooks
 from tpufi.layers.layer import Layer, Node, Run, Weight
 from tpufi.layers.layer_norm import LayerNorm
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.layers.max_pooling import MaxPooling
 from tpufi.layers.pooling import GlobalAveragePooling
 from tpufi.layers.position_embedding import PositionEmbedding
@@ -50,7 +49,7 @@ __all__ = [
     "GELU",
     "Gate",
     "GlobalAveragePooling",
-    "Hooks",
+    "FaultContext",
     "Layer",
     "LayerNorm",
     "LayerSites",

@@ -6,9 +6,9 @@ import math
 
 import tensorflow as tf
 
+from tpufi.layers.context import LayerSites
 from tpufi.layers.heads import check_heads, join_heads, split_heads
 from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

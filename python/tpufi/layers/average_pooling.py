@@ -5,8 +5,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Run
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.layers.windowed import Windowed
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.layers.accumulator import accumulator
+from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

@@ -7,36 +7,88 @@ pass made, and so nothing is copied and the compiler's fusions stay as they are
 (docs/decisions/0019-one-xla-form.md).
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tpufi.layers.layer_sites import (
+from tpufi.descriptor import CAPACITY
+from tpufi.layers.context import (
+    FaultContext,
     LayerSites,
     Made,
     Report,
     Strike,
     with_operands,
 )
-from tpufi.layers.reach import same_bits, where_bits
+from tpufi.layers.reach import naming, same_bits, where_bits
 from tpufi.layers.seen import Seen, SiteKinds
-from tpufi.ops import Planes, inject_prepared
+from tpufi.ops import Planes, Prepared, inject_prepared
 from tpufi.site_table import Site
 
-if TYPE_CHECKING:
-    from tpufi.layers.hooks import Hooks
-
 _NEVER_A_SITE = 0xFFFFFFFE
+_NO_SITE = 0xFFFFFFFF  # Of a prepared row.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CompiledContext(FaultContext):
+    """The fault operands of one replica's program that XLA compiles.
+
+    Args:
+      prepared: the faults as its sites take them (`tpufi.ops.prepare_faults`), of this
+        replica (`of_replica`). A record has the golden bits of `CAPACITY` elements.
+    """
+
+    compiled: bool = True
+    prepared: Prepared | None = None
+
+    @classmethod
+    def of_replica(cls, context: FaultContext, prepared: Prepared) -> FaultContext:
+        """Return the context of a replica's compiled program.
+
+        Args:
+          context: the same in graph mode.
+          prepared: for all replicas.
+        """
+        fields = dict(vars(context), compiled=True)
+        return cls(**fields, prepared=prepared).without(~context.here()[:, None])
+
+    @property
+    def noted(self) -> int:
+        return CAPACITY
+
+    @property
+    def hands_on(self) -> bool:
+        return True
+
+    def named(self, ids: Sequence[int]) -> tf.Tensor:
+        return naming(self.prepared.rows[:, 0], ids)
+
+    def without(self, rows: tf.Tensor) -> FaultContext:
+        kept = self.prepared.rows
+        kept = tf.where(
+            rows, tf.fill(kept.shape, tf.constant(_NO_SITE, kept.dtype)), kept
+        )
+        prepared = self.prepared._replace(rows=kept)
+        return dataclasses.replace(super().without(rows), prepared=prepared)
+
+    def reaches(self) -> tf.Tensor:
+        return self.prepared.reaches
+
+    def layer(
+        self, name: str, so_far: Sequence[tf.Tensor] = (), input_read: bool = True
+    ) -> LayerSites:
+        return CompiledSites(self, name, so_far, input_read)
 
 
 class CompiledSites(LayerSites):
     """The sites of one layer; a pass is a conditional."""
 
     def whole_pass(self, compute: Callable[..., Made], *inputs: object) -> Made:
-        sites = _CleanSites(self._hooks, self._layer)
+        sites = _CleanSites(self._context, self._layer)
         made = compute(sites, *inputs)
         if not sites.present:
             return made
@@ -80,7 +132,7 @@ class CompiledSites(LayerSites):
         What is copied from has been seen then. Of several faults one may copy what
         another made, and so each adds a time.
         """
-        prepared, table = self._hooks.prepared, self._hooks.table
+        prepared, table = self._context.prepared, self._context.table
         present = tuple(table[table.id_of(name)] for name in sites.present)
         kinds = SiteKinds(present, prepared.count)
         given = prepared.planes(kinds.elements, kinds.wide)
@@ -88,7 +140,7 @@ class CompiledSites(LayerSites):
         times = two(prepared.rows) + prepared.count - 1
 
         def body(time: tf.Tensor, first: list, last: list, seen: Seen) -> tuple:
-            inner = _FaultySites(self._hooks, self._layer, [seen])
+            inner = _FaultySites(self._context, self._layer, [seen])
             inner.results, inner.kinds = sites.results, kinds
             inner.planes = self._once_seen(given, kinds, seen, time > 0)
             disarmed = first if several else last
@@ -130,7 +182,7 @@ class CompiledSites(LayerSites):
           seen: what rows saw.
           injects: bool scalar, whether sites inject, or only see.
         """
-        copies = self._hooks.prepared.copies
+        copies = self._context.prepared.copies
 
         def copied() -> list[Planes]:
             return [
@@ -152,7 +204,7 @@ class CompiledSites(LayerSites):
 
         A row that is confined to some results names operands of products alone.
         """
-        prepared, table = self._hooks.prepared, self._hooks.table
+        prepared, table = self._context.prepared, self._context.table
         return functools.reduce(
             tf.logical_or,
             (
@@ -292,7 +344,7 @@ class _FaultySites(LayerSites):
         perm: Sequence[int] = (),
     ) -> tf.Tensor:
         if names := self._names(direction, tuple(operands)):
-            like, times = self.results[direction], two(self._hooks.prepared.rows)
+            like, times = self.results[direction], two(self._context.prepared.rows)
             again = reference or with_operands(compute, direction, operands, perms)
             y = self._twice(times, like, names, again, perm)
         else:
@@ -308,7 +360,7 @@ class _FaultySites(LayerSites):
         self, x: tf.Tensor, site: Site, perm: Sequence[int], confines: bool
     ) -> tf.Tensor:
         """Return a tensor as all rows leave it, once they have seen it."""
-        prepared, number = self._hooks.prepared, self._hooks.table.id_of(site.name)
+        prepared, number = self._context.prepared, self._context.table.id_of(site.name)
         named = prepared.naming(number, confines)
         seen, place = [list(one) for one in self.seen()], self.kinds.place(site)
         rows = zip(tf.unstack(prepared.rows), tf.unstack(named), strict=True)
@@ -325,8 +377,8 @@ class _FaultySites(LayerSites):
     def _report(self) -> Report:
         return self.seen()
 
-    def _inner(self, hooks: "Hooks", *so_far: Report) -> LayerSites:
-        inner = _FaultySites(hooks, self._layer, so_far or self._reports)
+    def _inner(self, context: "FaultContext", *so_far: Report) -> LayerSites:
+        inner = _FaultySites(context, self._layer, so_far or self._reports)
         inner.kinds, inner.planes = self.kinds, self.planes
         return inner
 

@@ -7,9 +7,9 @@ import math
 import tensorflow as tf
 
 from tpufi.layers import initializers
+from tpufi.layers.context import LayerSites, Strike
 from tpufi.layers.dilation import dilate, same_padding
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.layers.layer_sites import LayerSites, Strike
 from tpufi.site_table import Site
 
 
@@ -17,7 +17,7 @@ from tpufi.site_table import Site
 class Conv2D(Layer):
     """Convolve NHWC images; no bias.
 
-    Positions of backward faults refer to the reference operands, of a form in which
+    Elements of backward faults refer to the reference operands, of a form in which
     both gradients are stride-1 convolutions without padding: the incoming gradient is
     dilated with zeros (stride - 1 between pixels), the layer input is padded.
 

@@ -7,8 +7,8 @@ import math
 import tensorflow as tf
 
 from tpufi.layers import initializers
+from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

@@ -6,8 +6,8 @@ import dataclasses
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
+from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.ops import inject_random
 from tpufi.random import derive
 from tpufi.site_table import Site
@@ -73,7 +73,7 @@ class Dropout(Layer):
         zeros = tf.zeros(x.shape, tf.uint32)
         bits = inject_random(zeros, 0, x.shape.num_elements(), key)
         kept = tf.greater_equal(bits, tf.constant(round(self.rate * 2**32), tf.uint32))
-        if run.hooks.compiled:
+        if run.context.compiled:
             # Else a TPU draws it again in every kernel that reads it.
             (kept,) = gen_xla_ops.xla_optimization_barrier(input=[kept])
         return tf.cast(kept, x.dtype) * tf.constant(1 / (1 - self.rate), x.dtype)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Node, Run, Shape
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

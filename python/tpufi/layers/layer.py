@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from tpufi.layers.hooks import CLEAN, Hooks
-from tpufi.layers.layer_sites import LayerSites
+from tpufi.layers.context import CLEAN, FaultContext, LayerSites
 from tpufi.random import Key
 from tpufi.site_table import Site
 
@@ -39,8 +38,8 @@ class Run:
       parameters: name -> tensor.
       statistics: name -> tensor, e.g. moving averages.
       training: False uses the moving statistics and no dropout.
-      hooks: the fault operands; only used when training.
-      probe: what `hooks.probe()` returns, whose gradient is the record; in a compiled
+      context: the fault operands; only used when training.
+      probe: what `context.probe()` returns, whose gradient is the record; in a compiled
         program also the record of the forward passes so far, and the gradient of the
         first probe that of the backward passes.
       seed: uint32 [2], key of this (epoch, step, replica) for dropout.
@@ -51,7 +50,7 @@ class Run:
     parameters: dict[str, tf.Tensor]
     statistics: dict[str, tf.Tensor]
     training: bool = False
-    hooks: Hooks = CLEAN
+    context: FaultContext = CLEAN
     probe: tf.Tensor | None = None
     seed: tf.Tensor | None = None
     examples: tf.Tensor | None = None
@@ -152,7 +151,7 @@ def trained(layer: Passes, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
 
     # If records go from layer to layer, the tape adds gradients of one tensor in
     # another order; in graph mode an armed step is to have the bits of a clean one.
-    hands_on = run.hooks.prepared is not None
+    hands_on = run.context.hands_on
 
     def forward(sites: LayerSites, *inputs: tf.Tensor) -> tuple[tf.Tensor, tuple, dict]:
         own = dataclasses.replace(run, new_statistics={})
@@ -166,12 +165,12 @@ def trained(layer: Passes, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
     @tf.custom_gradient
     def differentiable(*given: tf.Tensor) -> tuple[tuple, Callable[..., tuple]]:
         own, so_far = given[: len(inputs)], given[len(inputs) :]
-        ahead = run.hooks.layer(layer.name, so_far if hands_on else ())
+        ahead = run.context.layer(layer.name, so_far if hands_on else ())
         y, saved, statistics = ahead.whole_pass(forward, *own)
         run.new_statistics.update(statistics)
 
         def gradient(dy: tf.Tensor, *so_far: tf.Tensor) -> tuple:
-            back = run.hooks.layer(layer.name, so_far, input_read)
+            back = run.context.layer(layer.name, so_far, input_read)
             gradients = back.whole_pass(backward, saved, dy)
             if hands_on:
                 return *gradients, *back.records()

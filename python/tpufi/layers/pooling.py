@@ -5,8 +5,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

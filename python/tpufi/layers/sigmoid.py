@@ -5,9 +5,9 @@ import dataclasses
 
 import tensorflow as tf
 
+from tpufi.layers.context import LayerSites
 from tpufi.layers.elementwise import Elementwise
 from tpufi.layers.layer import Run
-from tpufi.layers.layer_sites import LayerSites
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ import math
 
 import tensorflow as tf
 
+from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Passes, Run, Shape, trained
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 

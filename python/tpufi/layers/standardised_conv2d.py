@@ -7,9 +7,9 @@ import math
 import tensorflow as tf
 
 from tpufi.layers import initializers
+from tpufi.layers.context import LayerSites
 from tpufi.layers.conv2d import Conv2D
 from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.layers.layer_sites import LayerSites
 from tpufi.site_table import Site
 
 # All axes of a kernel but that of the output channels.

@@ -11,8 +11,8 @@ import dataclasses
 import pathlib
 
 from tpufi.errors import InputError
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import read_injection
+from tpufi.faults.csv import read_injection
+from tpufi.faults.injection import Injection
 from tpufi.models import workload
 from tpufi.outcomes.outcome import (
     IMMEDIATE,

@@ -11,12 +11,12 @@ import math
 import pathlib
 
 from tpufi.data import Examples
+from tpufi.experiment.judge import Judge, golden_accuracy, points
+from tpufi.experiment.replay import ReplayResult, replay
 from tpufi.golden import GoldenConfig, GoldenFolder, find_start, train_golden
 from tpufi.golden.config import environment
 from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import Thresholds
-from tpufi.replays.judge import Judge, golden_accuracy, points
-from tpufi.replays.replay import ReplayResult, replay
 from tpufi.reproduction.evidence import Quantity, compare_states
 from tpufi.reproduction.plan import Case, Plan
 from tpufi.reproduction.results import Measured, read_measured, write_measured

@@ -4,10 +4,10 @@
 import pathlib
 import tempfile
 
+from tpufi.experiment.replay import replay
+from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
-from tpufi.injection import Injection
-from tpufi.injection.csv_file import read_injection, write_injection
-from tpufi.replays.replay import replay
 from tpufi.selftest.check import CheckFailed
 
 _CONFIG = GoldenConfig("resnet18", "synthetic:16", replicas=1, per_replica=2)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tpufi.data.batches import Batch
 from tpufi.descriptor import EVERY_REPLICA, FIELDS, Descriptor, Struck, read_record
-from tpufi.show.tapped_sites import TappedHooks
+from tpufi.show.tapped_sites import TappedContext
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed
 from tpufi.training.state import State, Tensors
@@ -143,8 +143,8 @@ class ObservedStep:
         faults: tf.Tensor,
         words: tf.Tensor,
     ) -> tuple[ReplicaResult, Tensors]:
-        hooks = self._hooks(replica, faults, words)
-        return self._step.passes(state, inputs, hooks), hooks.tensors
+        context = self._context(replica, faults, words)
+        return self._step.passes(state, inputs, context), context.tensors
 
     def _traced_update(
         self,
@@ -154,16 +154,16 @@ class ObservedStep:
         faults: tf.Tensor,
         words: tf.Tensor,
     ) -> tuple[State, Tensors, tf.Tensor]:
-        hooks = self._hooks(tf.constant(0, tf.int64), faults, words)
-        state, record = self._step.update(state, total, rate, hooks)
-        return state, hooks.tensors, record
+        context = self._context(tf.constant(0, tf.int64), faults, words)
+        state, record = self._step.update(state, total, rate, context)
+        return state, context.tensors, record
 
-    def _hooks(
+    def _context(
         self, replica: tf.Tensor, faults: tf.Tensor, words: tf.Tensor
-    ) -> TappedHooks:
+    ) -> TappedContext:
         step = self._step
         operands = replica, faults, words, step.names, step.compiled
-        return TappedHooks(step.table, *operands, seen=self._names)
+        return TappedContext(step.table, *operands, seen=self._names)
 
 
 def _strikes(fault: Descriptor, replica: int) -> bool:

@@ -6,14 +6,16 @@ import pathlib
 
 import numpy as np
 
-from tpufi.campaign.engine.experiment import NotActive
 from tpufi.campaign.engine.replayed import open_recorded, same_fault
 from tpufi.descriptor import EVERY_REPLICA, Descriptor
 from tpufi.errors import InputError
+from tpufi.experiment.follow import Follower
+from tpufi.experiment.fork import GoldenWalk, step_number
+from tpufi.experiment.inject import NotActive, check_fits, fault_of
+from tpufi.fault import Fault
+from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenFolder, open_golden
-from tpufi.injection.csv_file import read_injection
 from tpufi.models import workload
-from tpufi.replays.entry import check_fits, describe, enter, step_number
 from tpufi.site_table import Site
 from tpufi.training import Session, State
 from tpufi.training.devices import USUAL, Asked
@@ -73,23 +75,17 @@ def from_file(
     check_fits(injection, config)
     _check_virtual(golden)
     folder, session = open_golden(golden)
-    site, descriptor = describe(injection, session)
-    epoch = injection.target_epoch if epoch is None else epoch
-    step = injection.target_step if step is None else step
-    curve = folder.curve()
-    number = step_number(folder, session, epoch, step, curve)
-    return Subject(
-        f"{pathlib.Path(path).name}: {injection.fmodel} in {site.name}, epoch {epoch} "
-        f"step {step}, replica {injection.target_worker}",
-        session,
-        number,
-        enter(folder, session, number, curve),
-        curve[number]["state"],
-        site,
-        descriptor,
-        injection.flat_positions(site.shape),
-        injection.target_worker,
+    _, fault = fault_of(injection, session)
+    fault = dataclasses.replace(
+        fault,
+        epoch=fault.epoch if epoch is None else epoch,
+        step=fault.step if step is None else step,
     )
+    step_number(folder, session, fault.epoch, fault.step, folder.curve())
+    walk = GoldenWalk(folder, session, shown=True)
+    shown = injection.flat_positions(fault.shape)
+    name = pathlib.Path(path).name
+    return _subject(name, fault, shown, walk, Follower(session, walk))
 
 
 def from_campaign(
@@ -112,26 +108,35 @@ def from_campaign(
     runner, (row,) = open_recorded(folder, [experiment], golden, asked)
     _check_virtual(runner.plan.golden)
     fault = same_fault(runner, row)
-    session = runner.session
-    number = fault.epoch * session.steps_per_epoch + fault.step
-    if fault.stale:
-        try:
-            fault = runner.filled(fault, number)
-        except NotActive as problem:
-            raise InputError(f"{problem}; choose another experiment") from None
+    shown, name = fault.elements.indices(), f"experiment {experiment}"
+    return _subject(name, fault, shown, runner.walk, runner.follower)
+
+
+def _subject(
+    name: str,
+    fault: Fault,
+    shown: np.ndarray,
+    walk: GoldenWalk,
+    follower: Follower,
+) -> Subject:
+    session = follower.session
+    number = follower.first(fault)
+    try:
+        fault = follower.filled(fault)
+    except NotActive as problem:
+        raise InputError(f"{problem}; choose another fault") from None
     table = session.program.table
-    descriptor = fault.descriptor(table)
     replica = fault.replica
     return Subject(
-        f"experiment {experiment}: {fault.model} in {fault.site}, epoch {fault.epoch} "
+        f"{name}: {fault.model} in {fault.site}, epoch {fault.epoch} "
         f"step {fault.step}, replica {'all' if replica == EVERY_REPLICA else replica}",
         session,
         number,
-        runner.walk.state(number),
-        runner.walk.curve[number]["state"],
+        walk.state(number),
+        walk.curve[number]["state"],
         table[table.id_of(fault.site)],
-        descriptor,
-        descriptor.positions(),
+        fault.descriptor(table),
+        shown,
         max(replica, 0),
     )
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tpufi.layers.hooks import Hooks
-from tpufi.layers.layer_sites import LayerSites, Strike
+from tpufi.layers.context import FaultContext, LayerSites, Strike
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TappedHooks(Hooks):
+class TappedContext(FaultContext):
     """Fault operands of a program whose chosen sites can be seen.
 
     Args:
@@ -56,9 +55,9 @@ class _TappedSites(LayerSites):
         y = super()._with_faults(result, direction, operands, again, perm)
         self._keep(y, direction, "output", perm)
         names = {f"{self._layer}/{direction}/{operand}" for operand in operands}
-        if names & self._hooks.seen:
+        if names & self._context.seen:
             # What is built inside the conditional cannot leave it: build it once more.
-            twin = _TappedSites(self._hooks, self._layer)
+            twin = _TappedSites(self._context, self._layer)
             again(functools.partial(twin.strike, confines=True))
         return y
 
@@ -66,5 +65,5 @@ class _TappedSites(LayerSites):
         self, y: tf.Tensor, direction: str, operand: str, perm: Sequence[int]
     ) -> None:
         name = f"{self._layer}/{direction}/{operand}"
-        if name in self._hooks.seen:
-            self._hooks.tensors[name] = tf.transpose(y, perm) if perm else y
+        if name in self._context.seen:
+            self._context.tensors[name] = tf.transpose(y, perm) if perm else y

@@ -10,14 +10,13 @@ import tensorflow as tf
 from tpufi.descriptor import CAPACITY, read_record
 from tpufi.element import element
 from tpufi.errors import InputError
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_catalogue import NAMES, any_fault_model
-from tpufi.faults.stale import holding
-from tpufi.layers.hooks import Hooks
+from tpufi.fault import Fault, holding
+from tpufi.faults.catalogue import NAMES, any_fault_model
+from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
+from tpufi.faults.sampler import Sampler
+from tpufi.layers.compiled_sites import CompiledContext
+from tpufi.layers.context import FaultContext
 from tpufi.ops import prepare_faults
-from tpufi.sampling.sampler import Sampler
-from tpufi.sampling.sampling_plan import SamplingPlan, equally
-from tpufi.sampling.site_space import SiteSpace
 from tpufi.site_table import SiteTable
 from tpufi.workload import Workload
 
@@ -62,16 +61,16 @@ def _drawn(name: str, space: SiteSpace, names: set[str]) -> Fault | None:
 def _injected(fault: Fault, table: SiteTable) -> bool:
     """Tell whether a compiled site injects a fault into all elements it names."""
     if fault.stale:
-        fault = holding(fault, [0] * fault.positions.count)
+        fault = holding(fault, [0] * fault.elements.count)
     row = dataclasses.replace(fault, replica=0).descriptor(table)
     site = table[table.id_of(fault.site)]
 
     @tf.function(jit_compile=True, autograph=False)
     def compiled(x: tf.Tensor, faults: tf.Tensor, words: tf.Tensor) -> tf.Tensor:
         prepared = prepare_faults(faults, words, list(table), site.size, CAPACITY)
-        hooks = Hooks(table, tf.constant(0, tf.int64), faults, words, compiled=True)
-        hooks = dataclasses.replace(hooks, prepared=prepared)
-        sites = hooks.layer(site.layer)
+        context = FaultContext(table, tf.constant(0, tf.int64), faults, words)
+        context = CompiledContext.of_replica(context, prepared)
+        sites = context.layer(site.layer)
         sites.whole_pass(
             lambda own, x: own.strike(x, site.direction, site.operand, confines=True), x
         )
@@ -81,4 +80,4 @@ def _injected(fault: Fault, table: SiteTable) -> bool:
     x = np.zeros(fault.shape, element(fault.dtype).numpy)
     record = compiled(*map(tf.constant, (x, row.faults, row.words)))
     (found,) = read_record(record.numpy())
-    return found.count == fault.positions.count
+    return found.count == fault.elements.count

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tpufi.errors import InputError
-from tpufi.faults.fault_catalogue import NAMES
+from tpufi.faults.catalogue import NAMES
 from tpufi.text_table import markdown_records
 from tpufi.whole_file import appearing_whole
 

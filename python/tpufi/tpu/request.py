@@ -3,8 +3,8 @@
 
 import dataclasses
 
-from tpufi.injection import STAGES
-from tpufi.sampling.sampling_lists import sampling_list
+from tpufi.faults.artefact_lists import sampling_list
+from tpufi.faults.injection import STAGES
 from tpufi.workload import Workload
 
 DTYPES = ("float32", "bfloat16")

@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from tpufi.descriptor import CAPACITY
 from tpufi.layers.accumulator import accumulator
-from tpufi.layers.hooks import CLEAN, Hooks
+from tpufi.layers.compiled_sites import CompiledContext
+from tpufi.layers.context import CLEAN, FaultContext
 from tpufi.layers.layer import Run
 from tpufi.ops import Prepared, prepare_faults
 from tpufi.site_table import SiteTable
@@ -117,20 +118,23 @@ class TrainingStep:
         for name in self.names or ():
             self.table.id_of(name)
 
-    def hooks(self, replica: tf.Tensor | int, fault: FaultOperands | None) -> Hooks:
+    def context(
+        self, replica: tf.Tensor | int, fault: FaultOperands | None
+    ) -> FaultContext:
         """Return the sites of a replica's program: none without a fault."""
         if fault is None:
             return dataclasses.replace(CLEAN, compiled=self.compiled)
-        hooks = Hooks(
+        context = FaultContext(
             self.table,
             tf.cast(replica, tf.int64),
             fault.faults,
             fault.words,
             self.names,
             self.compiled,
-            fault.prepared or None,
         )
-        return hooks.on_replica() if fault.prepared else hooks
+        if not fault.prepared:
+            return context
+        return CompiledContext.of_replica(context, fault.prepared)
 
     def prepared(self, fault: FaultOperands | None) -> FaultOperands | None:
         """Return a fault as all sites of the program take it."""
@@ -142,18 +146,20 @@ class TrainingStep:
         prepared = prepare_faults(*given, list(self.table), largest, CAPACITY)
         return FaultOperands(*given, prepared)
 
-    def passes(self, state: State, inputs: StepInputs, hooks: Hooks) -> ReplicaResult:
+    def passes(
+        self, state: State, inputs: StepInputs, context: FaultContext
+    ) -> ReplicaResult:
         """Run forward and backward pass of one replica.
 
         Args:
           state: the state before the step.
           inputs: those of this replica.
-          hooks: its sites.
+          context: its sites.
         """
-        probe = hooks.probe()
+        probe = context.probe()
         examples = examples_of(self.workload, inputs.images)
         weights = state.parameters, state.statistics
-        run = Run(*weights, True, hooks, probe, inputs.seeds, examples)
+        run = Run(*weights, True, context, probe, inputs.seeds, examples)
         sources = [*state.parameters.values(), *([] if probe is None else [probe])]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
@@ -172,7 +178,7 @@ class TrainingStep:
         )
 
     def update(
-        self, state: State, total: ReplicaResult, rate: tf.Tensor, hooks: Hooks
+        self, state: State, total: ReplicaResult, rate: tf.Tensor, context: FaultContext
     ) -> tuple[State, tf.Tensor | tuple[()]]:
         """Update the weights with the sum over all replicas.
 
@@ -185,7 +191,7 @@ class TrainingStep:
         size = optimizer.step_size(tf.cast(rate, wide), tf.cast(updates, wide))
         parameters, slots, records = {}, {}, ()
         for name, weight in state.parameters.items():
-            sites = hooks.layer(name, records)
+            sites = context.layer(name, records)
             old = {s: state.slots[f"{name}/{s}"] for s in optimizer.slots()}
             parameters[name], new = sites.whole_pass(
                 optimizer.update, weight, total.gradients[name], old, size
@@ -210,20 +216,20 @@ class TrainingStep:
 
         def one(replica: tf.Tensor) -> ReplicaResult:
             mine = (tensor[replica] for tensor in inputs[:3])
-            hooks = self.hooks(replica, fault)
-            return self.passes(state, StepInputs(*mine, inputs.rate), hooks)
+            context = self.context(replica, fault)
+            return self.passes(state, StepInputs(*mine, inputs.rate), context)
 
         def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:
             summed = tf.nest.map_structure(tf.add, total, one(replica))
             return replica + 1, summed
 
-        hooks = self.hooks(_UPDATE_REPLICA, fault)
+        context = self.context(_UPDATE_REPLICA, fault)
         nothing = ReplicaResult(
             {name: tf.zeros_like(w) for name, w in state.parameters.items()},
             {name: tf.zeros_like(s) for name, s in state.statistics.items()},
             tf.zeros([], self.workload.dtype),
             tf.zeros([], tf.int64),
-            hooks.probe() if fault else (),
+            context.probe() if fault else (),
         )
         _, total = tf.while_loop(
             lambda replica, _: replica < self.replicas,
@@ -232,7 +238,7 @@ class TrainingStep:
             parallel_iterations=1,
             maximum_iterations=self.replicas,
         )
-        return self._finished(state, total, inputs.rate, hooks)
+        return self._finished(state, total, inputs.rate, context)
 
     def on_device(
         self,
@@ -255,22 +261,22 @@ class TrainingStep:
         """
 
         def before(state, inputs, replica, fault) -> ReplicaResult:
-            hooks = self.hooks(replica, self.prepared(fault))
-            return self.passes(state, inputs, hooks)
+            context = self.context(replica, self.prepared(fault))
+            return self.passes(state, inputs, context)
 
         def after(state, total, rate, fault) -> StepOutputs:
             # The update is the same on every replica, faults in it included.
-            hooks = self.hooks(_UPDATE_REPLICA, self.prepared(fault))
-            return self._finished(state, total, rate, hooks)
+            context = self.context(_UPDATE_REPLICA, self.prepared(fault))
+            return self._finished(state, total, rate, context)
 
         own = part(before)(state, inputs, replica, fault)
         return part(after)(state, summed(own), inputs.rate, fault)
 
     def _finished(
-        self, state: State, total: ReplicaResult, rate: tf.Tensor, hooks: Hooks
+        self, state: State, total: ReplicaResult, rate: tf.Tensor, context: FaultContext
     ) -> StepOutputs:
-        state, record = self.update(state, total, rate, hooks)
-        if hooks.table:
+        state, record = self.update(state, total, rate, context)
+        if context.table:
             record = total.record + record
         return StepOutputs(state, total.loss, total.correct, record)
 

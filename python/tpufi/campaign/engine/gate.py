@@ -3,9 +3,10 @@
 
 import dataclasses
 
-from tpufi.campaign.engine.control import ARMED
-from tpufi.campaign.engine.experiment import Experimenter, NotActive, check_struck
+from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.errors import InputError
+from tpufi.experiment.control import ARMED
+from tpufi.experiment.inject import NotActive, check_struck
 from tpufi.training import state_digest
 
 _ALLOW = "--allow-nondeterminism goes on all the same and says so in the manifest"
@@ -26,12 +27,12 @@ def check_deterministic(experimenter: Experimenter) -> None:
         experimenter.session,
         experimenter.walk,
     )
-    first = plan.sampling.epochs[0] * session.steps_per_epoch + plan.sampling.steps[0]
+    first = plan.moments(session.steps_per_epoch).first
     state = walk.state(first)
     fault = experimenter.fault(0)
     harmless = dataclasses.replace(
         fault, operation="flip", keep=0, words=(0,), stale=False
-    ).descriptor(session.program.table)
+    ).descriptor(session.program.table, experimenter.rows)
     golden = walk.curve[first]["state"]
     control = golden
     if experimenter.control == ARMED:
@@ -44,7 +45,7 @@ def check_deterministic(experimenter: Experimenter) -> None:
         result = session.step(state, first, descriptor)
         if descriptor is not None:
             try:
-                check_struck(fault, descriptor, result.record)
+                check_struck(fault, result.record)
             except NotActive as problem:
                 raise InputError(f"{plan.golden}: step {first}: {problem}") from None
         if state_digest(result.state) != expected:

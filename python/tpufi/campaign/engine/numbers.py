@@ -9,8 +9,8 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.campaign.statistics.allocation import deviation
 from tpufi.campaign.stop_rule import STRATUM_KEYS
+from tpufi.faults.sampler import Sampler
 from tpufi.random import derive
-from tpufi.sampling.sampler import Sampler
 
 
 def windows(

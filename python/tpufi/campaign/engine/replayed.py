@@ -14,8 +14,8 @@ from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.journal.schema import INCIDENTAL
 from tpufi.campaign.recorded_plan import recorded_plan
 from tpufi.errors import InputError
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_line import fault_line
+from tpufi.fault import Fault
+from tpufi.faults.jsonl import fault_line
 from tpufi.golden import GoldenFolder
 from tpufi.training.devices import USUAL, Asked
 

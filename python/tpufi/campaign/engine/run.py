@@ -23,7 +23,7 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.campaign.widest import Widest, widest_interval
-from tpufi.sampling.sampler import Sampler
+from tpufi.faults.sampler import Sampler
 
 
 @dataclasses.dataclass(frozen=True)

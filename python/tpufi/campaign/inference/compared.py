@@ -6,17 +6,15 @@ that failed in one of them say something. The interval of the difference is for 
 """
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tpufi.campaign.inference.answers import measures_of
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.statistics.incomplete_beta import log_binomial
-from tpufi.campaign.statistics.intervals import Interval, wilson
+from tpufi.campaign.statistics.comparison import paired_interval, sign_test
 from tpufi.errors import InputError
 from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
 
-_MAY_DIFFER = ("mitigation", "clean_prefix", "threads", "rounds")
+_MAY_DIFFER = ("mitigation", "threads", "rounds")
 _PAIRS = "SELECT experiment, value FROM answer WHERE measure = ? AND value IS NOT NULL"
 
 
@@ -48,45 +46,6 @@ def compared_lines(
         if is_truth:
             found = (dict(j.query(_PAIRS, (number,))) for j in (first, second))
             yield _line(name, *found, confidence)
-
-
-def paired_interval(counts: Sequence[Sequence[int]], confidence: float) -> Interval:
-    """Return the interval of the difference of two rates of pairs.
-
-    Args:
-      counts: pairs, by whether the first failed, then by whether the second did; >= 1
-        together.
-      confidence: above 0, below 1.
-
-    Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 2635: score intervals of
-      both rates, put together with the correlation of the pairs.
-    """
-    (neither, only_second), (only_first, both) = counts
-    total = neither + only_second + only_first + both
-    failed = only_first + both, only_second + both
-    rates = [count / total for count in failed]
-    ends = [wilson(count, total, confidence) for count in failed]
-    margins = math.prod(count * (total - count) for count in failed)
-    correlation = both * neither - only_first * only_second
-    phi = correlation / math.sqrt(margins) if margins else 0.0
-
-    def apart(x: float, y: float) -> float:
-        return math.sqrt(max(0.0, x * x - 2 * phi * x * y + y * y))
-
-    difference = rates[0] - rates[1]
-    low = difference - apart(rates[0] - ends[0].low, ends[1].high - rates[1])
-    high = difference + apart(ends[0].high - rates[0], rates[1] - ends[1].low)
-    return Interval(low, high)
-
-
-def sign_test(only_first: int, only_second: int) -> float:
-    """Return the two-sided p-value of as unequal numbers, were both as likely.
-
-    Source: Q. McNemar, Psychometrika 12 (1947), in its exact form.
-    """
-    total, few = only_first + only_second, min(only_first, only_second)
-    tail = math.fsum(math.exp(log_binomial(k, total, 0.5)) for k in range(few + 1))
-    return min(1.0, 2 * tail)
 
 
 def _line(name: str, first: dict, second: dict, confidence: float) -> str:

@@ -1,23 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads the file of an inference campaign, strictly (docs/inference_campaigns.md)."""
 
-import dataclasses
 import os
 import pathlib
 
 from tpufi.campaign.inference.inference_plan import InferencePlan
-from tpufi.campaign.stop_rule import StopRule
-from tpufi.campaign.yaml_file import Node, read_yaml
-from tpufi.errors import InputError
-
-_REQUIRED = ("program", "inputs", "seed", "experiments")
-_NUMBERS = ("seed", "batch", "rounds", "threads")
-_LISTS = ("sites", "mitigation")
-_PREFIX = {"yes": True, "no": False, "true": True, "false": False, "auto": None}
-_KEYS = (*_REQUIRED, "batch", "sites", "weights", "measures", "tolerance",
-         "only_correct", "mitigation", "rounds", "clean_prefix", "threads",
-         "stop")  # fmt: skip
-_STOP = ("hours", "width", "strata", "confidence")
+from tpufi.campaign.stop_rule import read_stop_rule
+from tpufi.yaml_reader import Node, read_yaml
 
 
 def read_inference_plan(path: str | os.PathLike[str]) -> InferencePlan:
@@ -28,32 +17,15 @@ def read_inference_plan(path: str | os.PathLike[str]) -> InferencePlan:
         `file:line`.
     """
     path = pathlib.Path(path)
-    root = read_yaml(path)
-    given = root.fields(_KEYS, _REQUIRED)
-    values: dict[str, object] = {"threads": len(os.sched_getaffinity(0))}
-    for key, node in given.items():
-        if key in _NUMBERS:
-            values[key] = node.whole()
-        elif key in _LISTS:
-            values[key] = node.texts()
-        elif key == "only_correct":
-            values[key] = node.switch()
-        elif key == "clean_prefix":
-            values[key] = _PREFIX[node.one_of(_PREFIX)]
-        elif key == "tolerance":
-            values[key] = float(node.number())
-        elif key not in ("experiments", "stop"):
-            values[key] = node.text()
-    values["inputs"] = path.parent / given["inputs"].text("an .npz file")
-    values["program"] = _beside(path, given["program"].text())
-    if ".py:" in str(values.get("measures", "")):
-        values["measures"] = _beside(path, str(values["measures"]))
-    try:
-        return InferencePlan(stop=_stop(given), **values)
-    except InputError as error:
-        if str(error).startswith(root.where.rsplit(":", 1)[0]):
-            raise
-        raise InputError(f"{root.where}: {error}") from None
+    root = read_yaml(path, "docs/inference_campaigns.md")
+    values = {"threads": len(os.sched_getaffinity(0))} | root.read(_TYPES, _REQUIRED)
+    stop = values.pop("stop", None)
+    stop = read_stop_rule(values.pop("experiments"), stop, allots=False)
+    values["inputs"] = path.parent / values["inputs"]
+    values["program"] = _beside(path, values["program"])
+    if ".py:" in values.get("measures", ""):
+        values["measures"] = _beside(path, values["measures"])
+    return root.placed(lambda: InferencePlan(stop=stop, **values))
 
 
 def named_parts(where: str) -> tuple[str, str]:
@@ -68,16 +40,20 @@ def _beside(path: pathlib.Path, where: str) -> str:
     return f"{found}:{name}" if name else found
 
 
-def _stop(given: dict[str, Node]) -> StopRule:
-    rule = StopRule(given["experiments"].whole())
-    if "stop" not in given:
-        return rule
-    fields = given["stop"].fields(_STOP)
-    changes: dict[str, object] = {
-        key: float(fields[key].positive())
-        for key in ("hours", "width", "confidence")
-        if key in fields
-    }
-    if "strata" in fields:
-        changes["strata"] = fields["strata"].texts()
-    return dataclasses.replace(rule, **changes)
+_REQUIRED = ("program", "inputs", "seed", "experiments")
+_TYPES = {
+    "program": Node.text,
+    "inputs": lambda node: node.text("an .npz file"),
+    "seed": Node.whole,
+    "experiments": Node.itself,
+    "batch": Node.whole,
+    "sites": Node.texts,
+    "weights": Node.text,
+    "measures": Node.text,
+    "tolerance": lambda node: float(node.number()),
+    "only_correct": Node.switch,
+    "mitigation": Node.texts,
+    "rounds": Node.whole,
+    "threads": Node.whole,
+    "stop": Node.itself,
+}

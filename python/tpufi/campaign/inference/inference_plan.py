@@ -30,10 +30,7 @@ class InferencePlan:
       tolerance: of `regression`: the largest change that is no failure, >= 0.
       only_correct: use only items whose top-1 class is the label without a fault.
       mitigation: guards behind every site, among `MITIGATIONS`.
-      rounds: faults of each item between two looks at the stop rules, >= 1. Those of
-        an item that strike at like depth are run together.
-      clean_prefix: whether runs begin at the first fault; None: where it pays. It has
-        no influence on rows.
+      rounds: faults of each item between two looks at the stop rules, >= 1.
       threads: of TensorFlow's operations; rounding may depend on it.
 
     Raises:
@@ -52,7 +49,6 @@ class InferencePlan:
     only_correct: bool = False
     mitigation: tuple[str, ...] = ()
     rounds: int = 32
-    clean_prefix: bool | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -79,7 +75,7 @@ class InferencePlan:
         The stop rule is not part of it. Program and inputs are known by their content:
         the manifest has digests of the golden answers and of the files.
         """
-        left_out = ("program", "inputs", "stop", "clean_prefix")
+        left_out = ("program", "inputs", "stop")
         fields = dataclasses.asdict(self)
         return {"kind": KIND} | {k: v for k, v in fields.items() if k not in left_out}
 

@@ -2,14 +2,13 @@
 """Which input an experiment uses, and with which others it is run.
 
 Experiment e gives input e % items its fault of run e // items. A window is `rounds`
-runs; within it the faults of a batch are packed by their depth. All of this is fixed
-before anything runs: no row depends on workers or on what was done before.
+runs. All of this is fixed before anything runs: no row depends on workers or on what
+was done before.
 """
 
 import dataclasses
 from collections.abc import Callable, Iterator
 
-from tpufi.instrument.inference.packs import Pack, packs
 from tpufi.instrument.site_fault import SiteFault
 
 Draw = Callable[[int, int, int], SiteFault]
@@ -41,27 +40,18 @@ class Layout:
         run, item = divmod(experiment, self.items)
         return self.draw(run, item, item % self.batch)
 
-    def batch_of(self, experiment: int) -> tuple[int, int]:
-        """Return the number of the window and that of the batch."""
-        run, item = divmod(experiment, self.items)
-        return run // self.rounds, item // self.batch
+    def batch_of(self, experiment: int) -> int:
+        """Return the number of the batch that an experiment's input is in."""
+        return experiment % self.items // self.batch
 
-    def packs(self, window: int, batch: int) -> list[Pack]:
-        """Return what is run together: for each position the run of its fault."""
-        runs = range(window * self.rounds, (window + 1) * self.rounds)
-        first = batch * self.batch
-        faults = [
-            [self.draw(run, first + p, p) for p in range(self.batch)] for run in runs
-        ]
-        return packs(runs, faults)
-
-    def experiments(self, batch: int, pack: Pack) -> list[int]:
-        """Return the experiments of a pack, by position."""
-        first = batch * self.batch
-        return [run * self.items + first + p for p, run in enumerate(pack)]
+    def together(self, experiment: int) -> range:
+        """Return the experiments that are run with one, by position in the batch."""
+        first = experiment - experiment % self.items % self.batch
+        return range(first, first + self.batch)
 
     def ordered(self, window: int) -> Iterator[int]:
         """Yield the experiments of a window in the order in which they are run."""
-        for batch in range(self.items // self.batch):
-            for pack in self.packs(window, batch):
-                yield from self.experiments(batch, pack)
+        start = window * self.window
+        for batch in range(0, self.items, self.batch):
+            for run in range(self.rounds):
+                yield from self.together(start + run * self.items + batch)

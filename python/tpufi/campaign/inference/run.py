@@ -16,7 +16,7 @@ from tpufi.campaign.inference.runner import fault_columns
 from tpufi.campaign.inference.survey import Survey
 from tpufi.campaign.widest import stratum_sizes, widest_interval
 
-_PACKS = 4  # That a worker takes at once.
+_RUNS = 4  # Of a batch, that a worker takes at once.
 
 
 def run_inference(
@@ -59,7 +59,7 @@ def run_inference(
         pool = make_pool()
         try:
             for window in _windows(journal, layout, total):
-                queue = BlockQueue(window, pool.size, _PACKS * plan.batch)
+                queue = BlockQueue(window, pool.size, _RUNS * plan.batch)
                 for rows in run_window(pool, queue, given_up, stopping):
                     if rows:
                         journal.add(rows)
@@ -77,7 +77,7 @@ def run_inference(
 
 
 def _windows(journal: AnswerWriter, layout: Layout, total: int) -> Iterator[list[int]]:
-    """Yield what is missing of every window, in the order of its packs."""
+    """Yield what is missing of every window, in the order of its batches."""
     for window, numbers in missing_by_window(journal, total, layout.window):
         missing = set(numbers)
         yield [number for number in layout.ordered(window) if number in missing]

@@ -14,7 +14,6 @@ from tpufi.campaign.inference.subject import Subject, set_up
 from tpufi.campaign.journal.row import FaultColumns
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.inference.packs import Pack
 from tpufi.instrument.inference.struck_batch import StruckBatch
 from tpufi.instrument.site_fault import SiteFault
 
@@ -57,14 +56,11 @@ def runner(
             "the golden answers of two processes differ: the program is not "
             "deterministic, or a file of the plan was changed; see to it"
         )
-    experiments = min(plan.stop.experiments, subject.layout.window)
-    subject.decide_on_cuts(experiments // plan.batch)
-    alive()
     return InferenceRunner(subject)
 
 
 class InferenceRunner:
-    """Runs packs of experiments and keeps the rows of the last one.
+    """Runs the experiments of a batch together and keeps the rows of the last run.
 
     Args:
       subject: program and inputs.
@@ -73,33 +69,23 @@ class InferenceRunner:
     def __init__(self, subject: Subject):
         self._subject, self._layout = subject, subject.layout
         self._sites = {site.id: site for site in subject.sites}
-        self._place: tuple[int, int] | None = None
         self._number, self._batch = -1, None
-        self._pack_of: dict[int, Pack] = {}
         self._rows: dict[int, AnswerRow] = {}
 
     def run(self, number: int, attempt: int) -> AnswerRow:
-        """Return the row of an experiment, which is run with those of its pack."""
+        """Return the row of an experiment, which is run with those of its batch."""
         if number not in self._rows:
-            batch = self._go_to(*self._layout.batch_of(number))
-            self._rows = self._run(batch, self._pack_of[number])
+            batch = self._go_to(self._layout.batch_of(number))
+            self._rows = self._run(batch, self._layout.together(number))
         return dataclasses.replace(self._rows[number], attempt=attempt)
 
-    def _go_to(self, window: int, number: int) -> StruckBatch:
+    def _go_to(self, number: int) -> StruckBatch:
         if self._number != number:
             self._batch, self._number = self._subject.batch(number), number
-        if self._place != (window, number):
-            self._place = window, number
-            self._pack_of = {
-                experiment: pack
-                for pack in self._layout.packs(window, number)
-                for experiment in self._layout.experiments(number, pack)
-            }
         return self._batch
 
-    def _run(self, batch: StruckBatch, pack: Pack) -> dict[int, AnswerRow]:
+    def _run(self, batch: StruckBatch, numbers: range) -> dict[int, AnswerRow]:
         begun = time.perf_counter()
-        numbers = self._layout.experiments(self._number, pack)
         faults = [self._layout.fault(number) for number in numbers]
         faulty = batch.strike(faults)
         seconds = (time.perf_counter() - begun) / len(numbers)

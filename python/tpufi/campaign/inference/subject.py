@@ -21,7 +21,6 @@ from tpufi.instrument.inference.draw import ItemFaults, struck_sites
 from tpufi.instrument.inference.judge import Judge, named_judge, own_judge
 from tpufi.instrument.inference.mitigation import activation_bounds
 from tpufi.instrument.inference.struck_batch import StruckBatch, answers
-from tpufi.instrument.prefix.choice import cuts_that_pay
 from tpufi.training import make_deterministic
 
 
@@ -46,7 +45,7 @@ class Subject:
     """
 
     def __init__(self, plan: InferencePlan, alive: Callable[[], None] = lambda: None):
-        self._plan, self._cuts = plan, None
+        self._plan = plan
         self._x, labels = read_inputs(plan.inputs)
         self.given = len(self._x)
         program = _program(plan.program)
@@ -77,16 +76,7 @@ class Subject:
 
     def batch(self, number: int) -> StruckBatch:
         """Return a batch to be struck."""
-        return StruckBatch(self.fi, self.inputs(number), self._cuts)
-
-    def decide_on_cuts(self, runs: int) -> None:
-        """Decide whether runs begin at the first fault, of which there will be so many.
-
-        Raises:
-          InputError: the plan wants that and the program cannot be run in part.
-        """
-        wanted = self._plan.clean_prefix
-        self._cuts = cuts_that_pay(self.fi, (self.inputs(0),), runs, wanted)
+        return StruckBatch(self.fi, self.inputs(number))
 
     def golden_answers(self, batch: int) -> np.ndarray:
         """Return the golden answers to a batch."""

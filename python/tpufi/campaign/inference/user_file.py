@@ -3,7 +3,6 @@
 
 import importlib.util
 import pathlib
-import zipfile
 
 import numpy as np
 
@@ -48,7 +47,8 @@ def read_inputs(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # numpy raises nearly anything for what is damaged, or no archive at all.
         raise InputError(
             f"{shown}: cannot read: {one_line(error)}; write it with "
             "numpy.savez(path, x=..., labels=...)"

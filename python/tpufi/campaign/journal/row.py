@@ -6,10 +6,10 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
-from tpufi.campaign.journal.spread import Spread
 from tpufi.element import element
-from tpufi.faults.fault import Fault
-from tpufi.faults.fault_line import fault_line
+from tpufi.experiment.propagation import Spread
+from tpufi.fault import Fault
+from tpufi.faults.jsonl import fault_line
 
 _PAIR = struct.Struct("<dd")
 
@@ -65,8 +65,8 @@ class FaultColumns:
             step=fault.step,
             duration=fault.duration,
             replica=fault.replica,
-            start=fault.positions.start,
-            count=fault.positions.count,
+            start=fault.elements.start,
+            count=fault.elements.count,
             operation=fault.operation,
             bit=single_bit(fault),
             fault_digest=digest[:16],

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tpufi.campaign.statistics.incomplete_beta import inverse_incomplete_beta
+from scipy.special import fdtri
+
 from tpufi.campaign.statistics.intervals import (
     Interval,
     check_confidence,
@@ -98,7 +99,5 @@ def student_t(confidence: float, degrees: int) -> float:
     check_confidence(confidence)
     if degrees < 1:
         raise ValueError(f"{degrees} degrees of freedom; expected at least 1")
-    x = inverse_incomplete_beta(degrees / 2, 0.5, 1 - confidence)
-    # 1 - x through the mirrored function: with many degrees x is close to 1.
-    rest = inverse_incomplete_beta(0.5, degrees / 2, confidence)
-    return math.sqrt(degrees * rest / x)
+    # The square of t is distributed as F; this way a small confidence keeps its digits.
+    return math.sqrt(fdtri(1, degrees, confidence))

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two rates differ: z test, Fisher's exact test, interval of the difference."""
+"""Whether two rates differ, of independent trials or of pairs: tests and intervals."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from tpufi.campaign.statistics.incomplete_beta import log_binomial
-from tpufi.campaign.statistics.intervals import Interval, check_counts, wilson
+from scipy import stats
 
-# Tables as likely as the observed one count as well; their logarithms are rounded.
-_TIE = 1e-7
-_NEGLIGIBLE = 1e-18
+from tpufi.campaign.statistics.intervals import Interval, check_counts, wilson
 
 
 class Comparison(NamedTuple):
@@ -51,10 +48,7 @@ def compare(
     difference = rates[0] - rates[1]
     error = math.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
     z = difference / error if error else 0.0
-    ends = wilson(k1, n1, confidence), wilson(k2, n2, confidence)
-    below = math.hypot(rates[0] - ends[0].low, ends[1].high - rates[1])
-    above = math.hypot(ends[0].high - rates[0], rates[1] - ends[1].low)
-    interval = Interval(difference - below, difference + above)
+    interval = _newcombe(first, second, confidence)
     return Comparison(difference, interval, z, math.erfc(abs(z) / math.sqrt(2)))
 
 
@@ -62,7 +56,7 @@ def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
     """Return the two-sided p-value of Fisher's exact test.
 
     It sums the probabilities of all tables with the same margins that are at most as
-    likely as the observed one, in about sqrt(trials) steps.
+    likely as the observed one.
 
     Args:
       first: hits and trials of one stratum, at least 1 trial.
@@ -74,38 +68,37 @@ def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
     Source: R. A. Fisher, Statistical Methods for Research Workers (1934).
     """
     (k1, n1), (k2, n2) = _checked(first), _checked(second)
-    hits = k1 + k2
-    low, high = max(0, hits - n2), min(hits, n1)
-    if low == high:
-        return 1.0
+    return float(stats.fisher_exact([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
 
-    def log_probability(x: int) -> float:
-        # A product of three binomial probabilities, the same for any rate.
-        rate = hits / (n1 + n2)
-        both = log_binomial(x, n1, rate) + log_binomial(hits - x, n2, rate)
-        return both - log_binomial(hits, n1 + n2, rate)
 
-    def next_ratio(x: int) -> float:
-        return (n1 - x) * (hits - x) / ((x + 1) * (n2 - hits + x + 1))
+def paired_interval(counts: Sequence[Sequence[int]], confidence: float) -> Interval:
+    """Return the interval of the difference of two rates of pairs.
 
-    bound = log_probability(k1) + _TIE
-    mode = (hits + 1) * (n1 + 1) // (n1 + n2 + 2)
-    if log_probability(mode) <= bound:
-        return 1.0
-    total = 0.0
-    x = _last_where(lambda x: log_probability(x) <= bound, low, mode)
-    term = 0.0 if x is None else math.exp(log_probability(x))
-    while term > _NEGLIGIBLE * total:
-        total += term
-        x -= 1
-        term = term / next_ratio(x) if x >= low else 0.0
-    x = _last_where(lambda x: log_probability(x) <= bound, high, mode)
-    term = 0.0 if x is None else math.exp(log_probability(x))
-    while term > _NEGLIGIBLE * total:
-        total += term
-        term *= next_ratio(x)  # 0 behind the last table.
-        x += 1
-    return min(1.0, total)
+    Args:
+      counts: pairs, by whether the first failed, then by whether the second did; >= 1
+        together.
+      confidence: above 0, below 1.
+
+    Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 2635: score intervals of
+      both rates, put together with the correlation of the pairs.
+    """
+    (neither, only_second), (only_first, both) = counts
+    total = neither + only_second + only_first + both
+    failed = only_first + both, only_second + both
+    margins = math.prod(count * (total - count) for count in failed)
+    correlation = both * neither - only_first * only_second
+    phi = correlation / math.sqrt(margins) if margins else 0.0
+    first, second = ((count, total) for count in failed)
+    return _newcombe(first, second, confidence, phi)
+
+
+def sign_test(only_first: int, only_second: int) -> float:
+    """Return the two-sided p-value of as unequal numbers, were both as likely.
+
+    Source: Q. McNemar, Psychometrika 12 (1947), in its exact form.
+    """
+    total = only_first + only_second
+    return float(stats.binomtest(only_first, total, 0.5).pvalue) if total else 1.0
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -127,11 +120,20 @@ def _checked(counts: tuple[int, int]) -> tuple[int, int]:
     return counts
 
 
-def _last_where(holds: Callable[[int], bool], end: int, mode: int) -> int | None:
-    """Return the x nearest to `mode` where what holds at `end` first still holds."""
-    if not holds(end):
-        return None
-    while abs(mode - end) > 1:
-        middle = (end + mode) // 2
-        end, mode = (middle, mode) if holds(middle) else (end, middle)
-    return end
+def _newcombe(
+    first: tuple[float, float],
+    second: tuple[float, float],
+    confidence: float,
+    phi: float = 0.0,
+) -> Interval:
+    """Put the score intervals of two rates with correlation `phi` together."""
+    rates = [hits / trials for hits, trials in (first, second)]
+    ends = [wilson(*counts, confidence) for counts in (first, second)]
+
+    def apart(x: float, y: float) -> float:
+        return math.sqrt(max(0.0, x * x - 2 * phi * x * y + y * y))
+
+    difference = rates[0] - rates[1]
+    low = difference - apart(rates[0] - ends[0].low, ends[1].high - rates[1])
+    high = difference + apart(ends[0].high - rates[0], rates[1] - ends[1].low)
+    return Interval(low, high)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from tpufi.campaign.statistics.intervals import Interval
 from tpufi.campaign.statistics.weighted_rates import Estimate, weighted_rates
 from tpufi.errors import InputError
-from tpufi.sampling.flip_flop_shares import CLASSES, FlipFlopClass
+from tpufi.faults.flip_flop_shares import CLASSES, FlipFlopClass
 
 _HOURS = 1e9
 

@@ -14,12 +14,9 @@ from tpufi.errors import InputError
 from tpufi.instrument.inference.draw import BatchFaults
 from tpufi.instrument.inference.judge import measured
 from tpufi.instrument.inference.measures import CLASSIFICATION, Measure, top
-from tpufi.instrument.inference.packs import packs
 from tpufi.instrument.inference.results import InferenceResult, Trial
 from tpufi.instrument.inference.struck_batch import StruckBatch
 from tpufi.instrument.instrumented import Instrumented
-from tpufi.instrument.prefix.choice import cuts_that_pay
-from tpufi.instrument.prefix.cut_program import CutProgram
 from tpufi.instrument.site_fault import SiteFault
 
 Batch = tuple[tf.Tensor, Sequence[int] | None]
@@ -34,8 +31,6 @@ class InferenceCampaign:
       measures: compare an item's answers, by name.
       seed: of all draws.
       weight: `sites` draws a site uniformly, `elements` an element of all sites.
-      clean_prefix: whether what the faults of a batch cannot change is computed once
-        for many runs; None: where that pays. The answers are the same.
 
     Raises:
       InputError: an unknown weight.
@@ -47,11 +42,9 @@ class InferenceCampaign:
         measures: Mapping[str, Measure] = CLASSIFICATION,
         seed: int = 0,
         weight: str = "elements",
-        clean_prefix: bool | None = None,
     ):
         self._fi, self._measures = fi, dict(measures)
         self._draw = BatchFaults(fi, seed, weight)
-        self._clean_prefix = clean_prefix
 
     def run(
         self, batches: Sequence[Batch], runs: int, only_correct: bool = False
@@ -64,21 +57,15 @@ class InferenceCampaign:
           only_correct: try only items whose top-1 class is the label without a fault.
 
         Raises:
-          InputError: no batch, no site for one, labels are needed and not there, or a
-            clean prefix is wanted of a program that cannot be run in part.
+          InputError: no batch, no site for one, or labels are needed and not there.
         """
         if runs < 1 or not batches:
             raise InputError(f"{runs} runs of {len(batches)} batches; give 1 or more")
         trials: list[Trial] = []
         left_out = 0
-        cuts: dict[tuple, CutProgram | None] = {}
         for number, (inputs, labels) in enumerate(batches):
             here = range(number, runs, len(batches))
-            shape = tuple(inputs.shape)
-            if shape not in cuts:
-                wanted = self._clean_prefix
-                cuts[shape] = cuts_that_pay(self._fi, (inputs,), runs, wanted)
-            batch = StruckBatch(self._fi, inputs, cuts[shape])
+            batch = StruckBatch(self._fi, inputs)
             kept = _kept(batch.golden, labels, only_correct)
             left_out += (len(batch.golden) - len(kept)) * len(here)
             trials += self._trials(batch, here, kept)
@@ -92,16 +79,15 @@ class InferenceCampaign:
     def _trials(
         self, batch: StruckBatch, runs: Sequence[int], kept: set[int]
     ) -> Iterator[Trial]:
-        drawn = {run: self.faults(run, batch.inputs) for run in runs}
         sites = self._fi.armed(batch.inputs).by_id
-        for pack in packs(runs, list(drawn.values())):
-            faults = [drawn[run][item] for item, run in enumerate(pack)]
+        for run in runs:
+            faults = self.faults(run, batch.inputs)
             faulty = batch.strike(faults)
             for item in sorted(kept):
                 site = sites[faults[item].site]
                 golden, answer = batch.golden[item], faulty[item]
                 yield Trial(
-                    pack[item],
+                    run,
                     item,
                     site.name,
                     site.op,

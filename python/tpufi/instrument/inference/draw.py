@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.errors import InputError
+from tpufi.faults.draws import Draws
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.site_fault import SiteFault, bits_of, flip
-from tpufi.sampling.draws import Draws
 
 WEIGHTS = ("sites", "elements")
 

@@ -10,16 +10,11 @@ Source: Chen et al., DSN'21 (Ranger): range restriction; restated, not its code.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from tpufi.element import from_words
 from tpufi.errors import InputError
-from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.instrumented import Instrumented
-from tpufi.instrument.planned import peek
-from tpufi.instrument.prefix.pure import first_effect
-from tpufi.instrument.prefix.ranges import SiteRanges
+from tpufi.instrument.profile import ranges
 
 
 class Bounds(NamedTuple):
@@ -44,28 +39,8 @@ def activation_bounds(
     if not batches:
         raise InputError("bounds need at least one batch of inputs")
     found: dict[str, Bounds] = {}
-
-    def note(site: GraphSite, low: float, high: float) -> None:
-        old = found.get(site.name, Bounds(low, high))
-        found[site.name] = Bounds(min(low, old.low), max(high, old.high))
-
-    told: dict[int, SiteRanges] = {}
     for batch in batches:
-        armed = fi.armed(batch)
-        if id(armed) not in told and not first_effect(armed.definition, armed.library):
-            told[id(armed)] = SiteRanges(armed)
-        ranges = {}
-        if id(armed) in told:
-            ranges = told[id(armed)].of(armed.program.flat((batch,), {}))
-        for site, ends in ranges.items():
-            note(armed.site(site), *ends)
-        # What is left runs more than once, or perhaps not at all.
-        if all(s.id in ranges for s in armed.sites if "float" in s.dtype and s.size):
-            continue
-        for execution in fi.executions(batch):
-            site = execution.site
-            if "float" in site.dtype and site.id not in ranges:
-                words = peek(fi, execution, range(execution.size), (batch,), {})
-                values = from_words(words, site.dtype).astype(np.float64)
-                note(site, float(values.min()), float(values.max()))
+        for name, (low, high) in ranges(fi.armed(batch), (batch,), {}).items():
+            old = found.get(name, Bounds(low, high))
+            found[name] = Bounds(min(low, old.low), max(high, old.high))
     return found

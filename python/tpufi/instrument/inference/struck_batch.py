@@ -8,8 +8,6 @@ import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.instrument.instrumented import Instrumented
-from tpufi.instrument.prefix.clean_prefix import CleanPrefix
-from tpufi.instrument.prefix.cut_program import CutProgram
 from tpufi.instrument.site_fault import SiteFault
 
 
@@ -19,7 +17,6 @@ class StruckBatch:
     Args:
       fi: the program, of one output [items, ...].
       inputs: the batch.
-      cuts: to run from the first fault on; None: each run is a whole one.
 
     Attributes:
       inputs: the batch.
@@ -29,13 +26,9 @@ class StruckBatch:
       InputError: the program has another output.
     """
 
-    def __init__(self, fi: Instrumented, inputs: tf.Tensor, cuts: CutProgram | None):
-        self.inputs = inputs
+    def __init__(self, fi: Instrumented, inputs: tf.Tensor):
+        self._fi, self.inputs = fi, inputs
         self.golden = answers(fi, inputs)
-        if cuts is None:
-            self._run = lambda faults: fi.strike(faults, inputs)
-        else:
-            self._run = CleanPrefix(fi, cuts, (inputs,)).strike
 
     def strike(self, faults: Sequence[SiteFault]) -> np.ndarray:
         """Return the answers of a run with these faults.
@@ -43,7 +36,7 @@ class StruckBatch:
         Raises:
           InputError: a fault did not strike exactly once.
         """
-        run = self._run(faults)
+        run = self._fi.strike(faults, self.inputs)
         missed = [s.site.name for s in run.strikes if s.times != 1]
         if missed:
             raise InputError(

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells the two kinds of configurations apart: TensorFI's and TensorFI2's."""
 
-from tpufi.campaign.yaml_file import Node
 from tpufi.errors import InputError
 from tpufi.instrument.tensorfi.config import operation_config
 from tpufi.instrument.tensorfi.layer_config import layer_config
 from tpufi.instrument.tensorfi.layer_plan import LayerPlan
 from tpufi.instrument.tensorfi.plan import OperationPlan
+from tpufi.yaml_reader import Node
 
 
 def plan_of(tree: Node) -> OperationPlan | LayerPlan:
     """Return the plan of a configuration, TensorFI2's if it has a `Target`.
 
     Args:
-      tree: see `tpufi.instrument.tensorfi.fields.tree_of`.
+      tree: see `tpufi.instrument.tensorfi.config.read_config`.
 
     Raises:
       InputError: it is wrong, or its faults are in weights: they outlast a call.

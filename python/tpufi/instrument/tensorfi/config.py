@@ -4,27 +4,18 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Mapping
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
 
-from tpufi.campaign.yaml_file import Node
 from tpufi.errors import InputError
 from tpufi.instrument.tensorfi.fault_types import BIT_MODELS, FAULT_TYPES
-from tpufi.instrument.tensorfi.fields import (
-    DIGITS,
-    NEVER,
-    boolean,
-    choice,
-    known_fields,
-    whole,
-)
 from tpufi.instrument.tensorfi.operation_names import ALL, types_of
+from tpufi.yaml_reader import Node, read_yaml
 
+NEVER = "None"
 MODES = ("errorRate", "dynamicInstance", "oneFaultPerRun")
 WEIGHTS = ("executions", "elements")
-KEYS = (
-    "ScalarFaultType", "TensorFaultType", "Ops", "Seed", "SkipCount", "Instances",
-    "InjectMode", "BitCount", "legacy", "pin_instance", "bit_model", "weight",
-)  # fmt: skip
 _logger = logging.getLogger("tpufi.instrument")
 
 
@@ -65,54 +56,94 @@ def operation_config(tree: Node, legacy: bool | None = None) -> OperationConfig:
     """Return the configuration that a tree describes.
 
     Args:
-      tree: what `tree_of` returns.
+      tree: what `read_config` returns.
       legacy: overrides the file's own `legacy`. With it, unknown keys, names and modes
         are passed over with a warning, as TensorFI does in silence.
 
     Raises:
       InputError: a key or value is unknown or outside its range.
     """
-    if not isinstance(tree.value, dict):
-        tree.fields(KEYS)
-    told = tree.value.get("legacy")
-    if legacy is None:
-        legacy = told is not None and boolean(told)
-    fields = known_fields(tree, KEYS, legacy)
-
-    def read(key: str, parse: Callable, default):
-        return parse(fields[key]) if key in fields else default
-
-    ops = fields.get("Ops")
-    if ops is None and not legacy:
-        raise InputError(f"{tree.where}: no key 'Ops'; add the operations to strike")
-    probabilities = _pairs(ops, _probability, legacy) if ops else {}
-    if not probabilities and not legacy:
-        raise InputError(f"{ops.where}: Ops: no operation; name one, e.g. ALL = 1.0")
-    mode = read("InjectMode", lambda node: choice(node, MODES, legacy), None)
-    if mode is None and not legacy:
-        raise InputError(
-            f"{tree.where}: no key 'InjectMode'; add one of {', '.join(MODES)}"
-        )
-    scalar, tensor = (
-        read(key, lambda node: choice(node, FAULT_TYPES, False), "None")
-        for key in ("ScalarFaultType", "TensorFaultType")
-    )
-    model = "tensorfi21_10" if legacy else "ieee"
-    instances = fields.get("Instances")
+    tree, legacy = tolerated(tree, KEYS, legacy)
+    values = tree.read(_types(legacy))
+    if not legacy and "Ops" not in values:
+        raise tree.lacks("Ops", "the operations to strike")
+    if not legacy and "InjectMode" not in values:
+        raise tree.lacks("InjectMode", f"one of {', '.join(MODES)}")
     return OperationConfig(
-        scalar,
-        tensor,
-        probabilities,
-        mode or NEVER,
-        read("Seed", lambda node: whole(node, 0, (1 << 64) - 1), 0),
-        read("SkipCount", lambda node: whole(node, 0, 1 << 62), 0),
-        _pairs(instances, _instances, legacy) if instances else {},
-        read("BitCount", lambda node: whole(node, 1, 64), 1),
+        values.get("ScalarFaultType", "None"),
+        values.get("TensorFaultType", "None"),
+        values.get("Ops", {}),
+        values.get("InjectMode", NEVER),
+        values.get("Seed", 0),
+        values.get("SkipCount", 0),
+        values.get("Instances", {}),
+        values.get("BitCount", 1),
         legacy,
-        read("pin_instance", boolean, legacy),
-        read("bit_model", lambda node: choice(node, BIT_MODELS, False), model),
-        read("weight", lambda node: choice(node, WEIGHTS, False), "executions"),
+        values.get("pin_instance", legacy),
+        values.get("bit_model", "tensorfi21_10" if legacy else "ieee"),
+        values.get("weight", "executions"),
     )
+
+
+def read_config(source: str | os.PathLike[str] | Mapping) -> Node:
+    """Return a configuration, given as a file or as a mapping, as nodes of text."""
+    return read_yaml(source, "docs/from_tensorfi.md")
+
+
+def tolerated(
+    tree: Node, known: Sequence[str], legacy: bool | None
+) -> tuple[Node, bool]:
+    """Return a configuration without what TensorFI passes over, and whether it is so.
+
+    Args:
+      tree: the configuration.
+      known: all keys there can be.
+      legacy: whether TensorFI's tolerance holds; None: the key `legacy` says.
+    """
+    given = tree.mapping(known)
+    if legacy is None:
+        legacy = "legacy" in given and given["legacy"].switch()
+    if not legacy:
+        return tree, False
+    for key in given:
+        if key not in known:
+            _logger.warning("%s: key %r is unknown and passed over", tree.where, key)
+    # A key without a value is as good as none; `legacy` has been read.
+    kept = {
+        key: node
+        for key, node in given.items()
+        if key in known and key != "legacy" and node.value not in ("", [])
+    }
+    return dataclasses.replace(tree, value=kept), True
+
+
+def _types(legacy: bool) -> dict[str, Callable[[Node], object]]:
+    """Return all keys, and what reads the value of each."""
+    return {
+        "ScalarFaultType": lambda node: node.one_of(FAULT_TYPES),
+        "TensorFaultType": lambda node: node.one_of(FAULT_TYPES),
+        "Ops": lambda node: _pairs(node, _probability, legacy),
+        "Seed": lambda node: node.whole(0, (1 << 64) - 1),
+        "SkipCount": lambda node: node.whole(0, 1 << 62),
+        "Instances": lambda node: _pairs(node, _instances, legacy),
+        "InjectMode": lambda node: _mode(node, legacy),
+        "BitCount": lambda node: node.whole(1, 64),
+        "legacy": Node.switch,
+        "pin_instance": Node.switch,
+        "bit_model": lambda node: node.one_of(BIT_MODELS),
+        "weight": lambda node: node.one_of(WEIGHTS),
+    }
+
+
+KEYS = tuple(_types(False))
+
+
+def _mode(node: Node, legacy: bool) -> str:
+    if not legacy or node.value in MODES:
+        return node.one_of(MODES)
+    text = node.text(f"one of {', '.join(MODES)}")
+    _logger.warning("%s: %s %r: nothing is ever struck", node.where, node.key, text)
+    return NEVER
 
 
 def _pairs(node: Node, parse: Callable, legacy: bool) -> dict:
@@ -125,10 +156,10 @@ def _pairs(node: Node, parse: Callable, legacy: bool) -> dict:
         number = parse(item, value)
         try:
             if name != ALL:
-                types_of(name)
-        except InputError as error:
+                item.placed(lambda name=name: types_of(name))
+        except InputError:
             if not legacy:
-                raise InputError(f"{item.where}: {node.key}: {error}") from None
+                raise
             _logger.warning("%s: operation %r passed over", item.where, name)
             continue
         if name in result and not legacy:
@@ -150,6 +181,6 @@ def _probability(item: Node, text: str) -> float:
 
 
 def _instances(item: Node, text: str) -> int:
-    if not DIGITS.fullmatch(text) or not 1 <= int(text) < 1 << 62:
+    if not re.fullmatch("[0-9]{1,20}", text) or not 1 <= int(text) < 1 << 62:
         raise item.wrong("a whole number of executions, 1 or more, behind =")
     return int(text)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns a configuration of TensorFI or TensorFI2 into ours, and says what changed."""
 
-from tpufi.campaign.yaml_file import Node
 from tpufi.instrument.tensorfi import layer_config
 from tpufi.instrument.tensorfi.config import KEYS, OperationConfig, operation_config
+from tpufi.yaml_reader import Node
 
 _BITS = (
     "flips are of the element's own bits (IEEE); TensorFI flipped a sign and 21 "

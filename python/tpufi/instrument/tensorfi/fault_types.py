@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tpufi.element import ELEMENTS, from_words, to_words
+from tpufi.faults.draws import Draws
 from tpufi.instrument.site_fault import bits_of
 from tpufi.instrument.tensorfi import legacy_bits
-from tpufi.sampling.draws import Draws
 
 FAULT_TYPES = (
     "None", "Rand", "Zero", "Rand-element", "bitFlip-element", "bitFlip-tensor",

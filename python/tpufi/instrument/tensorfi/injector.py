@@ -4,8 +4,10 @@
 import logging
 import os
 import pathlib
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tpufi.errors import InputError
@@ -13,11 +15,14 @@ from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.splice import Options
-from tpufi.instrument.tensorfi.config import OperationConfig, operation_config
+from tpufi.instrument.tensorfi.config import (
+    OperationConfig,
+    operation_config,
+    read_config,
+)
 from tpufi.instrument.tensorfi.fault_log import FaultLog
-from tpufi.instrument.tensorfi.fields import tree_of
-from tpufi.instrument.tensorfi.launch_shares import launch_shares
 from tpufi.instrument.tensorfi.live_config import FIConfig
+from tpufi.instrument.tensorfi.parallel import Job, pickled, run_shares, shares
 from tpufi.instrument.tensorfi.plan import OperationPlan
 from tpufi.instrument.tensorfi.statistics import FIStat, count_run
 
@@ -62,7 +67,7 @@ class TensorFI:
         feeds: Sequence[str] = (),
         fetches: Sequence[str] = (),
     ):
-        config = operation_config(tree_of(configFileName), legacy)
+        config = operation_config(read_config(configFileName), legacy)
         self._config = FIConfig(config)
         self._planned = PlannedRuns(OperationPlan(config))
         self._choose = OperationPlan(config).choose
@@ -151,8 +156,7 @@ class TensorFI:
         Raises:
           InputError: an argument is out of its range; see also `launch`.
         """
-        return launch_shares(
-            self,
+        return self._launch_shares(
             numberOfInjections,
             numberOfProcesses,
             computeDiff,
@@ -190,7 +194,7 @@ class TensorFI:
         Raises:
           InputError: it is wrong, or needs operations that the first one did not name.
         """
-        self._config = FIConfig(operation_config(tree_of(params)))
+        self._config = FIConfig(operation_config(read_config(params)))
         self._planned = PlannedRuns(OperationPlan(self._config.frozen()))
 
     def getLogLevel(self) -> int:
@@ -256,3 +260,47 @@ class TensorFI:
         run = planned.run(self._fi, args, kwargs)
         self.log_strikes(number, run.strikes)
         return run.outputs, run.strikes
+
+    def _launch_shares(
+        self,
+        total: int,
+        workers: int,
+        difference: Callable[[object], float],
+        statistics: Sequence[FIStat],
+        parallel: bool,
+        timeout: float | None,
+    ) -> list[int]:
+        """Run `total` runs in shares; see `pLaunch`."""
+        if workers < 1 or len(statistics) != workers or total < 0:
+            raise InputError(
+                f"{total} runs in {workers} shares with {len(statistics)} statistics; "
+                "give 0 or more, 1 or more, and one for each share"
+            )
+        if not parallel:
+            for runs, stats in zip(shares(total, workers, 0), statistics, strict=True):
+                self.launch(len(runs), difference, stats)
+            return []
+        function = pickled(difference)
+        args, kwargs = self.needed_call()
+        if kwargs:
+            raise InputError("pLaunch takes no keyword arguments of the program")
+        fi, config = self.instrumented, self.config
+        first = self.planned.next
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "armed")
+            fi.save(model, *args)
+            arrays = tuple(np.asarray(value) for value in args)
+            found = fi.armed(*args).sites, fi.executions(*args)
+            job = Job(model, arrays, *found, config, function, range(0))
+            jobs = [job._replace(runs=runs) for runs in shares(total, workers, first)]
+            results = run_shares(jobs, timeout)
+        self.planned.next += total
+        for stats, outcomes in zip(statistics, results, strict=True):
+            stats.init()
+            for outcome in outcomes or ():
+                count_run(stats, outcome.difference, outcome.strikes, config.legacy)
+                self.log_strikes(outcome.run, outcome.strikes)
+        late = [share for share, outcomes in enumerate(results) if outcomes is None]
+        if late:
+            _logger.warning("shares %s were late and ended", late)
+        return late

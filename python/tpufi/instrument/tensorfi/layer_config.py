@@ -3,14 +3,13 @@
 
 import dataclasses
 
-from tpufi.campaign.yaml_file import Node
 from tpufi.errors import InputError
-from tpufi.instrument.tensorfi.fields import boolean, choice, known_fields, whole
+from tpufi.instrument.tensorfi.config import tolerated
+from tpufi.yaml_reader import Node
 
 TARGETS = ("layer_states", "layer_outputs")
 MODES = ("single", "multiple")
 TYPES = ("zeros", "random", "bitflips")
-KEYS = ("Target", "Mode", "Type", "Amount", "Bit", "Seed", "legacy")
 ANY_BIT = "N"
 
 
@@ -42,37 +41,41 @@ def layer_config(tree: Node, legacy: bool | None = None) -> LayerConfig:
     """Return the configuration that a tree describes.
 
     Args:
-      tree: see `tpufi.instrument.tensorfi.fields.tree_of`.
+      tree: see `tpufi.instrument.tensorfi.config.read_config`.
       legacy: overrides the file's own `legacy`.
 
     Raises:
       InputError: a key or value is missing, unknown or outside its range.
     """
-    if not isinstance(tree.value, dict):
-        tree.fields(KEYS)
-    if legacy is None:
-        legacy = "legacy" in tree.value and boolean(tree.value["legacy"])
-    fields = known_fields(tree, KEYS, legacy)
-    for key in ("Target", "Mode", "Type", "Amount"):
-        if key not in fields:
-            raise InputError(f"{tree.where}: no key {key!r}; add it")
-    kind = choice(fields["Type"], TYPES, False)
-    if kind == "bitflips" and "Bit" not in fields:
-        raise InputError(f"{tree.where}: no key 'Bit'; add a bit, or N for any")
-    if kind != "bitflips" and "Bit" in fields and not legacy:
+    tree, legacy = tolerated(tree, KEYS, legacy)
+    values = tree.read(_TYPES, ("Target", "Mode", "Type", "Amount"))
+    kind, bit = values["Type"], values.get("Bit")
+    if kind == "bitflips" and bit is None:
+        raise tree.lacks("Bit", "a bit, or N for any")
+    if kind != "bitflips" and bit is not None and not legacy:
         raise InputError(
-            f"{fields['Bit'].where}: Bit is for Type bitflips; remove it or change Type"
+            f"{bit.where}: Bit is for Type bitflips; remove it or change Type"
         )
-    bit = None
-    if kind == "bitflips" and fields["Bit"].text("N or a bit") != ANY_BIT:
-        bit = whole(fields["Bit"], 0, 63)
+    drawn = kind != "bitflips" or bit.text("N or a bit") == ANY_BIT
     percent = kind == "zeros"
     return LayerConfig(
-        choice(fields["Target"], TARGETS, False),
-        choice(fields["Mode"], MODES, False),
+        values["Target"],
+        values["Mode"],
         kind,
-        whole(fields["Amount"], 0 if percent else 1, 100 if percent else 1 << 40),
-        bit,
-        whole(fields["Seed"], 0, (1 << 64) - 1) if "Seed" in fields else 0,
+        values["Amount"].whole(*((0, 100) if percent else (1, 1 << 40))),
+        None if drawn else bit.whole(0, 63),
+        values.get("Seed", 0),
         legacy,
     )
+
+
+_TYPES = {
+    "Target": lambda node: node.one_of(TARGETS),
+    "Mode": lambda node: node.one_of(MODES),
+    "Type": lambda node: node.one_of(TYPES),
+    "Amount": Node.itself,
+    "Bit": Node.itself,
+    "Seed": lambda node: node.whole(0, (1 << 64) - 1),
+    "legacy": Node.switch,
+}
+KEYS = tuple(_TYPES)

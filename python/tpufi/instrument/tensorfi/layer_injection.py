@@ -14,7 +14,7 @@ from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.splice import Options
-from tpufi.instrument.tensorfi.fields import tree_of
+from tpufi.instrument.tensorfi.config import read_config
 from tpufi.instrument.tensorfi.layer_config import layer_config
 from tpufi.instrument.tensorfi.layer_plan import LayerPlan
 
@@ -56,7 +56,7 @@ class inject:  # noqa: N801 - TensorFI2's name; making one performs the injectio
         if x_test is None:
             raise InputError("x_test: give a batch for the model")
         logging.getLogger("tpufi.instrument").setLevel(log_level)
-        config = layer_config(tree_of(confFile), legacy)
+        config = layer_config(read_config(confFile), legacy)
         plan = LayerPlan(config)
         fi = Instrumented(
             as_callable(model), plan.choose, PlannedRuns(plan), None,

@@ -8,13 +8,13 @@ import tensorflow as tf
 
 from tpufi.element import ELEMENTS, to_words
 from tpufi.errors import InputError
+from tpufi.faults.draws import Draws
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.profile import Execution
 from tpufi.instrument.selection import MOVERS
 from tpufi.instrument.site_fault import SiteFault
 from tpufi.instrument.tensorfi.layer_config import LayerConfig
 from tpufi.instrument.weights import WeightFault, name_of
-from tpufi.sampling.draws import Draws
 
 
 class LayerPlan:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tpufi.errors import InputError
+from tpufi.faults.draws import Draws
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.profile import Execution
 from tpufi.instrument.selection import MOVERS
@@ -14,7 +15,6 @@ from tpufi.instrument.site_fault import SiteFault
 from tpufi.instrument.tensorfi.config import OperationConfig
 from tpufi.instrument.tensorfi.fault_types import Rules, Tensor, change
 from tpufi.instrument.tensorfi.operation_names import ALL, name_of, types_of
-from tpufi.sampling.draws import Draws
 
 Golden = Callable[[Execution, Sequence[int]], np.ndarray]
 

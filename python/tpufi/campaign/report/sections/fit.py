@@ -10,7 +10,7 @@ from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.rates import Rate
 from tpufi.campaign.statistics.fit_rate import fit_rate, hours_to_failure
 from tpufi.errors import InputError
-from tpufi.sampling.flip_flop_shares import CLASSES
+from tpufi.faults.flip_flop_shares import CLASSES
 
 
 def sections(facts: Facts) -> Iterator[Section]:

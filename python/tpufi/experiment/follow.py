@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Following a faulty run from the golden state it forks from."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from tpufi.descriptor import Descriptor, disarmed
+from tpufi.experiment.control import ARMED, control_of
+from tpufi.experiment.fork import GoldenWalk
+from tpufi.experiment.inject import check_struck, filled
+from tpufi.experiment.propagation import AFTER, Propagation, Spread
+from tpufi.experiment.validation import Validator
+from tpufi.fault import Fault
+from tpufi.outcomes.outcome import Point, Validation
+from tpufi.training import Session, State, state_digest
+from tpufi.training.blocks import BlockResult, Blocks
+from tpufi.training.program import StepResult
+from tpufi.training.state import same_state
+
+# Golden states that are kept to compare with; later ones are known by their digests.
+_NEAR = max(AFTER)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Seen:
+    """One step of a faulty run, for whoever observes it.
+
+    Args:
+      number: of the step, since the start of training.
+      fault: the fault that struck it, with its words; None: it was clean.
+      result: loss, accuracy and record; its state is the state after the step.
+    """
+
+    number: int
+    fault: Fault | None
+    result: StepResult
+
+
+# Returns whether the run is still finite.
+Observer = Callable[[Seen], bool]
+
+
+@dataclasses.dataclass
+class Course:
+    """What was seen while an experiment ran; steps count from the fault.
+
+    Attributes:
+      faulty: a point for each step; its digest is empty if the state differs from the
+        golden one and was not asked for.
+      diverged: first step whose state differs from the golden one; None: none did.
+      reconverged: first step whose state is golden again; None: none was.
+      nonfinite: first step with a loss that is not finite.
+      spread: how far the fault had spread.
+      state: digest of the last state.
+      last: the last state; None: no step was run.
+      validation: test accuracies after the last step; None: not looked at.
+      is_finite: whether all losses were finite.
+      ended: whether nothing is left to be seen.
+    """
+
+    faulty: list[Point] = dataclasses.field(default_factory=list)
+    diverged: int | None = None
+    reconverged: int | None = None
+    nonfinite: int | None = None
+    spread: tuple[Spread, ...] = ()
+    state: str | None = None
+    last: State | None = None
+    validation: Validation | None = None
+    is_finite: bool = True
+    ended: bool = False
+
+    def add(self, result: StepResult, golden: bool, digest: str) -> None:
+        """Note a step, whether its state is golden, and its digest or an empty one."""
+        step, self.state = len(self.faulty), None
+        self.faulty.append(Point(result.loss, result.accuracy, digest))
+        if not golden and self.diverged is None:
+            self.diverged = step
+        if golden and self.diverged is not None and self.reconverged is None:
+            self.reconverged = step
+        self._end_if_not_finite()
+
+    def add_block(self, block: BlockResult, digest: str) -> None:
+        """Note steps whose states differ from golden's; the digest is of the last."""
+        self.state = digest
+        pairs = zip(block.losses, block.accuracies, strict=True)
+        self.faulty += [Point(loss, accuracy, "") for loss, accuracy in pairs]
+        self._end_if_not_finite()
+
+    def end(self) -> None:
+        """Note that a loss was not finite."""
+        self.is_finite, self.ended = False, True
+
+    def _end_if_not_finite(self) -> None:
+        if not math.isfinite(self.faulty[-1].loss):
+            self.nonfinite = len(self.faulty) - 1
+            self.end()
+
+
+class Follower:
+    """Runs faulty steps and the steps after them, beside the golden run.
+
+    Args:
+      session: of the golden run.
+      walk: its golden states.
+      validator: evaluates the last states; None: they are not evaluated.
+      propagation: note how far faults spread.
+      blocks: of the session, for steps that nobody looks at; None: single steps.
+      rows: rows of the armed program's descriptor, as many as the faults take that
+        share a program.
+      alive: called after every step, so that a hanging worker can be told.
+
+    Attributes:
+      session: of the golden run.
+      control: what a faulty step is compared with, see `control_of`.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        walk: GoldenWalk,
+        validator: Validator | None = None,
+        propagation: bool = False,
+        blocks: Blocks | None = None,
+        rows: int = 1,
+        alive: Callable[[], None] = lambda: None,
+    ):
+        self.control = control_of(session.program.compiled)
+        self.session = session
+        self._walk = walk
+        self._validator = validator
+        self._propagation = Propagation() if propagation else None
+        self._blocks = blocks
+        self._rows = rows
+        self._alive = alive
+
+    def first(self, fault: Fault) -> int:
+        """Return the number of a fault's step since the start of training."""
+        return fault.epoch * self.session.steps_per_epoch + fault.step
+
+    def reach(self, fault: Fault, horizon: int) -> None:
+        """Walk the golden run as far as an experiment needs it at once."""
+        first = self.first(fault)
+        self._walk.state(first)
+        self._walk.ahead(first + min(horizon, _NEAR))
+
+    def filled(self, fault: Fault) -> Fault:
+        """Return a fault with its words; those of a stale one are read where they are.
+
+        Raises:
+          NotActive: not all of a stale fault's elements could be read.
+        """
+        if not fault.stale:
+            return fault
+        first = self.first(fault)
+        before = self._walk.state(first - 1)
+        found = filled(fault, self.session, before, first, self._rows)
+        self._alive()
+        return found
+
+    def follow(
+        self,
+        fault: Fault,
+        horizon: int,
+        course: Course,
+        observer: Observer | None = None,
+        with_fault: bool = True,
+    ) -> None:
+        """Train from the fault on until golden again, not finite, or the horizon.
+
+        Args:
+          fault: with its words.
+          horizon: steps, the first faulty one included.
+          course: what is seen goes there, also if an error ends it.
+          observer: sees every step; then steps are single and go to the horizon,
+            golden or not, and every point has a digest.
+          with_fault: False runs the armed program without the fault.
+
+        Raises:
+          InputError: the golden state cannot be reproduced here.
+          NotActive: the fault did not strike what it names.
+        """
+        table, first = self.session.program.table, self.first(fault)
+        row = fault.descriptor(table, self._rows)
+        run = _Run(row, first, fault, horizon, course, observer, with_fault)
+        state = self._walk.state(run.first)
+        in_blocks = self._blocks is not None and observer is None
+        while not course.ended and (step := len(course.faulty)) < horizon:
+            # A fault that leaves no trace is golden's right after its last step.
+            if in_blocks and step >= fault.duration:
+                block = self._block(state, run, step)
+                digest, after = state_digest(block.state), step + len(block.losses)
+                if digest != self._golden_after(run.first, after):
+                    state = block.state
+                    course.add_block(block, digest)
+                    self._note_spread(state, run)
+                    continue
+                in_blocks = False  # Golden again within it: find out where.
+            state = self._single(state, run)
+        course.last = state
+        # Empty for a state that is not golden's.
+        course.state = course.faulty[-1].state or course.state or state_digest(state)
+        if self._validator and not course.ended:
+            steps = run.first + horizon
+            course.validation = self._validator.validation(state, steps)
+            course.is_finite = course.validation is not None
+
+    def _single(self, state: State, run: "_Run") -> State:
+        """Run the next step and return the state after it."""
+        course, step = run.course, len(run.course.faulty)
+        number, faulty = run.first + step, step < run.fault.duration
+        result = self.session.step(state, number, run.descriptor(step))
+        self._alive()
+        if faulty and run.with_fault:
+            check_struck(run.fault, result.record)
+        state, after = result.state, step + 1
+        digest = state_digest(state) if run.observer is not None else None
+        golden = self._is_golden(state, run, after, digest)
+        if golden and after == run.fault.duration and self.control == ARMED:
+            # The armed program may round otherwise: golden's own bits go on.
+            state = self._walk.ahead(run.first + after)
+        if golden:
+            digest = self._golden_after(run.first, after)
+        course.add(result, golden, digest or "")
+        if run.observer is not None:
+            struck = run.fault if faulty and run.with_fault else None
+            result = dataclasses.replace(result, state=state)
+            if not run.observer(Seen(number, struck, result)) and course.is_finite:
+                course.end()
+        else:
+            # From an equal state on, every later step is golden's.
+            course.ended |= golden and after >= run.fault.duration
+        if not golden:
+            self._note_spread(state, run)
+        return state
+
+    def _note_spread(self, state: State, run: "_Run") -> None:
+        """Note how far the fault has spread, after steps where that is asked for."""
+        after = len(run.course.faulty)
+        if self._propagation and after in AFTER:
+            if self.control == ARMED:
+                struck = min(after, run.fault.duration)
+                right = self._walk.control(run.first, struck, after - struck, run.rows)
+            else:
+                right = self._walk.ahead(run.first + after)
+            run.course.spread += self._propagation.spread(after, right, state)
+
+    def _block(self, state: State, run: "_Run", step: int) -> BlockResult:
+        """Run the next steps in one call, up to where somebody looks at the state."""
+        count = self._until_look(run, step)
+        then = self._until_look(run, step + count)
+        found = self._blocks.run(state, run.first + step, count, then)
+        self._alive()
+        return found
+
+    def _until_look(self, run: "_Run", step: int) -> int:
+        """Return the steps to run in one call after so many; 0 at the horizon."""
+        looks = [run.horizon, step + self._blocks.size]
+        if self._propagation:
+            looks += [after for after in AFTER if after > step]
+        return min(looks) - step
+
+    def _golden_after(self, first: int, steps: int) -> str:
+        """Return the digest of the golden state so many steps after the fault."""
+        entry = self._walk.curve.get(first + steps - 1)
+        return "" if entry is None else entry["state"]
+
+    def _is_golden(
+        self, state: State, run: "_Run", after: int, digest: str | None
+    ) -> bool:
+        """Tell whether the state some steps after the fault is golden's, bitwise.
+
+        After the faulty steps that is the state of the control, if it has bits of its
+        own: a fault that leaves those has left no trace.
+
+        Args:
+          state: the state.
+          run: whose state it is.
+          after: steps since the fault, the first faulty one included.
+          digest: of the state, if it is known.
+        """
+        if self.control == ARMED and after <= run.fault.duration and run.with_fault:
+            return self._walk.is_control(state, run.first, after, run.rows)
+        if after <= _NEAR and digest is None:
+            return same_state(self._walk.ahead(run.first + after), state)
+        digest = digest or state_digest(state)
+        return digest == self._golden_after(run.first, after)
+
+
+class _Run:
+    """One fault that is followed."""
+
+    def __init__(
+        self,
+        faulty: Descriptor,
+        first: int,
+        fault: Fault,
+        horizon: int,
+        course: Course,
+        observer: Observer | None,
+        with_fault: bool,
+    ):
+        self.fault = fault
+        self.first = first
+        self.horizon = horizon
+        self.course = course
+        self.observer = observer
+        self.with_fault = with_fault
+        self._faulty = faulty
+        self.rows = len(self._faulty.faults)
+        self._nothing = disarmed(*self._faulty.words.shape)
+
+    def descriptor(self, step: int) -> Descriptor | None:
+        """Return what a step is told; None: it is clean."""
+        if step >= self.fault.duration:
+            return None
+        return self._faulty if self.with_fault else self._nothing

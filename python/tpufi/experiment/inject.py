@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Injecting a fault into a step: making it ready, and reading what it did."""
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.descriptor import CAPACITY, fault_row, read_record
+from tpufi.element import from_words, to_words
+from tpufi.errors import InputError
+from tpufi.fault import Fault, holding, recording
+from tpufi.faults.injection_file import InjectionFile
+from tpufi.golden import GoldenConfig
+from tpufi.ops import inject_fault
+from tpufi.site_table import Site
+from tpufi.training import Session, State
+
+# What these write depends on the element alone, not on its place or its tensor.
+_OF_THE_ELEMENT = ("zero", "flip", "replace", "add", "multiply")
+
+
+class NotActive(Exception):
+    """A fault did not strike what it names."""
+
+
+def check_fits(injection: InjectionFile, config: GoldenConfig) -> None:
+    """Refuse a golden run of another workload or learning rate than the injection's."""
+    if injection.model != config.workload:
+        raise InputError(
+            f"the injection is for {injection.model}, the golden run of "
+            f"{config.workload}; name a golden run of {injection.model} with --golden"
+        )
+    if injection.learning_rate != config.learning_rate:
+        raise InputError(
+            f"the injection has learning_rate {injection.learning_rate}, the golden "
+            f"run {config.learning_rate}; train a golden run with tpufi golden "
+            f"--learning-rate {injection.learning_rate}"
+        )
+
+
+def fault_of(injection: InjectionFile, session: Session) -> tuple[Site, Fault]:
+    """Return the site and the fault of an injection.
+
+    Raises:
+      InputError: it does not fit the session's workload or its replicas.
+    """
+    table = session.program.table
+    site, fault = injection.resolve(table), injection.fault(table)
+    if fault.replica >= session.program.replicas:
+        raise InputError(
+            f"target_worker {fault.replica}: the golden run has replicas 0 "
+            f"to {session.program.replicas - 1}; choose one of them"
+        )
+    return site, fault
+
+
+def filled(
+    fault: Fault, session: Session, before: State, number: int, rows: int = 1
+) -> Fault:
+    """Return a stale fault with the bits its elements had one step before.
+
+    Args:
+      fault: a stale fault.
+      session: of the golden run.
+      before: the golden state before step `number - 1`.
+      number: of the fault's step, since the start of training.
+      rows: of the armed program's descriptor.
+
+    Raises:
+      InputError: the fault is at the first step of training, which has none before it.
+      NotActive: not all of its elements could be read.
+    """
+    before_it = recording(fault, session.steps_per_epoch)
+    row = before_it.descriptor(session.program.table, rows)
+    result = session.step(before, number - 1, row)
+    struck, *_ = read_record(result.record)
+    if struck.count != fault.elements.count:
+        raise NotActive(
+            f"{fault.site}: {struck.count} of {fault.elements.count} stale values "
+            "could be read"
+        )
+    return holding(fault, struck.golden.tolist())
+
+
+def check_struck(fault: Fault, record: np.ndarray) -> None:
+    """Raise NotActive unless a step struck all elements that the fault names."""
+    struck = sum(row.count for row in read_record(record))
+    if struck != fault.elements.count:
+        raise NotActive(
+            f"{fault.site}: {struck} of {fault.elements.count} elements were struck"
+        )
+
+
+def golden_bits(fault: Fault, record: np.ndarray) -> np.ndarray:
+    """Return the bits of a fault's elements before it, as far as they are recorded.
+
+    Args:
+      fault: the fault.
+      record: of the step it struck.
+
+    Returns:
+      uint64 array, in the order of the elements: of listed ones all, of others the
+      first `CAPACITY`.
+
+    Raises:
+      RuntimeError: the step struck fewer elements than the fault names.
+    """
+    rows = read_record(record)
+    struck = sum(row.count for row in rows)
+    if struck != fault.elements.count:
+        raise RuntimeError(
+            f"the fault at {fault.site} struck {struck} of {fault.elements.count} "
+            "positions: it did not become active as described"
+        )
+    return np.concatenate([row.golden for row in rows if row.count])
+
+
+def faulty_bits(fault: Fault, golden: np.ndarray) -> np.ndarray | None:
+    """Return the bits that a fault writes over golden ones.
+
+    Args:
+      fault: the fault.
+      golden: uint64 array, bits of its elements in their order, or of the first ones.
+
+    Returns:
+      uint64 array like `golden`; None if they depend on more than the elements: copies
+      and random patterns.
+    """
+    if fault.operation not in _OF_THE_ELEMENT:
+        return None
+    words = np.array(fault.words, np.uint64)[: len(golden)]
+    each = np.resize(words, len(golden)) if len(words) else None
+    found = [
+        _written(fault, golden[i : i + CAPACITY], each, i)
+        for i in range(0, len(golden), CAPACITY)
+    ]
+    return np.concatenate(found)
+
+
+def _written(
+    fault: Fault, golden: np.ndarray, words: np.ndarray | None, first: int
+) -> np.ndarray:
+    row = fault_row(
+        site=0,
+        replica=0,
+        start=0,
+        count=len(golden),
+        operation=fault.operation,
+        keep=fault.keep,
+        words=() if words is None else words[first : first + len(golden)].tolist(),
+    )
+    with tf.device("cpu:0"):
+        x = tf.constant(from_words(golden, fault.dtype))
+        y, _ = inject_fault(x, 0, 0, tf.constant(row.faults), tf.constant(row.words))
+    return to_words(y.numpy())

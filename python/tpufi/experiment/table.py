@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replays beside the golden run, as a text table."""
+
+from tpufi.experiment.replay import ReplayResult
+from tpufi.text_table import aligned_table
+
+
+def table(results: dict[str, ReplayResult]) -> str:
+    """Return per-step losses of the golden run and of each replay, and the outcomes.
+
+    Args:
+      results: by column title; all entered at the same step.
+    """
+    titles = ["step", "golden", *results]
+    first = next(iter(results.values())).first
+    longest = max(results.values(), key=lambda r: len(r.golden)).golden
+    count = max(len(r.faulty) for r in results.values())
+    rows = []
+    for i in range(count):
+        golden = f"{longest[i].loss:.5f}" if i < len(longest) else ""
+        cells = [
+            f"{r.faulty[i].loss:.5f}" if i < len(r.faulty) else ""
+            for r in results.values()
+        ]
+        rows.append([str(first + i), golden, *cells])
+    rows.append(["outcome", "", *(r.outcome for r in results.values())])
+    return aligned_table([titles, *rows])

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All fault models by name: the 18 published ones and those of other injectors."""
+
+import dataclasses
+import math
+import re
+import types
+from collections.abc import Callable, Mapping
+
+from tpufi.element import element
+from tpufi.errors import InputError
+from tpufi.faults.affected_outputs import Operation
+from tpufi.faults.elements import (
+    Channel,
+    Column,
+    Extent,
+    Groups,
+    Pair,
+    Row,
+    SystolicArray,
+    Whole,
+)
+from tpufi.faults.values import (
+    AddNoise,
+    Constant,
+    CopyRandomPosition,
+    ErrorRate,
+    FlipBits,
+    RandomFinite,
+    RelativeNoise,
+    Stale,
+    StuckAt,
+    Swap,
+    ValueRule,
+)
+from tpufi.messages import nearest_first, quote
+from tpufi.site_table import Site
+
+TARGETS = ("input", "weight", "output", "any")
+
+
+@dataclasses.dataclass(frozen=True)
+class FaultModel:
+    """Where a fault strikes inside an operation, and what it writes there.
+
+    Args:
+      name: e.g. `N16_RD`.
+      target: operand that is struck: `input`, `weight`, `output`, or `any` for every
+        site, statistics and optimiser slots included.
+      extent: which elements of the tensor.
+      rule: what is written.
+      confined_to: consecutive results the error reaches (channels of one output pixel
+        for an input fault, pixels of one channel for a weight fault); None: all.
+
+    Raises:
+      InputError: the parts do not go together.
+    """
+
+    name: str
+    target: str
+    extent: Extent
+    rule: ValueRule
+    confined_to: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise InputError(
+                f"target {self.target!r} is unknown; known: {', '.join(TARGETS)}"
+            )
+        if self.confined_to is not None and (
+            self.confined_to < 1 or self.target not in ("input", "weight")
+        ):
+            raise InputError(
+                f"fault model {self.name}: confined to {self.confined_to} results of "
+                f"target {self.target}; expected 1 or more, and input or weight"
+            )
+        if self.rule.most is not None and (
+            self.extent.most is None or self.extent.most > self.rule.most
+        ):
+            raise InputError(
+                f"fault model {self.name}: {self.extent} strikes more elements than "
+                f"the {self.rule.most} that {self.rule} can serve; choose another rule"
+            )
+        if isinstance(self.rule, Swap) and not isinstance(self.extent, Pair):
+            raise InputError(f"fault model {self.name}: Swap needs the extent Pair")
+
+    def misfit(self, site: Site, operation: Operation | None) -> str | None:
+        """Return why a site has no fault of this model, or None if it has.
+
+        Args:
+          site: the tensor.
+          operation: the convolution the tensor belongs to, or None.
+        """
+        if self.target not in ("any", site.operand):
+            return f"its operand is {site.operand}, {self.name} strikes {self.target}"
+        if self.confined_to is not None and operation is None:
+            return "it belongs to no convolution or dense layer, so nothing is confined"
+        return self.extent.misfit(site, operation) or self.rule.misfit(
+            element(site.dtype)
+        )
+
+
+_FLIP = FlipBits()
+_RANDOM = RandomFinite()
+_COPY = CopyRandomPosition()
+_MANY = 1000
+
+_MODELS = (
+    FaultModel("INPUT", "input", Groups(), _FLIP),
+    FaultModel("INPUT_16", "input", Groups(), _FLIP, confined_to=16),
+    FaultModel("WT", "weight", Groups(), _FLIP),
+    FaultModel("WT_16", "weight", Groups(), _FLIP, confined_to=16),
+    FaultModel("RBFLIP", "output", Groups(), _FLIP),
+    FaultModel("RD", "output", Groups(), _RANDOM),
+    FaultModel("RD_CORRECT", "output", Groups(), _COPY),
+    FaultModel("ZERO", "output", Groups(), Constant(0)),
+    FaultModel("N16_RD", "output", Groups(16), _RANDOM),
+    FaultModel("N16_RD_CORRECT", "output", Groups(16), _COPY),
+    FaultModel("RD_GLB", "output", Groups(16, _MANY), _RANDOM),
+    FaultModel("RD_CORRECT_GLB", "output", Groups(16, _MANY), _COPY),
+    FaultModel("N64_INPUT", "input", Groups(64), _COPY),
+    FaultModel("N64_WT", "weight", Groups(64), _COPY),
+    FaultModel("N64_INPUT_16", "input", Groups(64), _COPY, confined_to=16),
+    FaultModel("N64_WT_16", "weight", Groups(64), _COPY, confined_to=16),
+    FaultModel("N64_INPUT_GLB", "input", Groups(64, _MANY), _COPY),
+    FaultModel("N64_WT_GLB", "weight", Groups(64, _MANY), _COPY),
+)
+
+FAULT_MODELS: Mapping[str, FaultModel] = types.MappingProxyType(
+    {model.name: model for model in _MODELS}
+)
+
+
+def fault_model(name: str) -> FaultModel:
+    """Return the published fault model called `name`.
+
+    Args:
+      name: one of the 18 names, in capitals; the only ones of an injection file.
+
+    Returns:
+      The entry of `FAULT_MODELS`. `any_fault_model` knows all others.
+
+    Raises:
+      InputError: there is no such model; the message lists them, nearest first.
+
+    Example:
+      >>> fault_model("N16_RD").extent
+      Groups(size=16, largest=1)
+    """
+    if name not in FAULT_MODELS:
+        raise InputError(
+            f"unknown fault model {quote(name)}; expected one of: "
+            f"{nearest_first(name, FAULT_MODELS)}; write one of these"
+        )
+    return FAULT_MODELS[name]
+
+
+_ONE = Groups()
+_STUCK = StuckAt(None)
+
+_FIXED = (
+    FaultModel("FLIP", "any", _ONE, FlipBits()),
+    FaultModel("SIGN_FLIP", "any", _ONE, FlipBits(field="sign")),
+    FaultModel("EXPONENT_FLIP", "any", _ONE, FlipBits(field="exponent")),
+    FaultModel("MANTISSA_FLIP", "any", _ONE, FlipBits(field="mantissa")),
+    FaultModel("STUCK_AT_0", "any", _ONE, StuckAt(0)),
+    FaultModel("STUCK_AT_1", "any", _ONE, StuckAt(1)),
+    FaultModel("RANDOM_VALUE", "any", _ONE, RandomFinite()),
+    FaultModel("NAN", "any", _ONE, Constant(math.nan)),
+    FaultModel("POSITIVE_INF", "any", _ONE, Constant(math.inf)),
+    FaultModel("NEGATIVE_INF", "any", _ONE, Constant(-math.inf)),
+    FaultModel("STALE", "any", _ONE, Stale()),
+    FaultModel("SWAP", "any", Pair(), Swap()),
+    FaultModel("CHANNEL_RD", "any", Channel(), RandomFinite()),
+    FaultModel("CHANNEL_ZERO", "any", Channel(), Constant(0)),
+    FaultModel("CHANNEL_STUCK", "any", Channel(), _STUCK),
+    FaultModel("ROW_RD", "any", Row(), RandomFinite()),
+    FaultModel("ROW_ZERO", "any", Row(), Constant(0)),
+    FaultModel("COLUMN_RD", "any", Column(), RandomFinite()),
+    FaultModel("COLUMN_ZERO", "any", Column(), Constant(0)),
+)
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) < 1:
+        raise ValueError("a number of at least 1")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not re.fullmatch(r"[-+0-9.e]{1,30}", text, re.IGNORECASE):
+        raise ValueError("a finite number")
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a finite number")
+    return number
+
+
+def _deviation(text: str) -> float:
+    number = _number(text)
+    if number <= 0:
+        raise ValueError("a number above 0")
+    return number
+
+
+def _rate(text: str) -> float:
+    number = _number(text)
+    if not 2**-32 <= number <= 1 - 2**-32:
+        raise ValueError("a probability of 2**-32 (2.4e-10) up to, but not, 1")
+    return number
+
+
+def _array(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
+        raise ValueError("HEIGHTxWIDTH, both at least 1")
+    return int(match[1]), int(match[2])
+
+
+def _systolic(dataflow: str) -> Callable[[str, str], FaultModel]:
+    def make(name: str, text: str) -> FaultModel:
+        array = SystolicArray(dataflow, *_array(text))
+        return FaultModel(name, "output", array, _STUCK)
+
+    return make
+
+
+# Name -> (default parameter, maker). A maker raises ValueError saying what it expects.
+_WITH_PARAMETER: Mapping[str, tuple[str, Callable[[str, str], FaultModel]]] = (
+    types.MappingProxyType(
+        {
+            "FLIP_BITS": (
+                "2",
+                lambda n, p: FaultModel(n, "any", _ONE, FlipBits(_whole_number(p))),
+            ),
+            "BURST": (
+                "2",
+                lambda n, p: FaultModel(
+                    n, "any", _ONE, FlipBits(_whole_number(p), adjacent=True)
+                ),
+            ),
+            "CONSTANT": (
+                "1",
+                lambda n, p: FaultModel(n, "any", _ONE, Constant(_number(p))),
+            ),
+            "ADD_NOISE": (
+                "1",
+                lambda n, p: FaultModel(n, "any", _ONE, AddNoise(_deviation(p))),
+            ),
+            "RELATIVE_NOISE": (
+                "0.1",
+                lambda n, p: FaultModel(n, "any", _ONE, RelativeNoise(_deviation(p))),
+            ),
+            "ERROR_RATE": (
+                "1e-6",
+                lambda n, p: FaultModel(n, "any", Whole(), ErrorRate(_rate(p))),
+            ),
+            "SYSTOLIC_OS": ("128x128", _systolic("output")),
+            "SYSTOLIC_WS": ("128x128", _systolic("weight")),
+            "SYSTOLIC_IS": ("128x128", _systolic("input")),
+        }
+    )
+)
+
+_OTHERS = {model.name: model for model in _FIXED}
+NAMES = (*FAULT_MODELS, *_OTHERS, *_WITH_PARAMETER)
+
+
+def any_fault_model(name: str) -> FaultModel:
+    """Return the fault model called `name`, published or not.
+
+    Args:
+      name: one of `NAMES`; some take a parameter behind a colon.
+
+    Returns:
+      The fault model; without a parameter the name gets the default one.
+
+    Raises:
+      InputError: no such model, or a parameter that is wrong or not taken.
+
+    Example:
+      >>> any_fault_model("BURST:4").rule
+      FlipBits(bits=4, field='all', adjacent=True)
+    """
+    family, colon, parameter = name.partition(":")
+    if family in _WITH_PARAMETER:
+        default, make = _WITH_PARAMETER[family]
+        parameter = parameter if colon else default
+        try:
+            return make(f"{family}:{parameter}", parameter)
+        except ValueError as error:
+            raise InputError(
+                f"fault model {quote(name)}: parameter {quote(parameter)}; expected "
+                f"{error}; write e.g. {family}:{default}"
+            ) from None
+    known = {**FAULT_MODELS, **_OTHERS}
+    if family in known:
+        if colon:
+            raise InputError(
+                f"fault model {quote(name)}: {family} takes no parameter; write "
+                f"{family}"
+            )
+        return known[family]
+    raise InputError(
+        f"unknown fault model {quote(name)}; expected one of: "
+        f"{nearest_first(family, NAMES)}; write one of these"
+    )

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what the faults of a campaign are drawn, and with which weights."""
+
+import dataclasses
+import fnmatch
+import re
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+
+from tpufi.errors import InputError
+from tpufi.faults.affected_outputs import Operation, operation
+from tpufi.faults.artefact_lists import sampling_list
+from tpufi.faults.catalogue import FAULT_MODELS, FaultModel
+from tpufi.faults.injection import STAGES
+from tpufi.messages import nearest_first, quote
+from tpufi.site_table import DIRECTIONS, Site, SiteTable
+from tpufi.workload import Workload
+
+_MULTIPLYING = ("forward", "grad_in", "grad_wt")
+_OPERANDS = ("input", "weight", "output")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SiteSpace:
+    """Where faults of one workload can strike.
+
+    Args:
+      workload: its name, as the artefact's sampling lists know it.
+      table: its sites.
+      operations: (layer, direction) -> the convolution computed there.
+      macs: layer -> multiply-accumulates of its forward pass for one replica; each of
+        its gradients takes as many. Layers that multiply nothing may be left out.
+    """
+
+    workload: str
+    table: SiteTable
+    operations: Mapping[tuple[str, str], Operation]
+    macs: Mapping[str, int]
+
+    @classmethod
+    def of(cls, workload: Workload, per_replica: int = 128) -> "SiteSpace":
+        """Return the space of a workload.
+
+        Args:
+          workload: the workload.
+          per_replica: images of one replica, >= 1.
+
+        Raises:
+          InputError: `per_replica` is below 1.
+        """
+        if per_replica < 1:
+            raise InputError(f"batch of {per_replica} per replica; choose 1 or more")
+        table = workload.sites(per_replica)
+        by_place: dict[tuple[str, str], dict[str, Site]] = {}
+        for site in table:
+            place = by_place.setdefault((site.layer, site.direction), {})
+            place[site.operand] = site
+        operations, macs = {}, {}
+        for layer, shape in workload.layers:
+            macs[layer.name] = layer.macs(shape, per_replica)
+            for direction in _MULTIPLYING:
+                sites = by_place.get((layer.name, direction), {})
+                found = operation(layer, direction, sites)
+                if found is not None:
+                    operations[layer.name, direction] = found
+        return cls(workload.name, table, operations, macs)
+
+    def operation_of(self, site: Site) -> Operation | None:
+        """Return the convolution whose input, weight or output `site` is, or None."""
+        if site.operand not in _OPERANDS:
+            return None
+        return self.operations.get((site.layer, site.direction))
+
+    def macs_of(self, site: Site) -> int:
+        """Return the multiply-accumulates of the operation that reads or makes `site`.
+
+        0 for tensors that no multiplication reads or makes, e.g. batch statistics.
+        """
+        if site.direction not in _MULTIPLYING or site.operand not in _OPERANDS:
+            return 0
+        return self.macs.get(site.layer, 0)
+
+
+SITE_WEIGHTS = ("elements", "sites", "macs")
+_REGEX = "re:"
+_LATEST = 1 << 31
+
+
+def equally(models: Sequence[FaultModel]) -> tuple[tuple[FaultModel, Fraction], ...]:
+    """Give every fault model the same weight."""
+    return tuple((model, Fraction(1)) for model in models)
+
+
+@dataclasses.dataclass(frozen=True)
+class SamplingPlan:
+    """What a campaign draws from. Ranges include both ends.
+
+    Args:
+      models: fault models with their weights, > 0; no name twice.
+      site_weights: how the site is drawn among those that a drawn model fits:
+        `elements` (every element of every site equally), `sites` (every site equally)
+        or `macs` (by the multiply-accumulates of the site's operation; sites that no
+        multiplication reads or makes are left out).
+      patterns: names `layer/direction/operand` to draw from: shell patterns such as
+        `*/forward/*`, or `re:` and a regular expression for the whole name. A site
+        must match one of them; each must match a site. Empty: all sites.
+      directions: among `sites.DIRECTIONS`; empty: all.
+      stages: sampling lists of the artefact to draw from, `fwrd_inject` and
+        `bkwd_inject`; empty: not restricted.
+      epochs: first and last epoch.
+      steps: first and last step in the epoch.
+      durations: shortest and longest duration in steps.
+      replicas: replicas that can be struck. The update of a weight happens once: its
+        sites name replica 0.
+
+    Raises:
+      InputError: a field is out of range; the message names it and the bound.
+    """
+
+    models: tuple[tuple[FaultModel, Fraction], ...] = equally(
+        tuple(FAULT_MODELS.values())
+    )
+    site_weights: str = "elements"
+    patterns: tuple[str, ...] = ()
+    directions: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    epochs: tuple[int, int] = (0, 79)
+    steps: tuple[int, int] = (0, 48)
+    durations: tuple[int, int] = (1, 1)
+    replicas: tuple[int, ...] = tuple(range(8))
+
+    def __post_init__(self) -> None:
+        _known("site_weights", self.site_weights, SITE_WEIGHTS)
+        for direction in self.directions:
+            _known("directions", direction, DIRECTIONS)
+        for stage in self.stages:
+            _known("stages", stage, STAGES)
+        self._check_models()
+        _check_range("epochs", self.epochs, 0)
+        _check_range("steps", self.steps, 0)
+        _check_range("durations", self.durations, 1)
+        if not self.replicas:
+            raise InputError("plan: replicas: none; name at least one, e.g. 0")
+        for replica in self.replicas:
+            if not 0 <= replica < _LATEST or self.replicas.count(replica) > 1:
+                raise InputError(
+                    f"plan: replicas: {replica}; expected different numbers from 0 on; "
+                    "correct or remove it"
+                )
+
+    def sites(self, space: SiteSpace) -> tuple[Site, ...]:
+        """Return the sites of a workload that the plan draws from, in their order.
+
+        Raises:
+          InputError: a pattern matches no site, is no regular expression, the artefact
+            has no list for the workload, or nothing is left.
+        """
+        found = list(space.table)
+        if self.patterns:
+            matchers = [_matcher(pattern) for pattern in self.patterns]
+            for pattern, matches in zip(self.patterns, matchers, strict=True):
+                if not any(matches(site.name) for site in found):
+                    names = [site.name for site in found]
+                    raise InputError(
+                        f"plan: patterns: {quote(pattern)} matches none of the "
+                        f"{len(names)} sites of {space.workload}; nearest: "
+                        f"{nearest_first(pattern, names, limit=3)}"
+                    )
+            found = [s for s in found if any(matches(s.name) for matches in matchers)]
+        if self.directions:
+            found = [s for s in found if s.direction in self.directions]
+        if self.stages:
+            listed = {
+                layer
+                for stage in self.stages
+                for layer in sampling_list(space.workload, stage)
+            }
+            found = [s for s in found if _artefact_name(s) in listed]
+        if not found:
+            raise InputError(
+                f"plan: no site of {space.workload} is left by patterns, directions "
+                "and stages together; drop one of them"
+            )
+        return tuple(found)
+
+    def _check_models(self) -> None:
+        if not self.models:
+            raise InputError("plan: models: none; name at least one fault model")
+        names = [model.name for model, _ in self.models]
+        for (model, weight), name in zip(self.models, names, strict=True):
+            if not weight > 0:
+                raise InputError(
+                    f"plan: models: weight {weight} of {name}; expected more than 0; "
+                    "leave the model out instead"
+                )
+            if names.count(name) > 1:
+                raise InputError(f"plan: models: {name} twice; name it once")
+            if model.rule.stale and self.epochs[0] == 0 and self.steps[0] == 0:
+                raise InputError(
+                    f"plan: models: {name} needs the step before, and epoch 0, step 0 "
+                    "has none; begin steps or epochs at 1"
+                )
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    if not pattern.startswith(_REGEX):
+        return re.compile(fnmatch.translate(pattern)).fullmatch
+    try:
+        return re.compile(pattern.removeprefix(_REGEX)).fullmatch
+    except re.error as error:
+        raise InputError(
+            f"plan: patterns: {quote(pattern)} is no regular expression ({error}); "
+            "correct it, or drop re: for a shell pattern"
+        ) from None
+
+
+def _artefact_name(site: Site) -> str:
+    if site.direction == "forward":
+        return site.layer
+    return f"{site.layer}_{site.direction}"
+
+
+def _known(field: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise InputError(
+            f"plan: {field}: unknown {quote(name)}; known: {', '.join(known)}"
+        )
+
+
+def _check_range(field: str, ends: tuple[int, int], least: int) -> None:
+    first, last = ends
+    if not least <= first <= last < _LATEST:
+        raise InputError(
+            f"plan: {field}: {first} to {last}; expected {least} <= first <= last < "
+            f"{_LATEST}; correct the range"
+        )
