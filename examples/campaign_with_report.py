@@ -4,7 +4,7 @@
 
     python examples/campaign_with_report.py --experiments 100
 
-The same can be done with tools/golden.py and tools/campaign.py. Run it again to go on
+The same can be done with tpufi golden and tpufi campaign. Run it again to go on
 where it was stopped, or with more experiments to make the campaign longer.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
 import tpufi
+from tpufi import GoldenConfig, make_deterministic, train_golden
 from tpufi.campaign.engine.local_pool import LocalPool
 from tpufi.campaign.engine.run import Scale, run_campaign
 from tpufi.campaign.engine.runner import RunnerOf
@@ -27,8 +28,6 @@ from tpufi.campaign.present_manifest import present_manifest
 from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import write_report
 from tpufi.cli import Parser, positive, run
-from tpufi.golden import GoldenConfig, train_golden
-from tpufi.training import make_deterministic
 
 PLAN = """\
 workload: resnet18

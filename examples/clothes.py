@@ -4,8 +4,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tpufi.data import load_dataset
-from tpufi.data.dataset import Dataset
+from tpufi import Dataset, load_dataset
 
 NAMES = (
     *("T-shirt", "trousers", "pullover", "dress", "coat"),

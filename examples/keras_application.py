@@ -19,10 +19,9 @@ import tensorflow as tf
 from clothes import train
 
 import tpufi
+from tpufi import InferenceCampaign, load_dataset
 from tpufi.campaign.statistics.intervals import wilson
 from tpufi.cli import Parser, positive, run
-from tpufi.data import load_dataset
-from tpufi.instrument.inference import InferenceCampaign
 
 
 def main(argv: Sequence[str] | None) -> int:

@@ -17,8 +17,8 @@ from clothes import NAMES, trained_network
 from matplotlib.figure import Figure
 
 import tpufi
+from tpufi import flip
 from tpufi.cli import Parser, natural, positive, run
-from tpufi.instrument import flip
 
 
 def main(argv: Sequence[str] | None) -> int:

@@ -83,7 +83,7 @@ def test_unknown_command_of_dev_exits_2_with_the_list():
 
 def test_missing_library_names_the_command_that_builds_it(tmp_path):
     run = subprocess.run(
-        [sys.executable, "-c", "import tpufi"],
+        [sys.executable, "-c", "import tpufi.ops"],
         env={**os.environ, "TPUFI_LIBRARY": str(tmp_path)},
         capture_output=True,
         text=True,

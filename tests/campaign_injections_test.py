@@ -13,7 +13,8 @@ from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.golden_check import check_golden
 from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.recorded_plan import recorded_plan
-from tpufi.commands import campaign, draw
+from tpufi.cli.campaign import COMMAND as campaign
+from tpufi.cli.draw import COMMAND as draw
 from tpufi.errors import InputError
 from tpufi.experiment.replay import replay
 from tpufi.faults.csv import read_injection, write_injection

@@ -20,7 +20,7 @@ from tpufi.campaign.report.document import Document
 from tpufi.campaign.report.facts import gather
 from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import build
-from tpufi.experiment.propagation import Spread
+from tpufi.experiment.spread import Spread
 from tpufi.golden import GoldenConfig, GoldenFolder
 
 PER_EPOCH = 5

@@ -21,7 +21,7 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report import write
 from tpufi.campaign.report.document import Table
 from tpufi.campaign.report.palette import FIRST, INK, MUTED, PAPER, SECOND, Colour
-from tpufi.commands import campaign
+from tpufi.cli.campaign import COMMAND as campaign
 
 HOSTILE = "</td></script><script>alert(1)</script> $\\frac{x$ |**x**| `y` &amp; \"'"
 ROWS = [make_row(number) for number in range(120)]

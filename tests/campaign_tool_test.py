@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/campaign.py: plan, status and export, and the errors of all commands."""
+"""tpufi campaign: plan, status and export, and the errors of all commands."""
 
 import csv
 import dataclasses
@@ -18,7 +18,7 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import strata
 from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
 from tpufi.campaign.statistics.sample_size import wilson_size
-from tpufi.commands import campaign
+from tpufi.cli.campaign import COMMAND as campaign
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.jsonl import parse_fault
 from tpufi.faults.plan import SamplingPlan, SiteSpace

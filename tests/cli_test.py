@@ -10,7 +10,10 @@ import pytest
 
 from tests.injection_errors_test import BROKEN
 from tpufi import cli
-from tpufi.commands import golden, replay, reproduce, sites
+from tpufi.cli.golden import COMMAND as golden
+from tpufi.cli.replay import COMMAND as replay
+from tpufi.cli.reproduce import COMMAND as reproduce
+from tpufi.cli.sites import COMMAND as sites
 from tpufi.golden import GoldenConfig, GoldenFolder
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -151,7 +154,7 @@ def test_a_process_prints_nothing_but_the_one_line(folder, tmp_path):
 
 def test_a_list_that_nobody_reads_is_no_error():
     process = subprocess.Popen(
-        [sys.executable, ROOT / "tools" / "sites.py", "--workload", "resnet18"],
+        [sys.executable, "-m", "tpufi", "sites", "--workload", "resnet18"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     process.stdout.close()

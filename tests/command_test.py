@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program `tpufi`: its commands, their help, levels of talk, and its start."""
 
-import importlib
 import os
-import pathlib
+import re
 import subprocess
 import sys
 
@@ -11,19 +10,29 @@ import pytest
 from absl import logging
 
 import tpufi
+from tests.cli_test import one_line
+from tests.docs_blocks import ROOT
 from tpufi import cli
-from tpufi.command import Command
+from tpufi.campaign.engine.run import Scale
+from tpufi.cli import compare_gradients, draw, run_options
+from tpufi.cli.command import Command, CommandParser
+from tpufi.cli.main import COMMANDS, main, program_parser
+from tpufi.faults.plan import SITE_WEIGHTS
+from tpufi.gradient_comparison import COLUMNS, ORDER
 from tpufi.progress import Progress
-from tpufi_command.catalogue import module_of, summaries
+from tpufi.training.devices import AUTO, DEVICES
+from tpufi.training.strategies import STRATEGIES
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Reads its answer from the modules that were loaded when the program ended.
 WATCHED = """
 import atexit, sys
-from tpufi_command.main import main
+from tpufi.cli.main import main
 atexit.register(lambda: print("tensorflow" in sys.modules, file=sys.stderr))
 main()
 """
+WITHIN = {f"campaign {name}": c for name, c in cli.campaign.COMMANDS.items()} | {
+    f"inference {name}": c for name, c in cli.inference.COMMANDS.items()
+}
 
 
 def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -39,42 +48,110 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--help"], 0, "golden             Trains the golden run"),
+        (["--help"], 0, "golden           Trains the golden run"),
         (["--version"], 0, f"tpufi {tpufi.__version__}, tensorflow"),
-        ([], 2, "usage: tpufi COMMAND"),
+        ([], 2, "usage: tpufi [-h] [--version] COMMAND"),
         (["goldn"], 2, "no command 'goldn'; did you mean golden? known: campaign, "),
         (["frobnicate"], 2, "no command 'frobnicate'; known: campaign, "),
         (["--quiet"], 2, "no option '--quiet'; a command's options follow it"),
+        (["golden", "--epochs", "1"], 2, "required: --out; see tpufi golden --help"),
+        (["golden", "--out", "x", "--start-step", "3"], 2, "belong together"),
+        (["replay", "--file", "x.csv", "--golden", "x"], 2, "x.csv"),
+        (["show", "--file", "x.csv", "--golden", "x"], 2, "x.csv"),
+        (["compare-gradients", "--file", "x.csv"], 2, "x.csv"),
+        (["campaign"], 2, "required: COMMAND; see tpufi campaign --help"),
+        (["campaign", "run", "x.yaml", "--out", "x"], 2, "x.yaml"),
+        (["campaign", "plan", "x.yaml"], 2, "x.yaml"),
+        (["campaign", "status", "nowhere"], 2, "nowhere"),
+        (["campaign", "export", "nowhere", "x.csv"], 2, "nowhere"),
+        (["inference", "run", "x.yaml", "--out", "x"], 2, "x.yaml"),
+        (["inference", "compare", "nowhere", "nothing"], 2, "nowhere"),
+        (["draw", "--workload", "resnet18", "--seed", "1", "--count", "1", "--models",
+          "ZEROS"], 2, "ZEROS"),
+        (["reproduce", "--thresholds", "x.toml"], 2, "x.toml"),
+        (["completion", "bash"], 0, "_shtab_tpufi"),
     ],
-)
-def test_the_program_answers_at_once_without_tensorflow(arguments, code, says):
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_the_program_answers_at_once_without_tensorflow(
+    arguments, code, says, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     run = program(*arguments)
-    assert run.returncode == code
+    assert run.returncode == code, run.stderr
     assert says in (run.stderr if code else run.stdout)
     assert run.stderr.splitlines()[-1] == "False"
     assert "\x1b" not in run.stdout + run.stderr
 
 
-@pytest.mark.parametrize("name", summaries())
-def test_a_tool_is_a_thin_launcher(name):
-    text = (ROOT / "tools" / f"{name.replace('-', '_')}.py").read_text()
-    assert text.count("\n") < 15
-    assert f'launch("{name}")' in text
+def test_help_of_every_command_needs_no_tensorflow():
+    asked = [name.split() for name in (*COMMANDS, *WITHIN)]
+    code = "import contextlib, sys; from tpufi.cli.main import main\n"
+    code += f"for name in {asked}:\n"
+    code += "  with contextlib.suppress(SystemExit): main([*name, '--help'])\n"
+    code += "print('tensorflow' in sys.modules, 'numpy' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.count("usage: tpufi ") == len(asked)
+    assert run.stdout.splitlines()[-1] == "False False"
 
 
-@pytest.mark.parametrize("name", summaries())
+def test_a_broken_campaign_file_is_one_line_without_tensorflow(tmp_path):
+    text = (ROOT / "docs" / "tutorial" / "first_campaign.md").read_text()
+    (plan,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "campaign.yaml"
+    file.write_text(plan.replace("steps:", "stepz:"))
+    run = program("campaign", "plan", str(file))
+    message, imported = run.stderr.splitlines()
+    assert message.startswith(f"{file}:") and "stepz" in message
+    assert (run.returncode, imported) == (2, "False")
+
+
+def test_choices_and_defaults_of_options_are_those_of_the_library():
+    assert run_options.DEVICES == (AUTO, *DEVICES)
+    assert run_options.STRATEGIES == STRATEGIES
+    assert draw.SITE_WEIGHTS == SITE_WEIGHTS
+    assert compare_gradients.ORDERS == (ORDER, *COLUMNS)
+    arguments = ["campaign", "run", "campaign.yaml", "--out", "x"]
+    options = program_parser().parse_args(arguments)
+    assert (options.window, options.block) == (Scale.window, Scale.block)
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, *WITHIN])
 def test_help_shows_the_summary_and_examples_that_parse(name, capsys):
-    command = importlib.import_module(module_of(name)).COMMAND
+    command = (COMMANDS | WITHIN)[name]
     with pytest.raises(SystemExit) as exit_:
-        command.main(["--help"], prog=f"tpufi {name}")
+        main([*name.split(), "--help"])
     assert exit_.value.code == 0
     shown = capsys.readouterr().out
-    assert summaries()[name] in shown
+    assert command.summary in shown
+    assert command.examples
     for example in command.examples:
         assert f"\n  {example}\n" in shown
-        first, second, *arguments = example.split()
-        assert (first, second) == ("tpufi", name)
-        command.parse(arguments)
+        assert example.startswith(f"tpufi {name} ") or example == f"tpufi {name}"
+        program_parser().parse_args(example.split()[1:])
+
+
+def test_nothing_of_the_package_imports_the_program():
+    package = ROOT / "python" / "tpufi"
+    importing = [
+        file.relative_to(package).as_posix()
+        for file in package.rglob("*.py")
+        if re.search(r"^\s*(from|import) tpufi\.cli", file.read_text(), re.MULTILINE)
+    ]
+    assert {name for name in importing if not name.startswith("cli/")} == {
+        "__main__.py"
+    }
+
+
+@pytest.mark.parametrize("tool", ["campaign", "demo", "replay"])
+def test_a_tool_is_a_thin_launcher(tool):
+    run = subprocess.run(
+        [sys.executable, ROOT / "tools" / f"{tool}.py", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.startswith(f"usage: tpufi {tool} [-h]")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +168,7 @@ def test_progress_is_a_message_that_quiet_leaves_out(option, lines, level, capfd
     before = logging.get_verbosity()
     command = Command("Counts.", ("tpufi count",), lambda _: None, work)
     with pytest.raises(SystemExit) as exit_:
-        command.start(option, "tpufi count")
+        command.start(CommandParser().parse_args(option))
     logging.set_verbosity(before)
     assert exit_.value.code == 0
     captured = capfd.readouterr()
@@ -103,9 +180,9 @@ def test_progress_is_a_message_that_quiet_leaves_out(option, lines, level, capfd
 def test_quiet_and_verbose_exclude_each_other_in_one_line(capsys):
     command = Command("Counts.", ("tpufi count",), lambda _: None, lambda _: 0)
     with pytest.raises(SystemExit) as exit_:
-        command.main(["--quiet", "--verbose"], prog="tpufi count")
+        command.main(["--quiet", "--verbose"])
     assert exit_.value.code == cli.WRONG_INPUT
-    assert capsys.readouterr().err.startswith("tpufi count: argument --verbose: not ")
+    assert ": argument --verbose: not allowed with" in one_line(capsys)
 
 
 def test_a_missing_tensorflow_is_one_line_that_names_the_extras(tmp_path):
@@ -126,6 +203,15 @@ def test_a_missing_tensorflow_is_one_line_that_names_the_extras(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("name", summaries())
+def test_of_a_missing_tensorflow_a_name_says_what_to_install(monkeypatch):
+    def missing(name):
+        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
+
+    monkeypatch.setattr(tpufi.importlib, "import_module", missing)
+    with pytest.raises(ImportError, match=r"needs TensorFlow 2.19 or .*'tpufi\[cpu\]'"):
+        tpufi._imported("flip_bits")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_a_row_in_its_page(name):
     assert f"\n| `{name}` | " in (ROOT / "docs" / "commands.md").read_text()

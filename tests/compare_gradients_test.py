@@ -8,7 +8,7 @@ import pathlib
 import pytest
 
 from tpufi import cli
-from tpufi.commands import compare_gradients
+from tpufi.cli.compare_gradients import COMMAND as compare_gradients
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

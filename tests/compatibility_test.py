@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import tpufi
-from tpufi._library import SUPPORTED
+from tpufi.extras import TENSORFLOW
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ROW = re.compile(r"^\| (\w+) \| ([^|]+) \| ([\d.]+) \| `([\w.-]+)` \|$", re.MULTILINE)
@@ -50,14 +50,14 @@ def test_python_versions_are_those_of_the_package_and_its_wheels():
 
 def test_tensorflow_versions_are_those_that_build_and_import_take():
     (works_with,) = [r[1] for r in ROWS if r[0] == "TensorFlow"]
-    assert tuple(works_with.split(", ")) == SUPPORTED
-    accepted = ", ".join(f'"{minor}."' for minor in SUPPORTED)
+    assert tuple(works_with.split(", ")) == TENSORFLOW
+    accepted = ", ".join(f'"{minor}."' for minor in TENSORFLOW)
     assert f"({accepted})" in read("third_party/tensorflow/tensorflow_pip.bzl")
     extras = re.findall(
         r'= \["tensorflow[^"]*==([\d.]+)\.\*"\]', read("pyproject.toml")
     )
     assert len(extras) == 4
-    assert set(extras) == {SUPPORTED[0]}
+    assert set(extras) == {TENSORFLOW[0]}
 
 
 def test_the_citation_has_what_the_format_requires():

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tpufi import extras
-from tpufi.commands import completion
+from tpufi.cli.main import main
 from tpufi.errors import InputError
 
 # What bash does when the tabulator key is pressed at the end of the words.
@@ -18,11 +18,17 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
+def printed(shell: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["completion", shell])
+    return ended.value.code
+
+
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
     path = tmp_path_factory.mktemp("completion") / "tpufi.bash"
     with open(path, "w") as file, contextlib.redirect_stdout(file):
-        assert completion.main(["bash"]) == 0
+        assert printed("bash") == 0
     return path
 
 
@@ -45,7 +51,7 @@ def test_bash_completes_commands_options_and_choices(words, completed, script):
 
 @pytest.mark.parametrize("shell", ["zsh", "tcsh"])
 def test_other_shells_have_a_script(shell, capsys):
-    assert completion.main([shell]) == 0
+    assert printed(shell) == 0
     assert "import-checkpoint" in capsys.readouterr().out
 
 

@@ -10,8 +10,7 @@ from tests.campaign_files import PLAN, write_plan
 from tests.campaign_report_files import make_row, write_campaign
 from tests.injection_errors_test import replaced, sites_of
 from tpufi.campaign.plan_file import read_plan
-from tpufi.campaign.report_command import add_report
-from tpufi.cli import Parser
+from tpufi.cli.campaign_report import COMMAND as report
 from tpufi.errors import InputError
 from tpufi.experiment.record import ReplayRecord
 from tpufi.faults.csv import read_injection
@@ -86,11 +85,8 @@ def test_a_report_writes_its_own_names_whatever_the_journal_has_in_it(tmp_path):
     deep.mkdir()
     campaign = write_campaign(deep, rows)
     before = everything(tmp_path)
-    parser = Parser()
-    add_report(parser)
     out = deep / "report"
-    options = parser.parse_args([str(campaign), "--out", str(out), "--rows"])
-    assert options.command(options) == 0
+    assert report.main([str(campaign), "--out", str(out), "--rows"]) == 0
     new = everything(tmp_path).keys() - before.keys()
     assert {"deep/report/report.html", "deep/report/report.md"} <= new
     assert all(name.startswith("deep/report") for name in new)

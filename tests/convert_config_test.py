@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The converter of TensorFI's and TensorFI2's configurations."""
 
-import pathlib
 import subprocess
 import sys
 
@@ -12,7 +11,6 @@ from tpufi.instrument.tensorfi.config import operation_config, read_config
 from tpufi.instrument.tensorfi.conversion import convert
 from tpufi.instrument.tensorfi.layer_config import layer_config
 
-TOOL = pathlib.Path(__file__).resolve().parents[1] / "tools/convert_config.py"
 THEIRS = """
 ScalarFaultType: None
 TensorFaultType: bitFlip-element
@@ -29,8 +27,8 @@ Colour: red
 
 def test_a_tensorfi_file_becomes_a_strict_one_with_remarks(tmp_path):
     (tmp_path / "theirs.yaml").write_text(THEIRS)
-    command = [sys.executable, TOOL, tmp_path / "theirs.yaml"]
-    command += ["--out", tmp_path / "ours.yaml"]
+    command = [sys.executable, "-m", "tpufi", "convert-config"]
+    command += [tmp_path / "theirs.yaml", "--out", tmp_path / "ours.yaml"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     text = (tmp_path / "ours.yaml").read_text()

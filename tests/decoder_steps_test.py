@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.drawn_examples import drawn_examples
 from tests.small_decoder import SMALL_DECODER
-from tpufi.commands import golden
+from tpufi.cli.golden import COMMAND as golden
 from tpufi.data import Batches, Text, python_text
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor, read_record, replacing

@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 from tests.tiny_workload import TINY, tiny_batch
-from tpufi.command import CommandParser
+from tpufi.cli.command import CommandParser
+from tpufi.cli.run_options import add_run_options, run_config
 from tpufi.descriptor import replacing
 from tpufi.errors import InputError
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.golden.config import read_config
-from tpufi.golden.options import add_run_options, run_config
 from tpufi.instrument import flip, instrument, on_gpu
 from tpufi.training import Program, devices, initial_state
 from tpufi.training.devices import Asked, Placement

@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Synopses in the pages name options that the tools have."""
+"""Synopses in the pages name commands and options that the program has."""
 
-import importlib
 import re
 
 import pytest
 
 from tests.docs_blocks import PAGES, Block, blocks
-from tpufi_command.catalogue import summaries
+from tpufi.cli.main import COMMANDS, program_parser
 
-_COMMAND = re.compile(
-    r"^(?:python tools/(\w+)\.py|tpufi ([a-z-]+))((?:.|\n )*)", re.MULTILINE
-)
-COMMANDS = {name.replace("-", "_") for name in summaries()}
+_COMMAND = re.compile(r"^tpufi ([a-z-]+)((?:.|\n )*)", re.MULTILINE)
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _SUBCOMMAND = re.compile(r" ([a-z]+)\b")
+_GROUPS = [name for name, command in COMMANDS.items() if command.action is None]
 
 
 def _commands() -> list:
@@ -22,33 +19,21 @@ def _commands() -> list:
     for page in PAGES:
         for block in blocks(page):
             for command in _COMMAND.finditer(block.text):
-                tool, name, rest = command.groups()
-                tool = tool or name.replace("-", "_")
+                name, rest = command.groups()
                 options = tuple(sorted(set(_OPTION.findall(rest.split("#")[0]))))
-                sub = (
-                    _SUBCOMMAND.match(rest)
-                    if tool in ("campaign", "inference")
-                    else None
-                )
-                arguments = (sub[1],) if sub else ()
-                name = f"{block}-{tool}{'-' + sub[1] if sub else ''}"
-                found.append(pytest.param(block, tool, arguments, options, id=name))
+                sub = _SUBCOMMAND.match(rest) if name in _GROUPS else None
+                names = (name, sub[1]) if sub else (name,)
+                label = f"{block}-{'-'.join(names)}"
+                found.append(pytest.param(block, names, options, id=label))
     return found
 
 
-@pytest.mark.parametrize(("block", "tool", "arguments", "options"), _commands())
+@pytest.mark.parametrize(("block", "names", "options"), _commands())
 def test_options_in_a_page_exist(
-    block: Block,
-    tool: str,
-    arguments: tuple[str, ...],
-    options: tuple[str, ...],
-    capsys,
+    block: Block, names: tuple[str, ...], options: tuple[str, ...], capsys
 ):
-    # A few tools are no commands of the package.
-    package = "tpufi.commands" if tool in COMMANDS else "tools"
-    main = importlib.import_module(f"{package}.{tool}").main
     with pytest.raises(SystemExit) as ended:
-        main([*arguments, "--help"])
+        program_parser().parse_args([*names, "--help"])
     assert ended.value.code == 0
     known = set(_OPTION.findall(capsys.readouterr().out))
-    assert set(options) <= known, f"{block}: tools/{tool}.py {' '.join(arguments)}"
+    assert set(options) <= known, f"{block}: tpufi {' '.join(names)}"

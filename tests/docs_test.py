@@ -64,12 +64,12 @@ def test_the_readme_example_flips_the_bits_it_names():
 
 def test_examples_in_docstrings_give_what_they_say():
     attempted = 0
+    top = {name: getattr(tpufi, name) for name in tpufi.__all__}
     for module in pkgutil.walk_packages(tpufi.__path__, "tpufi."):
         if module.name.rsplit(".", 1)[-1].startswith("_tpufi"):
             continue  # The compiled libraries of a built tree.
         loaded = importlib.import_module(module.name)
-        names = {**vars(loaded), **vars(tpufi)}
-        result = doctest.testmod(loaded, extraglobs=names)
+        result = doctest.testmod(loaded, extraglobs={**top, **vars(loaded)})
         assert result.failed == 0, module.name
         attempted += result.attempted
     assert attempted >= 4

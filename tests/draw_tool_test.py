@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/draw.py: the same bytes from any number of processes; one-line errors."""
+"""tpufi draw: the same bytes from any number of processes; one-line errors."""
 
 import hashlib
-import pathlib
 import subprocess
 import sys
 
 import pytest
 
 from tests.cli_test import one_line, run_tool
-from tpufi.commands import draw
+from tpufi.cli.draw import COMMAND as draw
 from tpufi.faults.catalogue import NAMES
 from tpufi.faults.jsonl import parse_fault
 from tpufi.models import workload
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 BASE = ["--workload", "resnet18", "--seed", "11", "--per-replica", "4"]
 
 
@@ -65,7 +63,7 @@ def test_10000_faults_are_the_same_bytes_from_any_processes(tmp_path):
     for name, workers in (("one", "1"), ("again", "1"), ("four", "4")):
         out = tmp_path / name
         subprocess.run(
-            [sys.executable, ROOT / "tools" / "draw.py", "--workload", "effnet",
+            [sys.executable, "-m", "tpufi", "draw", "--workload", "effnet",
              "--seed", "5", "--count", "10000", "--workers", workers, "--out", out],
             check=True, env={"PYTHONHASHSEED": str(len(digests)), "PATH": ""},
         )  # fmt: skip
@@ -78,7 +76,7 @@ def test_10000_faults_are_the_same_bytes_from_any_processes(tmp_path):
 @pytest.mark.slow
 def test_a_reader_that_stops_early_is_no_error():
     process = subprocess.Popen(
-        [sys.executable, ROOT / "tools" / "draw.py", *BASE, "--count", "20000"],
+        [sys.executable, "-m", "tpufi", "draw", *BASE, "--count", "20000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     parse_fault(process.stdout.readline())

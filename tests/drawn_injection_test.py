@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.tiny_workload import TINY
 from tpufi import models
-from tpufi.commands import draw
+from tpufi.cli.draw import COMMAND as draw
 from tpufi.descriptor import FIELDS
 from tpufi.errors import InputError
 from tpufi.experiment.replay import replay

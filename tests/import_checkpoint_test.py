@@ -18,7 +18,7 @@ from tpufi.artefact_checkpoint import (
     imported_state,
     read_checkpoint,
 )
-from tpufi.commands import import_checkpoint
+from tpufi.cli.import_checkpoint import COMMAND as import_checkpoint
 from tpufi.errors import InputError
 from tpufi.experiment.replay import replay
 from tpufi.faults.csv import read_injection

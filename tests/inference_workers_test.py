@@ -14,8 +14,7 @@ from tests.inference_files import kept_rows, write_files
 from tpufi.campaign.journal.reader import Reader
 from tpufi.errors import InputError
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-RUN = [sys.executable, str(ROOT / "tools" / "inference.py"), "run"]
+RUN = [sys.executable, "-m", "tpufi", "inference", "run"]
 
 
 def start(plan: pathlib.Path, out: pathlib.Path, workers: int) -> subprocess.Popen:

@@ -20,7 +20,7 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan_file import read_plan
 from tpufi.data.npz_file import read_npz
 from tpufi.errors import InputError
-from tpufi.experiment.propagation import Spread
+from tpufi.experiment.spread import Spread
 from tpufi.faults.csv import read_injection
 from tpufi.faults.jsonl import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder

@@ -17,8 +17,10 @@ import tpufi
 
 GOLDEN = pathlib.Path(__file__).with_name("golden") / "public_api.txt"
 COMMAND = "python -m tests.public_api"
-# A default that is a function would be shown with its address.
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+# A default that is a function would be shown with its address, a file with its folder.
+_OF_THIS_RUN = re.compile(
+    r" at 0x[0-9a-f]+|" + re.escape(f"{pathlib.Path(tpufi.__file__).parent}/")
+)
 
 
 def surface() -> list[str]:
@@ -64,7 +66,7 @@ def _lines(name: str, value: object) -> list[str]:
 
 
 def _signature(value: object) -> str:
-    return _ADDRESS.sub("", str(inspect.signature(value)))
+    return _OF_THIS_RUN.sub("", str(inspect.signature(value)))
 
 
 if __name__ == "__main__":

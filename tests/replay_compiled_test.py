@@ -9,7 +9,7 @@ import pytest
 
 from tests.campaign_runs import SMALL
 from tpufi import models
-from tpufi.commands import replay as command
+from tpufi.cli.replay import COMMAND as command
 from tpufi.errors import InputError
 from tpufi.experiment.replay import replay
 from tpufi.faults.csv import write_injection

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tiny_workload import TINY
 from tpufi import models
-from tpufi.commands import replay as replay_tool
+from tpufi.cli.replay import COMMAND as replay_tool
 from tpufi.errors import InputError
 from tpufi.experiment.judge import Judge
 from tpufi.experiment.replay import replay

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from tpufi.commands import sites
+from tpufi.cli.sites import COMMAND, target_layer
 from tpufi.errors import InputError
 from tpufi.faults.artefact_lists import has_sampling_lists, sampling_list
 from tpufi.faults.injection import STAGES
@@ -71,14 +71,14 @@ def test_lists_have_the_artefacts_order():
 @pytest.mark.parametrize("name", ARTEFACT)
 def test_every_listed_layer_has_sites_in_its_workload(name):
     table = WORKLOADS[name].sites()
-    targets = {sites.target_layer(site) for site in table}
+    targets = {target_layer(site) for site in table}
     for stage in STAGES:
         assert set(sampling_list(name, stage)) <= targets
 
 
 @pytest.mark.parametrize("name", ARTEFACT)
 def test_the_tool_prints_one_row_per_site(name, capsys):
-    assert sites.main(["--workload", name]) == 0
+    assert COMMAND.main(["--workload", name]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["site"] for row in rows] == [s.name for s in WORKLOADS[name].sites()]
     listed = {stage[:4]: len(sampling_list(name, stage)) for stage in STAGES}
@@ -91,7 +91,7 @@ def test_the_tool_prints_one_row_per_site(name, capsys):
 
 def test_a_workload_of_our_own_is_listed_without_the_artefacts_lists(capsys):
     assert "decoder" not in ARTEFACT
-    assert sites.main(["--workload", "decoder", "--layer", "block0_s"]) == 0
+    assert COMMAND.main(["--workload", "decoder", "--layer", "block0_s"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert {row["artefact_list"] for row in rows} == {""}
     (scores,) = [r for r in rows if r["site"] == "block0_scores/forward/output"]
@@ -100,7 +100,7 @@ def test_a_workload_of_our_own_is_listed_without_the_artefacts_lists(capsys):
 
 
 def test_the_tool_counts_multiply_accumulates(capsys):
-    sites.main(["--workload", "resnet18", "--per-replica", "1"])
+    COMMAND.main(["--workload", "resnet18", "--per-replica", "1"])
     rows = csv.DictReader(io.StringIO(capsys.readouterr().out))
     outputs = [r for r in rows if r["site"].endswith("/forward/output")]
     # 140.8 million for an image, as counted for the artefact's network.

@@ -14,14 +14,15 @@ from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.present_manifest import present_manifest
-from tpufi.commands.show import main
+from tpufi.cli.show import COMMAND
 from tpufi.errors import InputError
-from tpufi.faults.csv import write_injection
+from tpufi.faults.csv import PUBLISHED, write_injection
 from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenFolder
 from tpufi.show.spread import spread
 from tpufi.show.subject import from_campaign, from_file
 
+MASKED = str(PUBLISHED / "resnet18" / "inj_masked.csv")
 INJECTION = Injection(
     model="resnet18", stage="fwrd_inject", fmodel="RD", target_worker=1,
     target_layer="fc", target_epoch=0, target_step=3,
@@ -60,7 +61,7 @@ def campaign(golden, tmp_path_factory):
 def test_a_file_is_shown_as_bits_tables_and_a_picture(golden, file, capsys, tmp_path):
     picture = tmp_path / "x.svg"
     arguments = ["--file", str(file), "--golden", str(golden), "--elements", "1"]
-    assert main([*arguments, "--out", str(picture)]) == 0
+    assert COMMAND.main([*arguments, "--out", str(picture)]) == 0
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert lines[0] == "x.csv: RD in fc/forward/output, epoch 0 step 3, replica 1"
@@ -86,7 +87,10 @@ def test_an_experiment_is_shown_as_its_row_has_it(golden, campaign, capsys):
         assert repr(found.losses[1]) == repr(row.losses[0][0])
         assert len(found.golden) == row.fault.count
     number = str(rows[0].experiment)
-    assert main(["--campaign", str(campaign), "--experiment", number, "--all"]) == 0
+    assert (
+        COMMAND.main(["--campaign", str(campaign), "--experiment", number, "--all"])
+        == 0
+    )
     text = capsys.readouterr().out
     assert text.startswith(f"experiment {number}: {rows[0].fault.model} in ")
     assert "are left out" not in text and "picture:" not in text
@@ -98,13 +102,14 @@ def test_an_experiment_is_shown_as_its_row_has_it(golden, campaign, capsys):
         (["--file", "x.csv"], "--file needs a golden run to start from"),
         (["--campaign", "x"], "--campaign and --experiment belong together"),
         (["--file", "x.csv", "--experiment", "3"], "belong together; give both"),
-        (["--file", "x.csv", "--golden", "y", "--out", "z.gif"], "ending '.gif'"),
-        (["--file", "x.csv", "--golden", "nowhere"], "nowhere: no golden run"),
+        (["--file", MASKED, "--golden", "y", "--out", "z.gif"], "ending '.gif'"),
+        (["--file", MASKED, "--golden", "nowhere"], "nowhere: no golden run"),
+        (["--file", "x.csv", "--golden", "nowhere"], "x.csv:1: cannot read"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(arguments, message):
     with pytest.raises(InputError, match=message) as error:
-        main(arguments)
+        COMMAND.main(arguments)
     assert len(str(error.value).splitlines()) == 1
 
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`tpufi campaign` without an installation; see docs/campaigns.md."""
+"""`tpufi campaign` without an installation."""
 
-from tpufi_command.main import launch
+import sys
+
+from tpufi.cli.main import main
 
 if __name__ == "__main__":
-    launch("campaign")
+    main(["campaign", *sys.argv[1:]])

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`tpufi demo` without an installation; see README.md."""
+"""`tpufi demo` without an installation."""
 
-from tpufi_command.main import launch
+import sys
+
+from tpufi.cli.main import main
 
 if __name__ == "__main__":
-    launch("demo")
+    main(["demo", *sys.argv[1:]])

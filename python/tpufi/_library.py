@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds, checks and loads the two compiled libraries; nothing else loads any.
 
-`ops` is the module of TensorFlow operations (`_tpufi_ops.so`), `host` the pybind11
-module (`_tpufi.so`). They lie in the folder that TPUFI_LIBRARY names, else beside this
-file (built tree, wheel), else in `bazel-bin` of the checkout.
+`host` is the pybind11 module (`_tpufi.so`), `ops` the module of TensorFlow operations
+(`_tpufi_ops.so`). They lie in the folder that TPUFI_LIBRARY names, else beside this
+file (built tree, wheel), else in `bazel-bin` of the checkout. Only the first use of
+`ops` imports TensorFlow.
 """
 
 import importlib.util
@@ -12,36 +13,12 @@ import pathlib
 import sys
 import types
 
-SUPPORTED = ("2.19", "2.20")
-_INSTALL = "pip install 'tpufi[cpu]' (or tpufi[tensorflow], tpufi[tpu])"
-
-try:
-    import tensorflow as tf
-except ModuleNotFoundError as _error:
-    if _error.name != "tensorflow":
-        raise
-    raise ImportError(
-        f"tpufi needs TensorFlow {' or '.join(SUPPORTED)}, and none is installed; run: "
-        f"{_INSTALL}",
-        name="tensorflow",
-    ) from None
+from tpufi.extras import INSTALL_TENSORFLOW, TENSORFLOW, TENSORFLOW_MISSING
 
 _FILES = ("_tpufi.so", "_tpufi_ops.so")
 _PACKAGE = pathlib.Path(os.path.abspath(__file__)).parent
 _CHECKOUT = _PACKAGE.parents[1]
 _REBUILD = f"PYTHON_BIN_PATH={sys.executable} bazel build //:tpufi"
-
-
-def _installed() -> str:
-    """Return `major.minor` of the installed TensorFlow, one that tpufi supports."""
-    minor = ".".join(tf.__version__.split(".")[:2])
-    if minor not in SUPPORTED:
-        raise ImportError(
-            f"tpufi needs TensorFlow {' or '.join(SUPPORTED)}, but {tf.__version__} is "
-            f"installed; run: {_INSTALL}",
-            name="tensorflow",
-        )
-    return minor
 
 
 def _folder() -> pathlib.Path:
@@ -72,7 +49,30 @@ def _load_host(path: pathlib.Path) -> types.ModuleType:
     return module
 
 
-def _load_ops(path: pathlib.Path) -> types.ModuleType:
+def _load_ops() -> types.ModuleType:
+    try:
+        import tensorflow as tf
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        raise ImportError(TENSORFLOW_MISSING, name="tensorflow") from None
+
+    minor = ".".join(tf.__version__.split(".")[:2])
+    if minor not in TENSORFLOW:
+        raise ImportError(
+            f"tpufi needs TensorFlow {' or '.join(TENSORFLOW)}, but {tf.__version__} "
+            f"is installed; run: {INSTALL_TENSORFLOW}",
+            name="tensorflow",
+        )
+    if host.built_for_tensorflow != minor:
+        raise ImportError(
+            f"the libraries in {_LIBRARIES} were built for TensorFlow "
+            f"{host.built_for_tensorflow}, but {tf.__version__} is installed; "
+            f"run: pip install 'tensorflow-cpu=={host.built_for_tensorflow}.*', "
+            f"or in the checkout of tpufi: {_REBUILD}",
+            name="tensorflow",
+        )
+    path = _LIBRARIES / _FILES[1]
     try:
         return tf.load_op_library(str(path))
     except tf.errors.NotFoundError as error:  # An undefined symbol, as a rule.
@@ -83,19 +83,11 @@ def _load_ops(path: pathlib.Path) -> types.ModuleType:
         ) from error
 
 
-def _load() -> tuple[types.ModuleType, types.ModuleType]:
-    minor = _installed()
-    folder = _folder()
-    host_module = _load_host(folder / _FILES[0])
-    if host_module.built_for_tensorflow != minor:
-        raise ImportError(
-            f"the libraries in {folder} were built for TensorFlow "
-            f"{host_module.built_for_tensorflow}, but {tf.__version__} is installed; "
-            f"run: pip install 'tensorflow-cpu=={host_module.built_for_tensorflow}.*', "
-            f"or in the checkout of tpufi: {_REBUILD}",
-            name="tensorflow",
-        )
-    return host_module, _load_ops(folder / _FILES[1])
+_LIBRARIES = _folder()
+host = _load_host(_LIBRARIES / _FILES[0])
 
 
-host, ops = _load()
+def __getattr__(name: str) -> types.ModuleType:
+    if name != "ops":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault("ops", _load_ops())

@@ -6,6 +6,13 @@ import types
 
 from tpufi.errors import InputError
 
+TENSORFLOW = ("2.19", "2.20")
+INSTALL_TENSORFLOW = "pip install 'tpufi[cpu]' (or tpufi[tensorflow], tpufi[tpu])"
+TENSORFLOW_MISSING = (
+    f"tpufi needs TensorFlow {' or '.join(TENSORFLOW)}, and none is installed; run: "
+    f"{INSTALL_TENSORFLOW}"
+)
+
 # Extra of pyproject.toml that installs the package.
 _EXTRAS = {
     "jinja2": "report",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tpufi import gradients as _gradients  # noqa: F401  Registers those of the ops.
 from tpufi._library import ops as _ops
 from tpufi.element import element
 from tpufi.site_table import Site

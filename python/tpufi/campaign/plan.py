@@ -14,7 +14,6 @@ from tpufi.faults.csv import injection_text
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
-from tpufi.models import workload
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import SiteTable
 
@@ -56,7 +55,6 @@ class CampaignPlan:
     injections: tuple[tuple[str, InjectionFile], ...] = ()
 
     def __post_init__(self) -> None:
-        workload(self.workload)
         if not 0 <= self.seed < 1 << 64:
             raise InputError(f"seed: {self.seed}; expected 0 up to 2**64 - 1")
         if not 1 <= self.horizon < 1 << 31:
@@ -67,6 +65,10 @@ class CampaignPlan:
                     f"injections: {name}: of {injection.model}, the plan says "
                     f"{self.workload}; leave the file out or name that workload"
                 )
+        # Here and last: it imports TensorFlow, which the rest of a plan does without.
+        from tpufi.models import workload
+
+        workload(self.workload)
 
     def sampler(self, per_replica: int = 128) -> FaultSource:
         """Return the source: `draw(plan.seed, i)` is the fault of experiment i.
@@ -77,6 +79,8 @@ class CampaignPlan:
         Raises:
           InputError: the plan does not fit the workload, or an injection file is wrong.
         """
+        from tpufi.models import workload
+
         if self.injections:
             table = workload(self.workload).sites(per_replica)
             return GivenFaults([_fault(*given, table) for given in self.injections])

@@ -32,7 +32,7 @@ def status_lines(
     if allocation:
         yield (
             f"experiments from {allocation.pilot} on were allotted to strata; rates of "
-            "the whole need their shares: tools/campaign.py report has them"
+            "the whole need their shares: tpufi campaign report has them"
         )
         by = by or allocation.keys
     else:

@@ -9,7 +9,8 @@ from tpufi.descriptor import Descriptor, disarmed
 from tpufi.experiment.control import ARMED, control_of
 from tpufi.experiment.fork import GoldenWalk
 from tpufi.experiment.inject import check_struck, filled
-from tpufi.experiment.propagation import AFTER, Propagation, Spread
+from tpufi.experiment.propagation import AFTER, Propagation
+from tpufi.experiment.spread import Spread
 from tpufi.experiment.validation import Validator
 from tpufi.fault import Fault
 from tpufi.outcomes.outcome import Point, Validation

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far a fault has spread through the state, computed where the state is."""
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from tpufi.element import element
+from tpufi.experiment.spread import Spread
 from tpufi.training import State
 
 # Steps, the struck one included, after which experiments are compared with golden.
@@ -14,29 +13,6 @@ AFTER = (1, 2, 4, 8)
 PARTS = ("weights", "slots", "statistics")
 
 _DIGITS = 4
-
-
-class Spread(NamedTuple):
-    """What of one part of the state differs from golden after some steps.
-
-    Args:
-      after: steps since the fault, the struck one included.
-      part: `weights`, `slots` or `statistics`.
-      tensors: tensors that differ in any bit.
-      elements: elements that differ in any bit.
-      not_finite: of the differing tensors, elements that are not finite.
-      relative: largest 2-norm of a tensor's finite changes over that of the golden
-        tensor, to 4 digits; over 1 for a golden tensor of zeros.
-      tensor: the one that has it.
-    """
-
-    after: int
-    part: str
-    tensors: int
-    elements: int
-    not_finite: int
-    relative: float
-    tensor: str
 
 
 class Propagation:

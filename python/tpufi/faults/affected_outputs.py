@@ -8,10 +8,6 @@ import numpy as np
 
 from tpufi.fault import AffectedOutputs, Elements
 from tpufi.faults.draws import Draws
-from tpufi.layers.conv2d import Conv2D
-from tpufi.layers.dense import Dense
-from tpufi.layers.layer import Layer
-from tpufi.layers.standardised_conv2d import StandardisedConv2D
 from tpufi.site_table import Site
 
 Shape4 = tuple[int, int, int, int]
@@ -51,7 +47,9 @@ class Operation:
         return range(max(first, 0), min(last, self.output[axis + 1] - 1) + 1)
 
 
-def operation(layer: Layer, direction: str, sites: dict[str, Site]) -> Operation | None:
+def operation(
+    layer: object, direction: str, sites: dict[str, Site]
+) -> Operation | None:
     """Return the convolution that `layer` computes in `direction`.
 
     Args:
@@ -65,6 +63,11 @@ def operation(layer: Layer, direction: str, sites: dict[str, Site]) -> Operation
 
     Source: layouts of docs/sites.md.
     """
+    # Here: layers import TensorFlow, and files that name fault models need none.
+    from tpufi.layers.conv2d import Conv2D
+    from tpufi.layers.dense import Dense
+    from tpufi.layers.standardised_conv2d import StandardisedConv2D
+
     if isinstance(layer, StandardisedConv2D):
         layer = layer.convolution
     if not isinstance(layer, Conv2D | Dense):

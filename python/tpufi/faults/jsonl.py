@@ -15,7 +15,6 @@ from tpufi.fault import AffectedOutputs, Elements, Fault, Listed, Strided, liste
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import Sampler
 from tpufi.messages import nearest_first, quote
-from tpufi.models import workload
 
 _MOMENT = ("replica", "epoch", "step", "duration")
 _PLACES = ("start", "count", "block", "stride")
@@ -247,6 +246,8 @@ def fault_lines(
 
 @functools.lru_cache(maxsize=4)
 def _sampler(name: str, per_replica: int, plan: SamplingPlan) -> Sampler:
+    from tpufi.models import workload  # Here: lines are read without TensorFlow.
+
     return Sampler(SiteSpace.of(workload(name), per_replica), plan)
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
+import tpufi
 from tpufi.errors import InputError
 from tpufi.faults.affected_outputs import Operation, operation
 from tpufi.faults.artefact_lists import sampling_list
@@ -14,7 +15,6 @@ from tpufi.faults.catalogue import FAULT_MODELS, FaultModel
 from tpufi.faults.injection import STAGES
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import DIRECTIONS, Site, SiteTable
-from tpufi.workload import Workload
 
 _MULTIPLYING = ("forward", "grad_in", "grad_wt")
 _OPERANDS = ("input", "weight", "output")
@@ -38,7 +38,7 @@ class SiteSpace:
     macs: Mapping[str, int]
 
     @classmethod
-    def of(cls, workload: Workload, per_replica: int = 128) -> "SiteSpace":
+    def of(cls, workload: "tpufi.Workload", per_replica: int = 128) -> "SiteSpace":
         """Return the space of a workload.
 
         Args:

@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts fault sites into any TensorFlow program; see docs/instrument.md."""
+"""Puts fault sites into any TensorFlow program; see docs/instrument.md.
+
+`tpufi.instrument(...)` calls the function of this name; the package's other names are
+behind it, as in `tpufi.instrument.flip`.
+"""
 
 import functools
+import inspect
 import os
+import sys
+import types
 from collections.abc import Mapping, Sequence
 
 from tpufi.errors import InputError
@@ -110,3 +117,12 @@ def instrument(
         Options(gradient, bounds, nan_guard),
         replicas,
     )
+
+
+class _Package(types.ModuleType):
+    def __call__(self, *args, **options) -> Instrumented:
+        return instrument(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Package
+__signature__ = inspect.signature(instrument)

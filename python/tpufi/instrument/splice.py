@@ -11,6 +11,7 @@ from collections.abc import Mapping, Set
 
 from tensorflow.core.framework import function_pb2
 
+from tpufi import ops as _ops  # noqa: F401  Registers the fault op, named below.
 from tpufi.instrument import extended_calls, extended_loops
 from tpufi.instrument.added_values import (
     ARGUMENTS,

@@ -147,27 +147,6 @@ def placed(device: str) -> Iterator[None]:
         yield
 
 
-def add_device_options(parser: argparse.ArgumentParser, default: str) -> None:
-    """Give a parser --device and --compile.
-
-    Args:
-      parser: takes the options.
-      default: what `auto` stands for, in words.
-    """
-    parser.add_argument(
-        "--device",
-        choices=(AUTO, *DEVICES),
-        default=AUTO,
-        help=f"where it runs; default auto: {default}",
-    )
-    parser.add_argument(
-        "--compile",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="whether XLA compiles; default: on a GPU and a TPU, where it must",
-    )
-
-
 def asked(options: argparse.Namespace) -> Asked:
-    """Return what the options of `add_device_options` ask for."""
+    """Return what the options `--device` and `--compile` of a command ask for."""
     return Asked(options.device, options.compile)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from tpufi.campaign.journal import database, schema
 from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
-from tpufi.experiment.propagation import Spread
+from tpufi.experiment.spread import Spread
 from tpufi.messages import quote, show_path
 
 # A batch of a cursor: enough to be fast, little enough to be small.

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 
 from tpufi.element import element
-from tpufi.experiment.propagation import Spread
+from tpufi.experiment.spread import Spread
 from tpufi.fault import Fault
 from tpufi.faults.jsonl import fault_line
 

@@ -10,7 +10,7 @@ import dataclasses
 import zlib
 
 from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_losses
-from tpufi.experiment.propagation import Spread
+from tpufi.experiment.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
 VERSION = 4

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does what is missing of a campaign; stop or kill it at any moment."""
+
+import argparse
+import pathlib
+import sys
+
+import tpufi
+from tpufi.cli import above_0, positive
+from tpufi.cli.command import Command, CommandParser
+from tpufi.cli.run_options import add_device_options
+from tpufi.errors import InputError
+
+
+def _add_options(parser: CommandParser) -> None:
+    add = parser.add_argument
+    add("file", type=pathlib.Path, help="campaign file")
+    add("--out", type=pathlib.Path, required=True, help="folder of the campaign")
+    add("--workers", type=positive, default=1, help="processes, default 1")
+    add(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where workers run: on this machine, or on those of a Ray cluster",
+    )
+    add("--ray-address", metavar="ADDRESS", help="of the cluster; default: Ray's own")
+    add(
+        "--resources",
+        nargs="*",
+        type=_resource,
+        default=[("CPU", 1.0)],
+        metavar="NAME=N",
+        help="what a Ray worker takes of its machine, e.g. TPU=4; default CPU=1",
+    )
+    add(
+        "--window",
+        type=positive,
+        default=1000,
+        help="experiments between two looks at the stop rules, default 1000",
+    )
+    add(
+        "--block",
+        type=positive,
+        default=8,
+        help="experiments that a worker takes at once, default 8",
+    )
+    add(
+        "--timeout",
+        type=above_0,
+        default=600,
+        help="seconds without a sign of life (Ray: for an experiment) that end a "
+        "worker, default 600",
+    )
+    add(
+        "--start-timeout",
+        type=above_0,
+        default=3600,
+        help="the same for its start, which compiles the program, default 3600",
+    )
+    add(
+        "--allow-nondeterminism",
+        action="store_true",
+        help="go on if the golden run cannot be repeated; noted in the manifest",
+    )
+    add(
+        "--allow-inactive", action="store_true", help="go on if a fault strikes nothing"
+    )
+    add_device_options(parser, "where the golden run was trained")
+    add("--tensorboard", type=pathlib.Path, metavar="FOLDER", help="write scalars")
+
+
+def check_file(options: argparse.Namespace) -> None:
+    """Raise InputError unless the campaign file can be read."""
+    from tpufi.campaign.plan_file import read_plan
+
+    read_plan(options.file)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from tpufi.campaign.engine.interrupt import interruptible
+    from tpufi.campaign.engine.local_pool import LocalPool
+    from tpufi.campaign.engine.pool import Pool
+    from tpufi.campaign.engine.ray_pool import RayPool
+    from tpufi.campaign.engine.run import Scale, run_campaign
+    from tpufi.campaign.engine.runner import RunnerOf
+    from tpufi.campaign.engine.watcher import Watcher
+    from tpufi.campaign.golden_check import check_golden
+    from tpufi.campaign.journal.manifest import session_entries
+    from tpufi.campaign.plan_file import read_plan
+    from tpufi.campaign.present_manifest import present_manifest
+    from tpufi.training.devices import asked
+
+    plan = read_plan(options.file)
+    config = check_golden(plan)
+    asked(options).check_same(config.placement, plan.golden)
+    if config.device == "tpu" and options.engine == "local" and options.workers > 1:
+        raise InputError(
+            f"{options.workers} workers on one TPU, which belongs to one process; give "
+            "--workers 1, or --engine ray with a TPU for each"
+        )
+    sampler = plan.sampler(config.per_replica)
+    verify = not options.allow_nondeterminism
+    make = RunnerOf(plan, verify)
+
+    def pool() -> Pool:
+        limits = options.timeout, options.start_timeout
+        if options.engine == "local":
+            return LocalPool(make, options.workers, *limits)
+        resources = dict(options.resources)
+        return RayPool(make, options.workers, *limits, resources, options.ray_address)
+
+    with interruptible() as stopping:
+        ended = run_campaign(
+            plan,
+            sampler,
+            options.out,
+            present_manifest(plan, deterministic=verify),
+            session_entries(sys.argv, tpufi.__version__, plan),
+            pool,
+            Watcher(options.tensorboard),
+            Scale(options.window, options.block),
+            stopping,
+            options.allow_inactive,
+        )
+    if ended.not_active:
+        print(
+            f"{options.out}: experiment {ended.not_active[0]} and "
+            f"{len(ended.not_active) - 1} more struck nothing; see their errors in the "
+            "journal; --allow-inactive goes on all the same",
+            file=sys.stderr,
+        )
+        return 1
+    if ended.reason is None:
+        raise KeyboardInterrupt
+    print(f"{options.out}: {ended.reason}")
+    return 0
+
+
+def _resource(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    if not name or not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=N, e.g. TPU=4")
+    return name, above_0(number)
+
+
+COMMAND = Command(
+    __doc__,
+    ("tpufi campaign run campaign.yaml --out runs/campaign --workers 2",),
+    _add_options,
+    _run,
+    check_file,
+    deterministic=True,
+)
