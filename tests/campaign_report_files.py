@@ -10,16 +10,16 @@ import random
 import pandas as pd
 
 from tests.campaign_rows import MANIFEST, fake_row
+from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import Row
 from tpufi.campaign.journal.writer import Writer
-from tpufi.campaign.report.build import build
-from tpufi.campaign.report.document import Document, Listing, Paragraph
-from tpufi.campaign.report.effect import CLASSES
+from tpufi.campaign.report.document import Document
 from tpufi.campaign.report.facts import gather
 from tpufi.campaign.report.options import Options
+from tpufi.campaign.report.write import build
 from tpufi.experiment.spread import Spread
 from tpufi.golden import GoldenConfig, GoldenFolder
 
@@ -123,7 +123,7 @@ def document(folder: pathlib.Path, **options) -> Document:
 def frame(of: Document, key: str) -> pd.DataFrame:
     """A table of a report."""
     (table,) = [table for table in of.tables() if table.key == key]
-    return pd.DataFrame(table.rows, columns=[column.name for column in table.columns])
+    return table.frame.infer_objects()
 
 
 def text_of(of: Document, key: str) -> str:
@@ -131,6 +131,6 @@ def text_of(of: Document, key: str) -> str:
     (section,) = [section for section in of.sections if section.key == key]
     found = []
     for block in section.blocks:
-        found += [block.text] if isinstance(block, Paragraph) else []
-        found += block.points if isinstance(block, Listing) else []
+        found += [block] if isinstance(block, str) else []
+        found += block if isinstance(block, tuple) else []
     return "\n".join(found)

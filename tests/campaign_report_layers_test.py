@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tests.campaign_report_files import PLAN, document, frame, make_row, write_campaign
-from tpufi.campaign.report.effect import CLASSES
+from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.report.sections.heat_map import _MOST_ROWS
 from tpufi.models import workload
 
@@ -46,6 +46,13 @@ def test_of_an_unknown_network_the_layers_with_most_experiments_are_kept(
     assert fewest >= max(n for layer, n in counts.items() if layer not in kept)
     told = found.groupby(found.columns[0])["experiments"].sum()
     assert told.to_dict() == {layer: counts[layer] for layer in kept}
+
+
+def test_layers_that_the_network_does_not_have_are_in_no_band(tmp_path):
+    report = document(write_campaign(tmp_path, list(rows_of(["of another"] * 4))))
+    keys = [section.key for section in report.sections]
+    assert "by_layer" in keys and "by_depth" not in keys
+    assert list(frame(report, "by_layer").layer) == ["of another"]
 
 
 def test_of_a_known_network_layers_are_put_in_bands_of_their_depth(tmp_path):

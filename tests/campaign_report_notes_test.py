@@ -17,9 +17,9 @@ from tests.campaign_report_files import (
     text_of,
     write_campaign,
 )
+from tpufi.campaign.effect import CLASSES, MASKED
 from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.report.document import Document
-from tpufi.campaign.report.effect import CLASSES, MASKED
 from tpufi.campaign.statistics.fit_rate import fit_rate
 from tpufi.errors import InputError
 from tpufi.faults.flip_flop_shares import CLASSES as FLIP_FLOPS
@@ -63,6 +63,18 @@ def test_loss_curves_stand_beside_golden_of_the_same_steps(report):
         golden = [golden_loss(first + step) for step in range(len(row.losses))]
         assert curve["golden loss"].tolist() == pytest.approx(golden)
     assert "of 2 golden runs" in text_of(report, "typical")
+
+
+def test_the_header_tells_data_model_optimiser_device_date_and_size(report):
+    header = dict(report.header)
+    assert header.pop("size").startswith("900 experiments at 15 steps of the golden ")
+    assert header == {
+        "data": "synthetic, digest d; 8 x 128 examples in a step",
+        "model": "resnet18",
+        "optimiser": "Adam, initial learning rate 0.001",
+        "device": "TensorFlow 2.19.1",
+        "date": "2026-01-02T03:04:05Z",
+    }
 
 
 def test_a_golden_run_that_is_gone_is_told_and_left_out(tmp_path):
@@ -133,6 +145,7 @@ def test_a_campaign_of_one_masked_experiment_has_a_report(tmp_path):
     assert frame(found, "outcomes").experiments.tolist() == [0, 1]
     keys = [section.key for section in found.sections]
     assert "typical" not in keys and "comparisons" not in keys and "by_bit" not in keys
+    assert list(found.header) == ["data", "device", "date", "size"]
     notes = text_of(found, "notes")
     assert "names no workload that is known here" in notes
     assert "fewer than 30 experiments: 1 of 1 by fault model; 1 of 1 by dir" in notes

@@ -19,6 +19,7 @@ from tests.campaign_report_files import make_row, write_campaign
 from tests.cli_test import one_line, run_tool
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report import write
+from tpufi.campaign.report.document import Table
 from tpufi.campaign.report.palette import FIRST, INK, MUTED, PAPER, SECOND, Colour
 from tpufi.cli.campaign import COMMAND as campaign
 
@@ -96,12 +97,14 @@ def test_no_text_of_a_journal_becomes_an_element(page, hostile):
     assert text.count("&lt;script&gt;alert(1)") > 5
 
 
-def test_every_identifier_is_there_once_and_every_link_leads_somewhere(page):
+def test_every_identifier_is_there_once_and_every_link_leads_somewhere(page, hostile):
     found = [a["id"] for _, a in page.elements if "id" in a]
     assert len(found) == len(set(found))
     links = [a[k] for _, a in page.elements for k in ("href", "xlink:href") if k in a]
     assert len(links) > 20
-    within = [link for link in links if not link.startswith("data:")]
+    tables = {f"tables/{file.name}" for file in (hostile / "tables").iterdir()}
+    assert {link for link in links if link.startswith("tables/")} == tables
+    within = [link for link in links if not link.startswith(("data:", "tables/"))]
     assert {link.removeprefix("#") for link in within} <= set(found)
     labels = [a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a]
     assert set(labels) <= set(found)
@@ -227,7 +230,7 @@ def test_a_full_disk_leaves_the_report_that_was_there(tmp_path, capsys, monkeypa
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(write, "write_table", full)
+    monkeypatch.setattr(Table, "write", full)
     monkeypatch.setattr(write, "drawn", lambda *_: "<svg></svg>")
     assert run_tool(campaign, "report", folder) == 2
     assert "cannot write: No space left on device; name a folder" in one_line(capsys)

@@ -20,9 +20,9 @@ from tpufi.campaign.inference.inference_file import read_inference_plan
 from tpufi.campaign.inference.subject import Subject
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.report.build import build
 from tpufi.campaign.report.facts import gather
 from tpufi.campaign.report.options import Options
+from tpufi.campaign.report.write import build
 from tpufi.campaign.status_table import status_lines
 from tpufi.errors import InputError
 from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
@@ -86,9 +86,9 @@ def test_status_export_and_report_read_it(campaign, tmp_path):
         rows = list(csv.DictReader(file))
     assert sum(float(row[names[sdc]]) for row in rows) == hits
     tables = {table.key: table for table in document.tables()}
-    (row,) = [r for r in tables["measures"].rows if r[0].startswith("sdc_1")]
+    (row,) = [r for r in tables["measures"].rows() if r[0].startswith("sdc_1")]
     assert row[1:3] == (150, hits) and row[4][0] <= row[3] <= row[4][1]
-    assert "confidence" in tables["measured_numbers"].rows[0][0]
+    assert "confidence" in next(tables["measured_numbers"].rows())[0]
     assert {"notes", "outcomes", "answers"} <= {s.key for s in document.sections}
     assert "rates_by_bit" in {picture.key for picture in document.pictures()}
 

@@ -143,3 +143,16 @@ def test_the_import_takes_a_fraction_of_a_second_beyond_tensorflow():
     # Not judged against a clock, which a busy machine slows: docs/performance.md does.
     print(f"import tpufi: {took['tpufi'] / 1e6:.3f} s beyond TensorFlow's")
     assert took["tpufi"] < took["tensorflow"] / 8
+
+
+def test_campaigns_are_run_and_read_without_what_only_a_report_needs():
+    missing = "dict.fromkeys(('jinja2', 'matplotlib', 'pandas'))"
+    code = f"import sys; sys.modules |= {missing}"
+    code += "; import tpufi.cli.campaign, tpufi.campaign.status_table"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code += "; import tpufi.campaign.report"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert told.stderr.strip().endswith(
+        "InputError: a report needs jinja2, which is not installed; run: pip install "
+        "'tpufi[report]'"
+    )

@@ -15,7 +15,9 @@ TENSORFLOW_MISSING = (
 
 # Extra of pyproject.toml that installs the package.
 _EXTRAS = {
+    "jinja2": "report",
     "matplotlib": "plot",
+    "pandas": "report",
     "pyarrow": "parquet",
     "ray": "ray",
     "shtab": "completion",

@@ -5,8 +5,8 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+from tpufi.campaign.effect import is_judged, is_visible
 from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.campaign.report.effect import is_judged, is_visible
 from tpufi.faults.sampler import Sampler
 
 

@@ -2,6 +2,7 @@
 """Replays beside the golden run, as a text table."""
 
 from tpufi.experiment.replay import ReplayResult
+from tpufi.text_table import aligned_table
 
 
 def table(results: dict[str, ReplayResult]) -> str:
@@ -23,9 +24,4 @@ def table(results: dict[str, ReplayResult]) -> str:
         ]
         rows.append([str(first + i), golden, *cells])
     rows.append(["outcome", "", *(r.outcome for r in results.values())])
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-
-    def line(cells: list[str]) -> str:
-        return "  ".join(c.rjust(w) for c, w in zip(cells, widths, strict=True))
-
-    return "\n".join([line(titles), *map(line, rows)])
+    return aligned_table([titles, *rows])

@@ -12,6 +12,7 @@ from tpufi.errors import InputError
 from tpufi.gradient_comparison.cases import Comparison
 from tpufi.gradient_comparison.difference import ALL, Difference
 from tpufi.messages import nearest_first, quote
+from tpufi.text_table import aligned_table
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(Difference))
 ORDER = "order"
@@ -96,13 +97,7 @@ def as_text(comparison: Comparison, rows: Sequence[Difference]) -> str:
     ]
     cells = [[_TITLES[column] for column in COLUMNS]]
     cells += [[_cell(c, getattr(row, c)) for c in COLUMNS] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-
-    def line(row: list[str]) -> str:
-        first, *others = zip(row, widths, strict=True)
-        return "  ".join([first[0].ljust(first[1]), *(c.rjust(w) for c, w in others)])
-
-    return "\n".join([*head, *map(line, cells)])
+    return "\n".join([*head, aligned_table(cells, left=1)])
 
 
 def as_csv(rows: Sequence[Difference]) -> str:

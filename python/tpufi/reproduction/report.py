@@ -7,6 +7,7 @@ import math
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.reproduction.plan import Case, Plan
 from tpufi.reproduction.results import Measured
+from tpufi.text_table import markdown_records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,49 +73,34 @@ class Report:
         plan = next(iter(self.plans.values()))
         found = next(iter(self.measured.values()), None)
         versions = found.made_of["environment"] if found else {}
-        rows = [
-            ("data", self.data),
-            (
-                "approach",
-                f"steps of 1 x {plan.approach_images} images with the workload's own "
-                f"initial learning rate: {self._by_workload('approach_steps')}",
-            ),
-            (
-                "golden run",
-                f"{plan.replicas} x {plan.per_replica} images, learning rate of the "
-                "injection file; starts from the approach's state, which counts as the "
-                "one this many steps before the published step: "
-                f"{self._by_workload('warm')}",
-            ),
-            (
-                "horizon",
-                "steps followed, the struck one included: "
-                f"{self._by_workload('horizon')}",
-            ),
-            ("steps of an epoch", f"{plan.steps_per_epoch}, as published"),
-            (
-                "seeds",
-                f"{plan.seed}; the other golden runs of the band, from the struck step "
-                f"on: {', '.join(map(str, plan.other_seeds))}",
-            ),
-            ("thresholds", str(self.limits)),
-            *(
-                (key, str(versions[key]))
-                for key in ("tensorflow", "numpy", "cores", "data_digest")
-                if key in versions
-            ),
-        ]
-        return "\n".join(
-            [
-                table(("what", "value"), rows),
-                "",
-                "What differs from the paper: it trained on all of CIFAR-10 on a TPU "
-                "v2-8, at the published size from the first step on, and followed runs "
-                "to epoch 80. Here the networks have learned less when the fault "
-                "strikes, and an outcome is the one within the steps that were "
-                "followed. Site, values, replica, number of the step, learning rate "
-                "at that step and batch are the published ones.",
-            ]
+        rows = {
+            "data": self.data,
+            "approach": f"steps of 1 x {plan.approach_images} images with the "
+            "workload's own initial learning rate: "
+            f"{self._by_workload('approach_steps')}",
+            "golden run": f"{plan.replicas} x {plan.per_replica} images, learning rate "
+            "of the injection file; starts from the approach's state, which counts as "
+            "the one this many steps before the published step: "
+            f"{self._by_workload('warm')}",
+            "horizon": "steps followed, the struck one included: "
+            f"{self._by_workload('horizon')}",
+            "steps of an epoch": f"{plan.steps_per_epoch}, as published",
+            "seeds": f"{plan.seed}; the other golden runs of the band, from the struck "
+            f"step on: {', '.join(map(str, plan.other_seeds))}",
+            "thresholds": self.limits,
+        }
+        for key in ("tensorflow", "numpy", "cores", "data_digest"):
+            if key in versions:
+                rows[key] = versions[key]
+        table = markdown_records([{"what": w, "value": v} for w, v in rows.items()])
+        return (
+            f"{table}\n\n"
+            "What differs from the paper: it trained on all of CIFAR-10 on a TPU "
+            "v2-8, at the published size from the first step on, and followed runs "
+            "to epoch 80. Here the networks have learned less when the fault "
+            "strikes, and an outcome is the one within the steps that were "
+            "followed. Site, values, replica, number of the step, learning rate "
+            "at that step and batch are the published ones."
         )
 
     def _by_workload(self, field: str) -> str:
@@ -131,34 +117,21 @@ class Report:
             outcome = self._outcome(case)
             last = len(m.faulty) - 1
             rows.append(
-                (
-                    case.label,
-                    case.expected,
-                    outcome,
-                    "yes" if case.agrees(outcome) else "**no**",
-                    _losses(m, 0),
-                    _losses(m, 1),
-                    _losses(m, last),
-                    _accuracies(m, last),
-                    _validations(m),
-                    str(len(m.faulty)),
-                    str(1 + len(m.others)),
-                )
+                {
+                    "file": case.label,
+                    "name says": case.expected,
+                    "outcome": outcome,
+                    "agrees": "yes" if case.agrees(outcome) else "**no**",
+                    "loss at the injection": _pair(m, 0, "loss", 4),
+                    "next step": _pair(m, 1, "loss", 4),
+                    "last step": _pair(m, last, "loss", 4),
+                    "accuracy there": _pair(m, last, "accuracy", 3),
+                    "test accuracy": _validations(m),
+                    "steps": len(m.faulty),
+                    "golden runs": 1 + len(m.others),
+                }
             )
-        heads = (
-            "file",
-            "name says",
-            "outcome",
-            "agrees",
-            "loss at the injection",
-            "next step",
-            "last step",
-            "accuracy there",
-            "test accuracy",
-            "steps",
-            "golden runs",
-        )
-        return "Pairs are golden / with the fault.\n\n" + table(heads, rows)
+        return f"Pairs are golden / with the fault.\n\n{markdown_records(rows)}"
 
     def _narrow(self, done: list[Case]) -> list[str]:
         """Say so if golden runs are missing that should have made the band wider."""
@@ -174,29 +147,21 @@ class Report:
         ]
 
     def _evidence(self, done: list[Case]) -> str:
-        heads = (
-            "file",
-            "kind",
-            "largest, golden / faulty",
-            "largest difference",
-            "in",
-            "changed",
-            "not finite",
+        return markdown_records(
+            [
+                {
+                    "file": case.label,
+                    "kind": kind,
+                    "largest, golden / faulty": f"{q.golden:.3g} / {q.faulty:.3g}",
+                    "largest difference": f"{q.difference:.3g}",
+                    "in": q.tensor,
+                    "changed": q.changed,
+                    "not finite": q.not_finite,
+                }
+                for case in done
+                for kind, q in self.measured[case.label].state.items()
+            ]
         )
-        rows = [
-            (
-                case.label,
-                kind,
-                f"{q.golden:.3g} / {q.faulty:.3g}",
-                f"{q.difference:.3g}",
-                q.tensor,
-                f"{q.changed}",
-                f"{q.not_finite}",
-            )
-            for case in done
-            for kind, q in self.measured[case.label].state.items()
-        ]
-        return table(heads, rows)
 
     def _texts(self, done: list[Case]) -> list[str]:
         parts = []
@@ -209,24 +174,12 @@ class Report:
         return parts or ["All outcomes agree with the names; nothing to explain."]
 
 
-def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """Return a Markdown table."""
-    lines = [heads, ("---",) * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _losses(m: Measured, i: int) -> str:
-    return _pair(m.golden, m.faulty, i, "loss", 4)
-
-
-def _accuracies(m: Measured, i: int) -> str:
-    return _pair(m.golden, m.faulty, i, "accuracy", 3)
-
-
-def _pair(golden: tuple, faulty: tuple, i: int, key: str, digits: int) -> str:
-    if i >= min(len(golden), len(faulty)):
+def _pair(m: Measured, i: int, key: str, digits: int) -> str:
+    if i >= min(len(m.golden), len(m.faulty)):
         return ""
-    return " / ".join(_number(getattr(run[i], key), digits) for run in (golden, faulty))
+    return " / ".join(
+        _number(getattr(run[i], key), digits) for run in (m.golden, m.faulty)
+    )
 
 
 def _validations(m: Measured) -> str:

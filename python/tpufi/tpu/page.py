@@ -3,15 +3,17 @@
 
 import json
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES
 from tpufi.io import atomic_write
+from tpufi.text_table import markdown_records
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica")
+_HEADS = ("workload", "topology", "type", "chips", "batch")
 _MEBIBYTE, _GIBIBYTE = 1 << 20, 1 << 30
 _STORE = "tpu.json"
 _HEAD = """# Training steps compiled for a TPU
@@ -80,64 +82,51 @@ def page(results: Sequence[dict]) -> str:
     """Return the page of some results."""
     if not results:
         return f"{_HEAD}\nNo workload is compiled in this form yet: run `./dev tpu`.\n"
-    heads = ("workload", "topology", "type", "chips", "batch", "sites", "clean",
-             "armed", "ratio", "100 steps", "1,000 steps", "fault models",
-             "host transfers")  # fmt: skip
-    rows = [
-        (
-            *(r[name] for name in _KEY),
-            f"{r['armed_sites']:,} of {r['sites']:,}",
-            f"{r['programs']['clean']['cycles']:,}",
-            f"{r['programs']['armed']['cycles']:,}",
-            f"{r['ratio']:.2f}",
-            f"{r['experiment_100']:.3f}",
-            f"{r['experiment_1000']:.4f}",
-            f"{r['fault_models_accepted']} of {len(NAMES)}",
-            r["host_transfers"],
-        )
+    steps = [
+        {
+            **{head: r[name] for head, name in zip(_HEADS, _KEY, strict=True)},
+            "sites": f"{r['armed_sites']:,} of {r['sites']:,}",
+            "clean": f"{r['programs']['clean']['cycles']:,}",
+            "armed": f"{r['programs']['armed']['cycles']:,}",
+            "ratio": f"{r['ratio']:.2f}",
+            "100 steps": f"{r['experiment_100']:.3f}",
+            "1,000 steps": f"{r['experiment_1000']:.4f}",
+            "fault models": f"{r['fault_models_accepted']} of {len(NAMES)}",
+            "host transfers": r["host_transfers"],
+        }
         for r in results
+    ]
+    programs = [
+        {
+            "step": f"{r['model']} {r['dtype']}",
+            "topology": r["topology"],
+            "chips": r["replicas"],
+            "program": name,
+            "fusions": f"{p['fusions']:,}",
+            "conditionals": f"{p['conditionals']:,}",
+            "code MiB": f"{p['code_bytes'] / _MEBIBYTE:.1f}",
+            "temporaries MiB": f"{p['temporary_bytes'] / _MEBIBYTE:.1f}",
+            "compiler s": f"{p['compiler_s']:.0f}",
+            "compiler GiB": f"{p['compiler_bytes'] / _GIBIBYTE:.1f}",
+        }
+        for r in results
+        for name, p in r["programs"].items()
     ]
     versions = {json.dumps(r["versions"], sort_keys=True) for r in results}
     names = "; ".join(
         ", ".join(f"{n} {v}" for n, v in json.loads(one).items())
         for one in sorted(versions)
     )
-    parts = [
-        _HEAD,
-        _table(heads, rows),
-        _programs(results),
-        f"Versions: TensorFlow {tf.__version__}, {names}.\n",
-    ]
-    return "\n".join(parts)
-
-
-def _programs(results: Iterable[dict]) -> str:
-    """Return the table of the programs, two rows per result."""
-    rows = []
-    for r in results:
-        for name, p in r["programs"].items():
-            rows.append(
-                (
-                    f"{r['model']} {r['dtype']}", r["topology"], r["replicas"], name,
-                    f"{p['fusions']:,}", f"{p['conditionals']:,}",
-                    f"{p['code_bytes'] / _MEBIBYTE:.1f}",
-                    f"{p['temporary_bytes'] / _MEBIBYTE:.1f}",
-                    f"{p['compiler_s']:.0f}",
-                    f"{p['compiler_bytes'] / _GIBIBYTE:.1f}",
-                )
-            )  # fmt: skip
-    heads = ("step", "topology", "chips", "program", "fusions", "conditionals",
-             "code MiB", "temporaries MiB", "compiler s", "compiler GiB")  # fmt: skip
-    text = (
-        "## The programs\n\nWhat the compiler took is processor time and the largest "
-        "resident memory.\n\n"
+    return "\n".join(
+        (
+            _HEAD,
+            markdown_records(steps),
+            "\n## The programs\n\nWhat the compiler took is processor time and the "
+            "largest resident memory.\n",
+            markdown_records(programs),
+            f"\nVersions: TensorFlow {tf.__version__}, {names}.\n",
+        )
     )
-    return text + _table(heads, rows)
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def _lines(result: dict) -> str:

@@ -3,4 +3,5 @@
 
 from tpufi.extras import optional
 
-optional("matplotlib", "a report")  # Before a module of the report imports it.
+for _package in ("jinja2", "pandas", "matplotlib"):
+    optional(_package, "a report")  # Before a module of the report imports it.

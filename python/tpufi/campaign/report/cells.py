@@ -1,39 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cells of tables as text for readers; programs read the CSV files."""
+"""Cells of tables as text for readers; programs read the CSV files.
+
+The type of a value says how it is shown: `Share` in per cent, `PValue`, an integer as a
+count, another number, a pair of shares as an interval, `Code`, a text; None is not
+known.
+"""
 
 import math
 
-NUMERIC = ("count", "number", "share", "interval", "p")
 _MANY, _EXACT = 1e5, 1e15
 _NOTHING = "\N{EN DASH}"
+LONGEST = 120
 
 
-def cell_text(value: object, kind: str) -> str:
+class Share(float):
+    """A part of a whole, 0 to 1; or a difference of two."""
+
+
+class PValue(float):
+    """The p-value of a test."""
+
+
+class Code(str):
+    """A command line to copy."""
+
+
+def cell_text(value: object) -> str:
     """Return a cell as it is shown.
 
-    Args:
-      value: of the cell; None: not known.
-      kind: one of `document.KINDS`.
-
     Example:
-      >>> cell_text((0.021, 0.117), "interval")
-      '2.10% to 11.7%'
+      >>> cell_text((0.021, 0.117)), cell_text(12345.678), cell_text(PValue(0.00031))
+      ('2.10% to 11.7%', '12346', '3e-04')
     """
-    if value is None:
-        return _NOTHING
-    if kind == "count":
-        return count_text(value)
-    if kind == "share":
-        return share_text(value)
-    if kind == "interval":
-        low, high = value
-        return f"{share_text(low)} to {share_text(high)}"
-    if kind == "p":
-        return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-    if kind == "number":
-        if _MANY <= abs(value) < _EXACT:
+    match value:
+        case None:
+            return _NOTHING
+        case Share():
+            return share_text(value)
+        case (low, high):
+            return f"{share_text(low)} to {share_text(high)}"
+        case PValue():
+            return f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
+        case int():
+            return count_text(value)
+        case float() if _MANY <= abs(value) < _EXACT:
             return count_text(round(value))
-        return f"{value:.5g}" if math.isfinite(value) else str(value)
+        case float() if math.isfinite(value):
+            return f"{value:.5g}"
     return str(value)
 
 
@@ -64,10 +77,30 @@ def share_text(share: float) -> str:
     return f"{percent:.{min(digits, 9)}f}%"
 
 
-def sort_key(value: object, kind: str) -> str:
-    """Return what a script compares; empty: it sorts by the shown text."""
-    if kind not in NUMERIC:
-        return ""
+def printable(text: object, longest: int = LONGEST) -> str:
+    """Return text on one line, other characters as escapes, cut in the middle.
+
+    Args:
+      text: anything from the journal.
+      longest: characters to keep, >= 3.
+    """
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode()
+        for c in str(text)
+    )
+    if len(shown) <= longest:
+        return shown
+    head = (longest - 1) // 2
+    return f"{shown[:head]}\N{HORIZONTAL ELLIPSIS}{shown[head + 1 - longest :]}"
+
+
+def is_number(value: object) -> bool:
+    """Return whether a cell is one or two numbers."""
+    return isinstance(value, int | float | tuple)
+
+
+def sort_key(value: object) -> str:
+    """Return what a script compares in a column of numbers."""
     if value is None:
         return "nan"
-    return repr(float(value[0] if kind == "interval" else value))
+    return repr(float(value[0] if isinstance(value, tuple) else value))

@@ -1,51 +1,87 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a report consists of, without a format: sections of texts, tables, pictures."""
 
+import csv
 import dataclasses
-from collections.abc import Callable
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-# text and code; count and number; share (0 to 1, shown in per cent); interval (two
-# shares); p (a p-value). Any cell can be None: not known.
-KINDS = ("text", "code", "count", "number", "share", "interval", "p")
+from tpufi.campaign.report.cells import LONGEST, Code, printable
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column of a table.
-
-    Args:
-      name: head of the column.
-      kind: of its cells, one of `KINDS`.
-    """
-
-    name: str
-    kind: str = "text"
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind {self.kind!r}; known: {', '.join(KINDS)}")
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Table:
     """A table.
 
     Args:
       key: unique in the report; name of its CSV file.
       caption: what it shows.
-      columns: its columns; the first one names the row.
-      rows: cells by column; an interval is a pair, every other cell a plain value.
+      frame: cells of the types of `cells`; the first column names the row.
     """
 
     key: str
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple, ...]
+    frame: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls,
+        key: str,
+        caption: str,
+        rows: pd.DataFrame | Sequence[Mapping[str, object]],
+        longest: int = LONGEST,
+    ) -> "Table":
+        """Return a table; its texts become printable.
+
+        Args:
+          key: see the class.
+          caption: see the class.
+          rows: a frame of objects, or cells by the name of the column.
+          longest: characters of a text to keep.
+        """
+        frame = pd.DataFrame(rows, dtype=object)
+        cells = [
+            [type(v)(printable(v, longest)) if isinstance(v, str) else v for v in row]
+            for row in frame.itertuples(index=False, name=None)
+        ]
+        heads = map(printable, frame.columns)
+        return cls(key, caption, pd.DataFrame(cells, columns=heads, dtype=object))
+
+    @property
+    def columns(self) -> list[tuple[str, object]]:
+        """Name and first known cell of each column."""
+        return [
+            (name, next((v for v in cells if v is not None), None))
+            for name, cells in self.frame.items()
+        ]
+
+    def rows(self, most: int | None = None) -> Iterator[tuple]:
+        """Yield the cells of the first rows, of all by default."""
+        shown = self.frame if most is None else self.frame.head(most)
+        return shown.itertuples(index=False, name=None)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Write `KEY.csv`: numbers in full, an interval as two columns, None empty."""
+        pairs = [isinstance(first, tuple) for _, first in self.columns]
+        heads = [(f"{n}, low", f"{n}, high") if p else n
+                 for n, p in zip(self.frame.columns, pairs, strict=True)]  # fmt: skip
+        path = folder / f"{self.key}.csv"
+        with open(path, "x", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            for row in (heads, *self.rows()):
+                cells: list[object] = []
+                for cell, is_pair in zip(row, pairs, strict=True):
+                    cells += (cell or (None, None)) if is_pair else [cell]
+                writer.writerow(cells)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Picture:
     """A picture with the numbers it shows.
 
@@ -64,31 +100,11 @@ class Picture:
     table: Table | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Paragraph:
-    """A text of one paragraph."""
-
-    text: str
+# A text is a paragraph, code a command line, several texts the points of a list.
+Block = str | Code | tuple[str, ...] | Table | Picture
 
 
-@dataclasses.dataclass(frozen=True)
-class Listing:
-    """Points of a list."""
-
-    points: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Command:
-    """A command line to copy."""
-
-    text: str
-
-
-Block = Paragraph | Listing | Command | Table | Picture
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Section:
     """A section under its own heading.
 
@@ -103,18 +119,20 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Document:
     """A whole report.
 
     Args:
       title: of the page.
       summary: one line under it.
+      header: what was run, by name.
       sections: in order.
     """
 
     title: str
     summary: str
+    header: Mapping[str, str]
     sections: tuple[Section, ...]
 
     def pictures(self) -> list[Picture]:

@@ -5,20 +5,19 @@ import dataclasses
 import json
 from collections.abc import Mapping
 
+import pandas as pd
+
 from tpufi.campaign.allocation import Allocation
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.report import families
-from tpufi.campaign.report.columns import Columns, read_columns
-from tpufi.campaign.report.family import Family
+from tpufi.campaign.report.experiments import read_experiments, weights
 from tpufi.campaign.report.golden_curves import (
     GoldenCurves,
     read_golden,
     recorded_folders,
 )
-from tpufi.campaign.report.layer_order import LayerOrder
 from tpufi.campaign.report.options import Options
-from tpufi.campaign.report.rates import Counter, Rate
-from tpufi.campaign.report.weights import weights_of
+from tpufi.campaign.report.rates import Estimator, Strata
+from tpufi.campaign.report.strata import LayerOrder, add_strata
 from tpufi.errors import InputError
 
 
@@ -35,11 +34,10 @@ class Facts:
         in a journal without.
       allocation: of the experiments to strata; None: all were drawn by the plan.
       sessions: what was noted of each running, and its seconds.
-      columns: all experiments.
-      counter: counts them.
+      experiments: all of them.
+      estimator: of rates, from those that say something about their fault.
       order: of the layers.
-      families: strata, by key, those that the journal can tell.
-      rates: of a visible effect, by the key of the family and by stratum.
+      strata: by name of their column, those that have a rate.
       golden: curves of the golden runs; None: they are not at hand.
       without_golden: why; empty if they are.
     """
@@ -50,14 +48,23 @@ class Facts:
     manifest: Mapping[str, str]
     plan: Mapping[str, object]
     allocation: Allocation | None
-    sessions: tuple[tuple[str, float], ...]
-    columns: Columns
-    counter: Counter
+    sessions: tuple[tuple[Mapping[str, object], float], ...]
+    experiments: pd.DataFrame
+    estimator: Estimator
     order: LayerOrder
-    families: Mapping[str, Family]
-    rates: Mapping[str, list[Rate | None]]
+    strata: Mapping[str, Strata]
     golden: GoldenCurves | None
     without_golden: str
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """The experiments that say something about their fault."""
+        return self.estimator.judged
+
+    @property
+    def steps(self) -> int:
+        """Number of different steps that the faults struck."""
+        return self.experiments["cluster"].nunique()
 
 
 def gather(folder: str, journal: Reader, options: Options) -> Facts:
@@ -68,7 +75,8 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
         run that the user names is not its own, or its experiments are weighted and the
         user asks for exact intervals.
     """
-    manifest, sessions = journal.manifest(), tuple(journal.sessions())
+    manifest = journal.manifest()
+    sessions = tuple((json.loads(text), took) for text, took in journal.sessions())
     plan = json.loads(manifest.get("plan", "{}"))
     allocation = Allocation.of_text(manifest.get("allocation", ""))
     if allocation and options.exact:
@@ -77,16 +85,19 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
             "which Clopper-Pearson's intervals cannot; leave out --exact"
         )
     golden, without = _golden(options, manifest, sessions)
-    columns = read_columns(journal)
-    weight = weights_of(columns, allocation) if allocation else None
-    counter = Counter.of(columns, options.confidence, options.exact, weight)
-    if not counter.total:
+    experiments = read_experiments(journal)
+    if not experiments["judged"].any():
         raise InputError(
-            f"{folder}: of {len(columns)} experiments none says something about a "
+            f"{folder}: of {len(experiments)} experiments none says something about a "
             "fault; run some, or look at tpufi campaign status"
         )
+    if allocation:
+        experiments["weight"] = weights(experiments, allocation)
     order = LayerOrder.of(plan.get("workload"))
-    found = {f.key: f for f in _families(columns, order, options.by) if len(f)}
+    titles = add_strata(experiments, order, options.by)
+    judged = experiments[experiments["judged"]]
+    estimator = Estimator(judged, options.confidence, options.exact)
+    strata = {key: Strata(t, estimator.rates(key)) for key, t in titles.items()}
     return Facts(
         folder=folder,
         journal=journal,
@@ -95,31 +106,13 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
         plan=plan,
         allocation=allocation,
         sessions=sessions,
-        columns=columns,
-        counter=counter,
+        experiments=experiments,
+        estimator=estimator,
         order=order,
-        families=found,
-        rates={k: counter.rates(f, counter.visible) for k, f in found.items()},
+        strata={key: found for key, found in strata.items() if found.rates},
         golden=golden,
         without_golden=without,
     )
-
-
-def _families(columns: Columns, order: LayerOrder, by: tuple[str, ...]) -> list[Family]:
-    found = [
-        families.by_text(columns, "model", "fault model"),
-        families.by_text(columns, "direction", "direction"),
-        families.by_text(columns, "operand", "operand"),
-        families.by_value_class(columns, order),
-        families.by_layer(columns, order),
-        families.by_number(columns, "bit", "bit"),
-        families.by_number(columns, "epoch", "epoch"),
-    ]
-    if (depth := families.by_depth(columns, order)) is not None:
-        found.append(depth)
-    if len(by) > 1:
-        found.append(families.by_columns(columns, by))
-    return found
 
 
 def _golden(

@@ -2,13 +2,12 @@
 """Loss curves of the golden runs that a campaign's experiments are compared with."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.errors import InputError
-from tpufi.golden import GoldenFolder
+from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.messages import show_path
 
 
@@ -17,11 +16,13 @@ class GoldenCurves:
     """Losses of golden runs.
 
     Args:
+      config: of the golden run.
       steps_per_epoch: of the golden run.
       runs: losses by the number of the step, counted over epochs; the golden run
         first, then those of its band.
     """
 
+    config: GoldenConfig
     steps_per_epoch: int
     runs: tuple[Mapping[int, float], ...]
 
@@ -68,18 +69,20 @@ def read_golden(folders: Sequence[pathlib.Path], digest: str) -> GoldenCurves:
             f"band: digest {found[:12]}, the journal has {digest[:12]}; name the "
             "golden run first, then all runs of its band in their order"
         )
-    _, manifest = GoldenFolder(folders[0]).read_manifest()
+    config, manifest = GoldenFolder(folders[0]).read_manifest()
     curves = [GoldenFolder(folder).curve() for folder in folders]
     return GoldenCurves(
+        config,
         manifest["steps_per_epoch"],
         tuple({n: entry["loss"] for n, entry in curve.items()} for curve in curves),
     )
 
 
-def recorded_folders(sessions: Sequence[tuple[str, float]]) -> list[pathlib.Path]:
+def recorded_folders(
+    sessions: Sequence[tuple[Mapping[str, object], float]],
+) -> list[pathlib.Path]:
     """Return the folders that the last session names, empty if it names none."""
-    for entries, _ in reversed(sessions):
-        noted = json.loads(entries)
-        if isinstance(noted, dict) and isinstance(noted.get("golden"), str):
+    for noted, _ in reversed(sessions):
+        if isinstance(noted.get("golden"), str):
             return [pathlib.Path(p) for p in (noted["golden"], *noted.get("band", []))]
     return []

@@ -4,16 +4,9 @@
 import re
 from html import escape
 
-from tpufi.campaign.report.cells import NUMERIC, cell_text
-from tpufi.campaign.report.document import (
-    Block,
-    Command,
-    Document,
-    Listing,
-    Paragraph,
-    Picture,
-    Table,
-)
+from tpufi.campaign.report.cells import Code, cell_text, is_number
+from tpufi.campaign.report.document import Block, Document, Picture, Table
+from tpufi.text_table import markdown_table
 
 _MOST_ROWS = 40
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$#!])")
@@ -25,52 +18,52 @@ def markdown(document: Document) -> str:
     Pictures are named `pictures/KEY.png`, tables that are too long for a page are cut
     and refer to `tables/KEY.csv`.
     """
-    parts = [f"# {_escaped(document.title)}", _escaped(document.summary)]
+    header = [f"- {name}: {_escaped(text)}" for name, text in document.header.items()]
+    parts = [
+        f"# {_escaped(document.title)}",
+        _escaped(document.summary),
+        "\n".join(header),
+    ]
     for section in document.sections:
         parts.append(f"## {_escaped(section.title)}")
-        parts.extend(_block(block) for block in section.blocks)
+        parts.extend(map(_block, section.blocks))
     return "\n\n".join(parts) + "\n"
 
 
 def _block(block: Block) -> str:
-    if isinstance(block, Paragraph):
-        return _escaped(block.text)
-    if isinstance(block, Listing):
-        return "\n".join(f"- {_escaped(point)}" for point in block.points)
-    if isinstance(block, Command):
-        return f"    {block.text}"
+    if isinstance(block, Code):
+        return f"    {block}"
+    if isinstance(block, str):
+        return _escaped(block)
     if isinstance(block, Picture):
         picture = f"![{_escaped(block.alternative)}](pictures/{block.key}.png)"
-        numbers = ""
-        if block.table is not None:
-            name = f"tables/{block.table.key}.csv"
-            numbers = f" Numbers: [{_escaped(name)}]({name})."
+        numbers = "" if block.table is None else f" Numbers: {_link(block.table)}."
         return f"{picture}\n\n{_escaped(block.caption)}{numbers}"
-    return _table(block)
+    if isinstance(block, Table):
+        return _table(block)
+    return "\n".join(f"- {_escaped(point)}" for point in block)
 
 
 def _table(table: Table) -> str:
-    lines = [
-        _line(_escaped(column.name) for column in table.columns),
-        _line("---:" if column.kind in NUMERIC else "---" for column in table.columns),
-    ]
-    for row in table.rows[:_MOST_ROWS]:
-        cells = zip(row, table.columns, strict=True)
-        lines.append(_line(_cell(value, column.kind) for value, column in cells))
+    more = f" All numbers: {_link(table)}."
+    if len(table) > _MOST_ROWS:
+        more = f" The first {_MOST_ROWS} of {len(table)} rows; all{more[4:]}"
+    shown = markdown_table(
+        map(_escaped, table.frame.columns),
+        (map(_cell, row) for row in table.rows(_MOST_ROWS)),
+        {i for i, (_, first) in enumerate(table.columns) if is_number(first)},
+    )
+    return f"{_escaped(table.caption)}{more}\n\n{shown}"
+
+
+def _link(table: Table) -> str:
     file = f"tables/{table.key}.csv"
-    more = f" All numbers: [{_escaped(file)}]({file})."
-    if len(table.rows) > _MOST_ROWS:
-        more = f" The first {_MOST_ROWS} of {len(table.rows)} rows;{more.lower()}"
-    return f"{_escaped(table.caption)}{more}\n\n" + "\n".join(lines)
+    return f"[{_escaped(file)}]({file})"
 
 
-def _cell(value: object, kind: str) -> str:
-    text = _escaped(cell_text(value, kind))
-    return f"<code>{text}</code>" if kind == "code" else text
-
-
-def _line(cells) -> str:
-    return f"| {' | '.join(cells)} |"
+def _cell(value: object) -> str:
+    text = _escaped(cell_text(value))
+    return f"<code>{text}</code>" if isinstance(value, Code) else text
 
 
 def _escaped(text: str) -> str:

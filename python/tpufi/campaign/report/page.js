@@ -66,8 +66,21 @@ const addFilter = (table) => {
   table.parentElement.before(label);
 };
 
+const addHint = (table) => {
+  const region = table.parentElement;
+  const hint = document.createElement("p");
+  hint.className = "hint";
+  hint.textContent = "Wider than the page: scroll the table sideways.";
+  region.before(hint);
+  // Tables within closed details have no width yet.
+  new ResizeObserver(() => {
+    hint.hidden = region.scrollWidth <= region.clientWidth;
+  }).observe(region);
+};
+
 for (const table of document.querySelectorAll("table")) {
   const count = table.tBodies[0].rows.length;
   if (count > 2) addButtons(table);
+  addHint(table);
   if (count > 12) addFilter(table);
 }

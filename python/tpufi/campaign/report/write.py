@@ -1,18 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a report: all of its files, or none."""
+"""Builds a report, and writes all of its files, or none."""
 
 import os
 import pathlib
 
+from tpufi.campaign.inference import KIND
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.report.build import build
-from tpufi.campaign.report.csv_tables import write_table
-from tpufi.campaign.report.drawing import drawn
-from tpufi.campaign.report.facts import gather
-from tpufi.campaign.report.html_page import html_page
+from tpufi.campaign.report.cells import count_text, printable
+from tpufi.campaign.report.document import Document
+from tpufi.campaign.report.facts import Facts, gather
+from tpufi.campaign.report.figures import drawn
+from tpufi.campaign.report.header import header
+from tpufi.campaign.report.html import html_page
 from tpufi.campaign.report.markdown import markdown
 from tpufi.campaign.report.options import Options
+from tpufi.campaign.report.sections import (
+    answers,
+    comparisons,
+    fit,
+    heat_map,
+    latency,
+    notes,
+    outcomes,
+    propagation,
+    run,
+    strata,
+    typical,
+)
 from tpufi.errors import InputError
 from tpufi.io import atomic_write
 from tpufi.messages import show_path
@@ -20,6 +35,52 @@ from tpufi.messages import show_path
 PAGE = "report.html"
 _REMEDY = "name a folder with --out where you can write and there is space"
 _OWN = {PAGE, "report.md", "pictures", "tables", "rows.parquet"}
+_OF_TRAINING = (
+    outcomes.sections,
+    notes.of_training,
+    strata.sections,
+    heat_map.sections,
+    latency.sections,
+    propagation.sections,
+    typical.loss_sections,
+    comparisons.sections,
+    fit.sections,
+    typical.replay_sections,
+    run.sections,
+)
+# An inference has no loss, no steps after the fault, and no state.
+_OF_INFERENCE = (
+    notes.of_inference,
+    outcomes.sections,
+    answers.sections,
+    strata.sections,
+    heat_map.sections,
+    comparisons.sections,
+    run.sections,
+)
+
+
+def build(facts: Facts) -> Document:
+    """Return the report as a document.
+
+    Raises:
+      InputError: what the user asks for cannot be told from this campaign.
+    """
+    is_inference = facts.plan.get("kind") == KIND
+    usual = KIND if is_inference else "unknown workload"
+    workload = printable(facts.plan.get("workload", usual))
+    method = "Clopper-Pearson's" if facts.options.exact else "Wilson's"
+    makers = _OF_INFERENCE if is_inference else _OF_TRAINING
+    return Document(
+        title=facts.options.title or f"Fault campaign on {workload}",
+        summary=(
+            f"{workload}, {count_text(len(facts.experiments))} experiments; {method} "
+            f"intervals with confidence {facts.options.confidence:.4g}; written by "
+            "tpufi campaign report."
+        ),
+        header=header(facts),
+        sections=tuple(section for make in makers for section in make(facts)),
+    )
 
 
 def write_report(
@@ -58,7 +119,7 @@ def write_report(
             }
             (scratch / "tables").mkdir()
             for table in document.tables():
-                write_table(table, scratch / "tables")
+                table.write(scratch / "tables")
             (scratch / "report.md").write_text(markdown(document), encoding="utf-8")
             page = html_page(document, pictures)
             (scratch / PAGE).write_text(page, encoding="utf-8")

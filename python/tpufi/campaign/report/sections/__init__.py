@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections of the report, each on its own: facts of a campaign in, blocks out."""
+"""Sections of the report: each file has facts of a campaign in, sections out."""

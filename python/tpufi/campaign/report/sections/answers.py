@@ -1,54 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
 """Section: what the measures of an inference campaign found."""
 
-import math
-import statistics
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
 
 from tpufi.campaign.inference.answers import measures_of, values_of
-from tpufi.campaign.report.document import Column, Section, Table
+from tpufi.campaign.report.cells import Share
+from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.printable import printable
+
+_QUARTILES = ("least", "lower quartile", "median", "upper quartile", "greatest")
 
 
-def sections(facts: Facts) -> tuple[Section, ...]:
-    """Return the section; none without a measure."""
+def sections(facts: Facts) -> Iterator[Section]:
+    """Yield the section; none without a measure."""
     rates, numbers = [], []
     for number, name, is_truth in measures_of(facts.journal):
-        values = list(values_of(facts.journal, number))
-        if not values:
+        values = pd.Series(values_of(facts.journal, number), dtype=float)
+        if values.empty:
             continue
         if is_truth:
-            hits, total = sum(map(bool, values)), len(values)
-            interval = tuple(facts.counter.interval(hits, total))
-            rates.append((printable(name), total, hits, hits / total, interval))
+            hits, total = int((values != 0).sum()), len(values)
+            rates.append(
+                {
+                    "measure": name,
+                    "experiments": total,
+                    "held": hits,
+                    "share": Share(hits / total),
+                    "interval": facts.estimator.interval(hits, total),
+                }
+            )
         else:
-            numbers.append((printable(name), *_spread(values)))
-    blocks = []
-    if rates:
-        head = ("measure", "experiments", "held", "share", "interval")
-        kinds = ("text", "count", "count", "share", "interval")
-        caption = "Measures that hold or not; the name is the definition."
-        blocks.append(_table("measures", caption, head, kinds, rates))
-    if numbers:
-        head = ("measure", "finite", "not finite", "least", "lower quartile", "median",
-                "upper quartile", "greatest")  # fmt: skip
-        kinds = ("text", "count", "count", *["number"] * 5)
-        caption = "Measures that are numbers: quartiles of the finite ones."
-        blocks.append(_table("measured_numbers", caption, head, kinds, numbers))
-    if not blocks:
-        return ()
-    return (Section("answers", "Answers", tuple(blocks)),)
-
-
-def _table(key, caption, head, kinds, rows) -> Table:
-    columns = tuple(Column(n, k) for n, k in zip(head, kinds, strict=True))
-    return Table(key, caption, columns, tuple(rows))
-
-
-def _spread(values: list[float]) -> tuple:
-    finite = [value for value in values if math.isfinite(value)]
-    counts = len(finite), len(values) - len(finite)
-    if len(finite) < 2:
-        return (*counts, *[finite[0] if finite else None] * 5)
-    quartiles = statistics.quantiles(finite, n=4, method="inclusive")
-    return (*counts, min(finite), *quartiles, max(finite))
+            finite = values[np.isfinite(values)]
+            quartiles = finite.quantile([0, 0.25, 0.5, 0.75, 1])
+            numbers.append(
+                {
+                    "measure": name,
+                    "finite": len(finite),
+                    "not finite": len(values) - len(finite),
+                    **dict(
+                        zip(_QUARTILES, quartiles.replace({np.nan: None}), strict=True)
+                    ),
+                }
+            )
+    truths = "Measures that hold or not; the name is the definition."
+    others = "Measures that are numbers: quartiles of the finite ones."
+    tables = (
+        Table.of("measures", truths, rates),
+        Table.of("measured_numbers", others, numbers),
+    )
+    if blocks := tuple(table for table in tables if len(table)):
+        yield Section("answers", "Answers", blocks)

@@ -2,27 +2,26 @@
 """Section: FIT by FIdelity's formula, where the user gives the raw rate."""
 
 import math
+from collections.abc import Iterator
 
-import numpy as np
-
-from tpufi.campaign.report.document import Column, Listing, Paragraph, Section, Table
+from tpufi.campaign.report.cells import Share
+from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.family import Family
 from tpufi.campaign.report.rates import Rate
 from tpufi.campaign.statistics.fit_rate import fit_rate, hours_to_failure
 from tpufi.errors import InputError
-from tpufi.faults.flip_flop_shares import CLASSES, FlipFlopClass
+from tpufi.faults.flip_flop_shares import CLASSES
 
 
-def sections(facts: Facts) -> tuple[Section, ...]:
-    """Return the section; none without a raw rate.
+def sections(facts: Facts) -> Iterator[Section]:
+    """Yield the section; none without a raw rate.
 
     Raises:
       InputError: no fault model of the campaign stands for a class of flip-flops.
     """
     raw = facts.options.raw_fit
     if raw is None:
-        return ()
+        return
     rates = _rates(facts)
     classes = [group for group in CLASSES if group.name in rates]
     if not classes:
@@ -31,27 +30,9 @@ def sections(facts: Facts) -> tuple[Section, ...]:
             "flip-flops; leave it out, or run some of "
             f"{', '.join(group.models[0] for group in CLASSES)}"
         )
-    confidence = facts.options.confidence
     counts = {name: (r.share * r.effective, r.effective) for name, r in rates.items()}
-    fit = fit_rate(raw, counts, classes, confidence)
+    fit = fit_rate(raw, counts, classes, facts.options.confidence)
     hours = hours_to_failure(fit)
-    table = Table(
-        "fit",
-        "FIT by class of flip-flops.",
-        (
-            Column("class"),
-            Column("share of flip-flops", "share"),
-            Column("activeness", "share"),
-            Column("fault models"),
-            Column("experiments", "count"),
-            Column("failures", "count"),
-            Column("rate", "share"),
-            Column("interval", "interval"),
-            Column("FIT", "number"),
-        ),
-        tuple(_row(group, rates[group.name], raw) for group in classes),
-    )
-    missing = [group for group in CLASSES if group.name not in rates]
     text = (
         f"{fit.value:.4g} FIT ({fit.interval.low:.4g} to {fit.interval.high:.4g}) of a "
         f"raw rate of {raw:g} FIT for all flip-flops: mean time to a visible effect "
@@ -65,43 +46,43 @@ def sections(facts: Facts) -> tuple[Section, ...]:
         "Within a class the experiments count as they were drawn.",
         "28 % of the flip-flops belong to no class and count as harmless.",
     ]
-    if missing:
-        names = ", ".join(group.name for group in missing)
+    if missing := [group.name for group in CLASSES if group.name not in rates]:
         points.append(
-            f"No experiment has a fault of {names}: these classes count as harmless, "
-            "so the true rate is higher."
+            f"No experiment has a fault of {', '.join(missing)}: these classes count "
+            "as harmless, so the true rate is higher."
         )
-    blocks = (Paragraph(text), Listing(tuple(points)), table)
-    return (Section("fit", "FIT", blocks),)
+    table = Table.of(
+        "fit",
+        "FIT by class of flip-flops.",
+        [
+            {
+                "class": group.name,
+                "share of flip-flops": Share(group.share),
+                "activeness": Share(group.activeness),
+                "fault models": ", ".join(group.models),
+                "experiments": rate.trials,
+                "failures": rate.hits,
+                "rate": Share(rate.share),
+                "interval": rate.interval,
+                "FIT": raw * float(group.share * group.activeness) * rate.share,
+            }
+            for group in classes
+            for rate in [rates[group.name]]
+        ],
+    )
+    yield Section("fit", "FIT", (text, tuple(points), table))
 
 
 def _rates(facts: Facts) -> dict[str, Rate]:
     """Return the rate of each class that has experiments; classes share models."""
-    models, counter = facts.families["model"], facts.counter
+    counts = facts.estimator.counts(["model", "cluster"])
     found = {}
     for group in CLASSES:
-        inside = np.isin(np.array(models.labels), group.models)
-        family = Family(
-            "class", "class", (group.name,), np.where(inside[models.codes], 0, -1)
-        )
-        (rate,) = counter.rates(family, counter.visible)
-        if rate is not None:
-            found[group.name] = rate
+        inside = counts[counts.index.get_level_values(0).isin(group.models)]
+        if len(inside):
+            clusters = inside.groupby(level=1).sum()
+            found[group.name] = facts.estimator.rate(clusters)
     return found
-
-
-def _row(group: FlipFlopClass, rate: Rate, raw: float) -> tuple:
-    return (
-        group.name,
-        float(group.share),
-        float(group.activeness),
-        ", ".join(group.models),
-        rate.trials,
-        rate.hits,
-        rate.share,
-        tuple(rate.interval),
-        raw * float(group.share * group.activeness) * rate.share,
-    )
 
 
 def _hours(hours: float) -> str:

@@ -1,75 +1,133 @@
 # SPDX-License-Identifier: Apache-2.0
 """Section: rate of a visible effect by layer and fault model."""
 
+from collections.abc import Iterator
+
+import matplotlib
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
-from tpufi.campaign.report import families
-from tpufi.campaign.report.cells import share_text
-from tpufi.campaign.report.document import Column, Picture, Section, Table
+from tpufi.campaign.report.cells import Share, printable, share_text
+from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.family import Family, joined
-from tpufi.campaign.report.pictures import heat_map
+from tpufi.campaign.report.figures import new_figure
+from tpufi.campaign.report.palette import INK, LINE
+from tpufi.campaign.report.strata import depth_bands
 
-FEW = 10
+_FEW, _VERY_FEW = 10, 5
 _MOST_ROWS = 120
 _BANDS = 40
+_LONGEST = 36
 
 
-def sections(facts: Facts) -> tuple[Section, ...]:
-    """Return the section."""
-    rows, columns = facts.families["layer"], facts.families["model"]
-    note = ""
-    if len(rows) > _MOST_ROWS:
-        note = f" Of {len(rows)} layers the {_MOST_ROWS} with most experiments."
-        rows, bands = _busiest(facts, rows), facts.order
-        if bands.position:
-            rows = families.by_depth(facts.columns, bands, _BANDS)
-            note = f" {len(facts.families['layer'])} layers in bands of their depth."
-    counter = facts.counter
-    size = len(rows) * len(columns)
-    flat = counter.counts(joined(rows, columns), size, counter.visible)
-    counts = flat.reshape(len(rows), len(columns), -1)
-    kept = np.flatnonzero(counts[..., 1].any(axis=1))
-    counts, labels = counts[kept], [rows.labels[i] for i in kept]
-    cells, shares = [], np.zeros(counts.shape[:2])
-    for y, x in np.argwhere(counts[..., 1]).tolist():
-        evidence = counter.evidence(counts[y, x])
-        shares[y, x] = share = evidence[0] / evidence[1]
-        hits, trials = map(int, counts[y, x, :2])
-        interval = tuple(counter.interval(*evidence))
-        cells.append((labels[y], columns.labels[x], trials, hits, share, interval))
-    table = Table(
+def sections(facts: Facts) -> Iterator[Section]:
+    """Yield the section."""
+    estimator = facts.estimator
+    rows, title, note = _rows(facts)
+    cells = estimator.counts([rows, "model"])
+    rates = []
+    for counts in cells.to_numpy().tolist():
+        hits, trials = estimator.evidence(counts)
+        rates.append((hits / trials, estimator.interval(hits, trials)))
+    cells["share"], cells["interval"] = zip(*rates, strict=True)
+    table = Table.of(
         "layer_model",
-        f"Visible effects by {rows.title} and fault model.",
-        (
-            Column(rows.title),
-            Column("fault model"),
-            Column("experiments", "count"),
-            Column("visible", "count"),
-            Column("rate", "share"),
-            Column("interval", "interval"),
-        ),
-        tuple(cells),
+        f"Visible effects by {title} and fault model.",
+        [
+            {
+                title: cell.Index[0],
+                "fault model": cell.Index[1],
+                "experiments": cell.trials,
+                "visible": cell.hits,
+                "rate": Share(cell.share),
+                "interval": cell.interval,
+            }
+            for cell in cells.itertuples()
+        ],
     )
-    y, x, trials, _, share, _ = max(cells, key=lambda cell: cell[4])
+    (row, model), share = cells["share"].idxmax(), cells["share"].max()
+    models = facts.experiments["model"].cat.categories
+    shares = cells["share"].unstack().reindex(columns=models)
+    trials = cells["trials"].unstack().reindex(columns=models).fillna(0)
     picture = Picture(
         "layer_model_map",
         "Per cent of experiments with a visible effect; in brackets where fewer than "
-        f"{FEW} experiments stand behind it; empty where there is none.{note}",
-        f"Map of {len(labels)} rows by {len(columns)} fault models, {len(cells)} cells "
+        f"{_FEW} experiments stand behind it, pale where fewer than {_VERY_FEW} do, "
+        f"empty where there is none.{note}",
+        f"Map of {len(shares)} rows by {len(models)} fault models, {len(cells)} cells "
         f"with experiments; the highest rate is {share_text(share)} of "
-        f"{trials} for {y} with {x}",
-        lambda: heat_map.draw(labels, columns.labels, shares, counts[..., 1], FEW),
+        f"{cells['trials'][row, model]} for {printable(row)} with "
+        f"{printable(model)}",
+        lambda: _map(shares, trials.to_numpy()),
         table,
     )
-    return (Section("layer_model", "Layer and fault model", (picture,)),)
+    yield Section("layer_model", "Layer and fault model", (picture,))
 
 
-def _busiest(facts: Facts, family: Family) -> Family:
-    """Return the strata with most experiments, in their order."""
-    trials = [rate.trials if rate else 0 for rate in facts.rates[family.key]]
-    kept = sorted(sorted(range(len(trials)), key=lambda i: -trials[i])[:_MOST_ROWS])
-    place = np.full(len(family), -1)
-    place[kept] = np.arange(len(kept))
-    labels = tuple(family.labels[i] for i in kept)
-    return Family(family.key, family.title, labels, place[family.codes])
+def _rows(facts: Facts) -> tuple[pd.Series, str, str]:
+    """Return what makes the rows, its title, and a note on what is left out."""
+    layers, rates = facts.judged["layer"], facts.strata["layer"].rates
+    if len(rates) <= _MOST_ROWS:
+        return layers, "layer", ""
+    if "depth" in facts.strata:
+        bands = depth_bands(layers, facts.order, _BANDS)
+        note = f" {len(rates)} layers in bands of their depth."
+        return pd.Series(bands, layers.index), "layer depth", note
+    note = f" Of {len(rates)} layers the {_MOST_ROWS} with most experiments."
+    busy = sorted(rates, key=lambda layer: rates[layer].trials, reverse=True)
+    busy = set(busy[:_MOST_ROWS])
+    kept = [layer for layer in rates if layer in busy]
+    return layers.cat.set_categories(kept), "layer", note
+
+
+def _map(rates: pd.DataFrame, trials: np.ndarray) -> Figure:
+    """Return the figure.
+
+    Args:
+      rates: 0 to 1; their labels are those of the figure.
+      trials: behind each rate; cells without any stay empty.
+    """
+    rows, columns = rates.index, rates.columns
+    shares = np.ma.masked_where(trials == 0, rates.to_numpy())
+    beside = 0.09 * min(_LONGEST, max(map(len, rows)))
+    below = 0.07 * min(_LONGEST, max(map(len, columns)))
+    figure = new_figure(
+        max(5.5, 1 + beside + 0.42 * len(columns)),
+        1.1 + below + 0.19 * max(4, len(rows)),
+    )
+    axes = figure.add_subplot()
+    colours = matplotlib.colormaps["cividis"]
+    top = max(0.01, float(shares.max()))
+    mesh = axes.pcolormesh(
+        shares, cmap=colours, vmin=0, vmax=top, edgecolors=LINE.light, linewidth=0.4,
+        alpha=np.where(trials < _VERY_FEW, 0.3, 1.0),
+    )  # fmt: skip
+    for (y, x), count in np.ndenumerate(trials):
+        if count:
+            share = float(shares[y, x])
+            text = f"{100 * share:.0f}"
+            colour = "#000000" if share > 0.55 * top else "#ffffff"
+            if count < _VERY_FEW:
+                colour = INK.light
+            axes.text(
+                x + 0.5, y + 0.5, f"({text})" if count < _FEW else text, fontsize=6,
+                color=colour, ha="center", va="center",
+            )  # fmt: skip
+    axes.set_xticks(
+        np.arange(len(columns)) + 0.5,
+        [printable(label, _LONGEST) for label in columns],
+        rotation=60, ha="right", rotation_mode="anchor", fontsize=8,
+    )  # fmt: skip
+    labels = [printable(label, _LONGEST) for label in rows]
+    axes.set_yticks(np.arange(len(rows)) + 0.5, labels, fontsize=7)
+    axes.set_ylim(len(rows), 0)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    bar = figure.colorbar(
+        mesh, ax=axes, location="top", aspect=40, shrink=0.6, pad=0.01,
+        format=PercentFormatter(1), label="visible effect",
+    )  # fmt: skip
+    bar.outline.set_visible(False)
+    return figure

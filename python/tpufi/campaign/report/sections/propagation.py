@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Section: how far faults have spread through the state after some steps."""
 
-from collections import defaultdict
+from collections.abc import Iterator
 
-from tpufi.campaign.report.cells import share_text
-from tpufi.campaign.report.document import Column, Paragraph, Picture, Section, Table
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, PercentFormatter
+
+from tpufi.campaign.report.cells import Share, share_text
+from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.pictures import spread
-from tpufi.campaign.report.printable import printable
+from tpufi.campaign.report.figures import new_figure
+from tpufi.campaign.report.palette import FIRST, MUTED, SECOND, THIRD
 
 _LARGE = 0.01
+_SUMS = ("experiments", "tensors", "elements", "not_finite", "large")
 # One scan; the tensors are few.
 _SELECT = (
     "SELECT after, part, tensor, count(*), sum(tensors), sum(elements), "
@@ -23,68 +28,76 @@ _EXPLAINED = (
     "2-norm of a tensor's finite changes over that of the golden tensor; of each "
     "experiment that of the tensor that changed most."
 )
+_STYLES = ((FIRST, "o", "-"), (SECOND, "s", "--"), (THIRD, "^", ":"))
 
 
-def sections(facts: Facts) -> tuple[Section, ...]:
-    """Return the section; none where the plan did not ask for it."""
-    groups: dict[tuple[int, str], list[tuple]] = defaultdict(list)
-    for after, part, *values in facts.journal.query(_SELECT):
-        groups[after, part].append(tuple(values))
-    if not groups:
-        return ()
-    rows = tuple(_row(facts, *key, groups[key]) for key in sorted(groups))
-    table = Table(
+def sections(facts: Facts) -> Iterator[Section]:
+    """Yield the section; none where the plan did not ask for it."""
+    found = pd.DataFrame(
+        facts.journal.query(_SELECT),
+        columns=["after", "part", "tensor", *_SUMS, "largest"],
+    )
+    if found.empty:
+        return
+    # The last of equally frequent tensors by name.
+    often = found.sort_values(["experiments", "tensor"])
+    groups = often.groupby(["after", "part"])
+    sums = groups[list(_SUMS)].sum()
+    sums["largest"], sums["often"] = groups["largest"].max(), groups["tensor"].last()
+    trials = len(facts.experiments)
+    table = Table.of(
         "propagation",
         "How far faults have spread.",
-        (
-            Column("after steps", "number"),
-            Column("part"),
-            Column("experiments", "count"),
-            Column("share", "share"),
-            Column("interval", "interval"),
-            Column("tensors, mean", "number"),
-            Column("elements, mean", "number"),
-            Column("with values not finite", "count"),
-            Column(f"with a change over {_LARGE:.0%}", "count"),
-            Column("largest change", "number"),
-            Column("tensor that changed most, most often"),
-        ),
-        rows,
+        [
+            {
+                "after steps": row.Index[0],
+                "part": row.Index[1],
+                "experiments": row.experiments,
+                "share": Share(row.experiments / trials),
+                "interval": facts.estimator.interval(row.experiments, trials),
+                "tensors, mean": row.tensors / row.experiments,
+                "elements, mean": row.elements / row.experiments,
+                "with values not finite": row.not_finite,
+                f"with a change over {_LARGE:.0%}": row.large,
+                "largest change": row.largest,
+                "tensor that changed most, most often": row.often,
+            }
+            for row in sums.itertuples()
+        ],
     )
-    parts: dict[str, list] = {}
-    for after, part, _, share, interval, *_ in rows:
-        parts.setdefault(part, []).append((after, share, interval))
-    after, part, _, share, *_ = max(rows, key=lambda row: row[3])
+    parts = table.frame.groupby("part", sort=False)
+    moments = table.frame["after steps"].nunique()
+    after, part, _, share, *_ = max(table.rows(), key=lambda row: row[3])
     picture = Picture(
         "propagation_curve",
         "Share of all experiments that differ from golden after some steps, with "
         "intervals, by part of the state.",
-        f"Curves for {', '.join(parts)} over {len({row[0] for row in rows})} moments; "
-        f"the largest share is {share_text(share)}, {part} after {after} steps",
-        lambda: spread.draw(parts, "steps, the struck one included"),
+        f"Curves for {', '.join(parts.groups)} over {moments} moments; the largest "
+        f"share is {share_text(share)}, {part} after {after} steps",
+        lambda: _curves(parts),
     )
-    return (
-        Section("propagation", "Propagation", (Paragraph(_EXPLAINED), picture, table)),
-    )
+    yield Section("propagation", "Propagation", (_EXPLAINED, picture, table))
 
 
-def _row(facts: Facts, after: int, part: str, groups: list[tuple]) -> tuple:
-    """Return the row of one moment and part from its groups by tensor."""
-    trials = len(facts.columns)
-    count, tensors, elements, broken, large = (
-        sum(group[place] for group in groups) for place in range(1, 6)
-    )
-    often, _ = max(((g[0], g[1]) for g in groups), key=lambda pair: (pair[1], pair[0]))
-    return (
-        after,
-        printable(part),
-        count,
-        count / trials,
-        tuple(facts.counter.interval(count, trials)),
-        tensors / count,
-        elements / count,
-        broken,
-        large,
-        max(group[6] for group in groups),
-        printable(often),
-    )
+def _curves(parts) -> Figure:
+    """Return the figure; the rows of the table by part of the state."""
+    figure = new_figure(8.6, 2.9)
+    axes = figure.add_subplot()
+    for number, (part, rows) in enumerate(parts):
+        colour, marker, style = _STYLES[number % len(_STYLES)]
+        # A little apart, so that intervals do not hide each other.
+        places = [steps * 1.04 ** (number - 1) for steps in rows["after steps"]]
+        low, high = zip(*rows["interval"], strict=True)
+        axes.vlines(places, low, high, color=MUTED.light, linewidth=1)
+        axes.plot(places, rows["share"], color=colour.light, marker=marker,
+                  linestyle=style, markersize=5, label=part)  # fmt: skip
+    steps = sorted({steps for _, rows in parts for steps in rows["after steps"]})
+    axes.set_xscale("log")
+    axes.set_xticks(steps, [str(x) for x in steps])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_xlabel("steps, the struck one included")
+    axes.set_ylabel("differ from golden")
+    axes.legend(loc="best")
+    return figure

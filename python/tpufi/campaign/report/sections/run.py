@@ -3,36 +3,31 @@
 
 import json
 import shlex
-
-import numpy as np
+from collections.abc import Iterator
 
 from tpufi.campaign.engine.unplanned import UNPLANNED
-from tpufi.campaign.report.cells import count_text
-from tpufi.campaign.report.document import Block, Column, Paragraph, Section, Table
+from tpufi.campaign.report.cells import Code, count_text
+from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.printable import printable
 
 _LONGEST = 5000
 
 
-def sections(facts: Facts) -> tuple[Section, ...]:
-    """Return the section."""
-    columns = facts.columns
+def sections(facts: Facts) -> Iterator[Section]:
+    """Yield the section."""
+    count = len(facts.experiments)
     seconds = sum(took for _, took in facts.sessions)
     many = len(facts.sessions)
     sessions = "1 session" if many == 1 else f"{many} sessions"
-    rate = f", {len(columns) / seconds * 3600:.0f} an hour" if seconds else ""
+    rate = f", {count / seconds * 3600:.0f} an hour" if seconds else ""
     text = (
-        f"{count_text(len(columns))} experiments in {sessions}, "
-        f"{seconds / 3600:.3g} hours{rate}; {columns.seconds / len(columns):.3g} s of "
-        "work each on average."
+        f"{count_text(count)} experiments in {sessions}, {seconds / 3600:.3g} "
+        f"hours{rate}; {facts.experiments['wall_s'].mean():.3g} s of work each on "
+        "average."
     )
-    blocks: list[Block] = [Paragraph(text), _plan(facts), _manifest(facts)]
-    if facts.sessions:
-        blocks.append(_sessions(facts))
-    if (unplanned := _unplanned(facts)) is not None:
-        blocks.append(unplanned)
-    return (Section("run", "What was run", tuple(blocks)),)
+    tables = (_plan(facts), _manifest(facts), _sessions(facts), _unplanned(facts))
+    kept = (table for table in tables if len(table))
+    yield Section("run", "What was run", (text, *kept))
 
 
 def _plan(facts: Facts) -> Table:
@@ -41,70 +36,46 @@ def _plan(facts: Facts) -> Table:
         parts = value.items() if isinstance(value, dict) else [("", value)]
         for part, entry in parts:
             shown = entry if isinstance(entry, str) else json.dumps(entry)
-            name = f"{key}: {part}" if part else key
-            rows.append((printable(name), printable(shown, _LONGEST)))
+            rows.append({"key": f"{key}: {part}" if part else key, "value": shown})
     caption = "Plan: experiment i is a pure function of this and i."
-    return Table("plan", caption, (Column("key"), Column("value")), tuple(rows))
+    return Table.of("plan", caption, rows, _LONGEST)
 
 
 def _manifest(facts: Facts) -> Table:
-    rows = [
-        (printable(key), printable(value, _LONGEST))
-        for key, value in facts.manifest.items()
-        if key != "plan"
-    ]
     caption = "Manifest: digests and versions that every row depends on."
-    return Table("manifest", caption, (Column("key"), Column("value")), tuple(rows))
+    entries = facts.manifest.items()
+    rows = [{"key": key, "value": value} for key, value in entries if key != "plan"]
+    return Table.of("manifest", caption, rows, _LONGEST)
 
 
 def _sessions(facts: Facts) -> Table:
-    rows = []
-    for entries, took in facts.sessions:
-        noted = json.loads(entries)
-        command = shlex.join(map(str, noted.get("command", [])))
-        rows.append(
-            (
-                printable(noted.get("begun", "")),
-                took,
-                printable(noted.get("tpufi", "")),
-                printable(noted.get("python", "")),
-                printable(command, _LONGEST),
-            )
-        )
-    return Table(
-        "sessions",
-        "Sessions: each running of the campaign.",
-        (
-            Column("begun"),
-            Column("seconds", "number"),
-            Column("tpufi"),
-            Column("Python"),
-            Column("command", "code"),
-        ),
-        tuple(rows),
-    )
+    rows = [
+        {
+            "begun": noted.get("begun", ""),
+            "seconds": took,
+            "tpufi": noted.get("tpufi", ""),
+            "Python": noted.get("python", ""),
+            "command": Code(shlex.join(map(str, noted.get("command", [])))),
+        }
+        for noted, took in facts.sessions
+    ]
+    caption = "Sessions: each running of the campaign."
+    return Table.of("sessions", caption, rows, _LONGEST)
 
 
-def _unplanned(facts: Facts) -> Table | None:
-    outcomes = facts.columns.values["outcome"]
+def _unplanned(facts: Facts) -> Table:
     rows = []
     for name in UNPLANNED:
-        if name not in outcomes:
-            continue
-        here = facts.columns.codes["outcome"] == outcomes.index(name)
-        numbers = facts.columns.experiment[np.flatnonzero(here)]
-        error = facts.journal.row(int(numbers[0])).error
-        rows.append((name, len(numbers), int(numbers[0]), printable(error or "")))
-    if not rows:
-        return None
-    return Table(
-        "unplanned",
-        "Experiments that say nothing about their fault; no rate counts them.",
-        (
-            Column("what"),
-            Column("experiments", "count"),
-            Column("first", "count"),
-            Column("its error"),
-        ),
-        tuple(rows),
-    )
+        here = facts.experiments["outcome"] == name
+        numbers = facts.experiments["experiment"][here].tolist()
+        if numbers:
+            rows.append(
+                {
+                    "what": name,
+                    "experiments": len(numbers),
+                    "first": numbers[0],
+                    "its error": facts.journal.row(numbers[0]).error or "",
+                }
+            )
+    caption = "Experiments that say nothing about their fault; no rate counts them."
+    return Table.of("unplanned", caption, rows)
