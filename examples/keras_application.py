@@ -20,8 +20,8 @@ from clothes import train
 
 import tpufi
 from tpufi import InferenceCampaign, load_dataset
-from tpufi.campaign.statistics.intervals import wilson
 from tpufi.cli import Parser, positive, run
+from tpufi.statistics.intervals import wilson
 
 
 def main(argv: Sequence[str] | None) -> int:

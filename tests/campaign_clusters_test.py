@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from tpufi.campaign.statistics.clusters import clustered_rate, student_t
-from tpufi.campaign.statistics.intervals import wilson
+from tpufi.statistics.clusters import clustered_rate, student_t
+from tpufi.statistics.intervals import wilson
 
 
 def drawn(seed, clusters, size, rate=0.2, spread=0.15):

@@ -8,7 +8,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
-from tpufi.campaign.statistics.comparison import (
+from tpufi.statistics.comparison import (
     compare,
     fisher,
     holm,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
+from tpufi.statistics.intervals import clopper_pearson, wilson
 
 TRIALS = (1, 2, 7, 100, 1000, 100_000, 2_900_000)
 SHARES = (0, 1e-6, 0.001, 0.05, 0.5, 0.9, 0.9999, 1)

@@ -19,8 +19,8 @@ from tests.campaign_report_files import (
 )
 from tpufi.campaign.effect import CLASSES, MASKED
 from tpufi.campaign.engine.unplanned import CRASHED
+from tpufi.campaign.fit_rate import fit_rate
 from tpufi.campaign.report.document import Document
-from tpufi.campaign.statistics.fit_rate import fit_rate
 from tpufi.errors import InputError
 from tpufi.faults.flip_flop_shares import CLASSES as FLIP_FLOPS
 

@@ -16,14 +16,14 @@ from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.row import FaultColumns, single_bit
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import strata
-from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
-from tpufi.campaign.statistics.sample_size import wilson_size
 from tpufi.cli.campaign import COMMAND as campaign
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.jsonl import parse_fault
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import Sampler
 from tpufi.models import workload
+from tpufi.statistics.intervals import clopper_pearson, wilson
+from tpufi.statistics.sample_size import wilson_size
 
 
 def files(folder: pathlib.Path) -> dict[pathlib.Path, bytes]:

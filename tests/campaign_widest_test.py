@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from tpufi.campaign.statistics.intervals import clopper_pearson, wilson
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.campaign.widest import stratum_sizes, widest_interval
+from tpufi.statistics.intervals import clopper_pearson, wilson
 
 TALLY = {("a", "masked"): 90, ("a", "sharp"): 10, ("b", "masked"): 40}
 

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same
-from tpufi.campaign.statistics.comparison import fisher
 from tpufi.instrument import flip, replace
 from tpufi.instrument.inference import (
     CLASSIFICATION,
@@ -18,6 +17,7 @@ from tpufi.instrument.inference import (
     InferenceCampaign,
     activation_bounds,
 )
+from tpufi.statistics.comparison import fisher
 
 keras = tf.keras
 ITEMS = 4

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from tpufi.campaign.allocation import visible_effects
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.campaign.statistics.allocation import neyman
 from tpufi.errors import InputError
 from tpufi.faults.sampler import Sampler
+from tpufi.statistics.allocation import neyman
 
 
 def neyman_lines(

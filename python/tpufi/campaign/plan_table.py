@@ -4,9 +4,9 @@
 from collections.abc import Iterator
 
 from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.campaign.statistics.intervals import wilson
-from tpufi.campaign.statistics.sample_size import leveugle_size, wilson_size
 from tpufi.faults.sampler import Sampler
+from tpufi.statistics.intervals import wilson
+from tpufi.statistics.sample_size import leveugle_size, wilson_size
 
 
 def plan_lines(

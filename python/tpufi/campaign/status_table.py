@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from tpufi.campaign.allocation import Allocation
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.statistics.clusters import clustered_rate
-from tpufi.campaign.statistics.intervals import Interval, clopper_pearson, wilson
-from tpufi.campaign.statistics.latency import summarise_latency
 from tpufi.campaign.widest import stratum_sizes, widest_interval
+from tpufi.statistics.clusters import clustered_rate
+from tpufi.statistics.intervals import Interval, clopper_pearson, wilson
+from tpufi.statistics.latency import summarise_latency
 
 
 def status_lines(

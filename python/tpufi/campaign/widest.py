@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from tpufi.campaign.statistics.intervals import Interval, wilson
+from tpufi.statistics.intervals import Interval, wilson
 
 
 class Widest(NamedTuple):

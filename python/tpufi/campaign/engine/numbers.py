@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from tpufi.campaign.allocation import visible_effects
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.campaign.statistics.allocation import deviation
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.faults.sampler import Sampler
 from tpufi.random import derive
+from tpufi.statistics.allocation import deviation
 
 
 def windows(

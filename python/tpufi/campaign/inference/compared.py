@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from tpufi.campaign.inference.answers import measures_of
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.statistics.comparison import paired_interval, sign_test
 from tpufi.errors import InputError
 from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
+from tpufi.statistics.comparison import paired_interval, sign_test
 
 _MAY_DIFFER = ("mitigation", "threads", "rounds")
 _PAIRS = "SELECT experiment, value FROM answer WHERE measure = ? AND value IS NOT NULL"

@@ -5,10 +5,10 @@ import dataclasses
 import math
 import pathlib
 
-from tpufi.campaign.statistics.intervals import check_confidence
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.errors import InputError
 from tpufi.messages import quote
+from tpufi.statistics.intervals import check_confidence
 
 _LONGEST_TITLE = 200
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from tpufi.campaign.report.cells import Share
-from tpufi.campaign.statistics.clusters import ClusteredRate, clustered_rate
-from tpufi.campaign.statistics.intervals import Interval, clopper_pearson, wilson
+from tpufi.statistics.clusters import ClusteredRate, clustered_rate
+from tpufi.statistics.intervals import Interval, clopper_pearson, wilson
 
 # Below this a rate says little; its interval says how little.
 FEW = 30

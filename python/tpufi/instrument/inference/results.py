@@ -9,10 +9,10 @@ import pathlib
 import statistics
 from collections.abc import Sequence
 
-from tpufi.campaign.statistics.intervals import Interval, wilson
 from tpufi.errors import InputError
 from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, quote
+from tpufi.statistics.intervals import Interval, wilson
 
 _FIELDS = ("run", "item", "site", "op", "element", "bit", "masked")
 

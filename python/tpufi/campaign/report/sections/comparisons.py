@@ -8,7 +8,7 @@ from tpufi.campaign.report.cells import PValue, Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.rates import Rate
-from tpufi.campaign.statistics.comparison import compare, fisher, holm
+from tpufi.statistics.comparison import compare, fisher, holm
 
 _MOST_STRATA = 200
 _MOST_IN_PAIRS = 6

@@ -4,11 +4,11 @@
 import math
 from collections.abc import Iterator
 
+from tpufi.campaign.fit_rate import fit_rate, hours_to_failure
 from tpufi.campaign.report.cells import Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.rates import Rate
-from tpufi.campaign.statistics.fit_rate import fit_rate, hours_to_failure
 from tpufi.errors import InputError
 from tpufi.faults.flip_flop_shares import CLASSES
 

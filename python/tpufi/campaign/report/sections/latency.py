@@ -14,7 +14,7 @@ from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.figures import new_figure
 from tpufi.campaign.report.palette import FIRST, SECOND
-from tpufi.campaign.statistics.latency import LatencySummary, summarise_latency
+from tpufi.statistics.latency import LatencySummary, summarise_latency
 
 _MOST_BARS = 60
 

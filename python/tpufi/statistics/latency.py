@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from tpufi.campaign.statistics.intervals import Interval, wilson
+from tpufi.statistics.intervals import Interval, wilson
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from tpufi.campaign.statistics.intervals import Interval, check_counts, wilson
+from tpufi.statistics.intervals import Interval, check_counts, wilson
 
 
 class Comparison(NamedTuple):

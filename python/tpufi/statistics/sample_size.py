@@ -3,7 +3,7 @@
 
 import math
 
-from tpufi.campaign.statistics.intervals import two_sided_z
+from tpufi.statistics.intervals import two_sided_z
 
 
 def leveugle_size(

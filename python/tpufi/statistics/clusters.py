@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from scipy.special import fdtri
 
-from tpufi.campaign.statistics.intervals import (
+from tpufi.statistics.intervals import (
     Interval,
     check_confidence,
     check_counts,

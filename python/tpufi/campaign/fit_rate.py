@@ -13,10 +13,10 @@ Source: Y. He et al., FIdelity, MICRO 2020.
 import math
 from collections.abc import Mapping, Sequence
 
-from tpufi.campaign.statistics.intervals import Interval
-from tpufi.campaign.statistics.weighted_rates import Estimate, weighted_rates
 from tpufi.errors import InputError
 from tpufi.faults.flip_flop_shares import CLASSES, FlipFlopClass
+from tpufi.statistics.intervals import Interval
+from tpufi.statistics.weighted_rates import Estimate, weighted_rates
 
 _HOURS = 1e9
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tpufi.campaign.statistics.intervals import Interval, wilson
+from tpufi.statistics.intervals import Interval, wilson
 
 
 class Estimate(NamedTuple):
