@@ -44,7 +44,7 @@ def accuracies(runner):
 def test_golden_runs_are_evaluated_after_as_many_steps(runner, accuracies, steps):
     folder = GoldenFolder(runner.plan.golden)
     state = folder.load(SMALL, steps)
-    found = runner._validator.validation(state, steps)
+    found = runner.follower._validator.validation(state, steps)
     assert list(found.golden) == accuracies[steps]
     assert found.faulty == accuracies[steps][0]
 

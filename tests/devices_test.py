@@ -156,7 +156,7 @@ def test_an_instrumented_program_is_compiled_on_a_gpu(monkeypatch):
     monkeypatch.setattr(on_gpu, "_gpu_is_visible", lambda: True)
     fi = instrument(lambda x: tf.nn.relu(x + 1.0))
     x = tf.constant([1.0, 2.0])
-    assert fi.armed(x).is_compiled
+    assert fi.armed(x)._forced
     fault = flip(site=fi.sites[0].id, element=1, bit=31)
     assert fi.strike([fault], x).outputs.numpy().tolist() == [2.0, 0.0]
     graph = instrument(lambda x: x + 1.0, jit_compile=False)
