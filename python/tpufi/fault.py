@@ -28,7 +28,7 @@ from tpufi.site_table import Site, SiteTable
 
 _KEEPING = ("replace", "error_rate")
 _OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
-# Of listed elements: each row begins a random stream again, and a copy may read what
+# Of listed elements: each row begins its own random stream, and a copy may read what
 # the row before it wrote.
 _LISTED = ("zero", *_OF_ELEMENT_WIDTH)
 _WORD = 1 << 64

@@ -14,7 +14,7 @@ DIRECTIONS = (*PASSES, UPDATE)
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """One tensor of one operation where a fault can be injected.
+    """One tensor of one operation that can have a fault.
 
     Args:
       layer: name of the layer, e.g. `basicblock_2_basic_0_conv2`.

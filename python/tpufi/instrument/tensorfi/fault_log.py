@@ -28,7 +28,7 @@ class FaultLog:
     """Log files of one injector, `<name>-log.jsonl` and on request `<name>-log`.
 
     Args:
-      folder: made if it does not exist; files in it are written again.
+      folder: made if it does not exist; files in it are overwritten.
       name: of the injector.
       text: whether to write TensorFI's form too.
 
