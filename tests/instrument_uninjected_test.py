@@ -48,7 +48,7 @@ def test_a_run_warns_of_a_site_that_was_not_executed(fi):
 def test_a_block_warns_of_a_fault_that_no_call_met(fi, graph):
     user = tf.function(lambda x, taken: fi(x, taken)) if graph else fi
     fault = flip(site_of(fi, "Neg"), 0, 3)
-    with pytest.warns(UserWarning, match="it was not executed there") as caught:
+    with pytest.warns(UserWarning, match="the site was not executed there") as caught:
         with fi.injected(fault):
             user(X, tf.constant(True))
             user(X, tf.constant(True))

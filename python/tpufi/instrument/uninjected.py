@@ -35,7 +35,7 @@ def warn_of_uninjected(
         if contexts:
             where += f" (context {', '.join(map(str, contexts))})"
         site = ", ".join(filter(None, (f"site {fault.site}", name(fault.site))))
-        why = "it was not executed there" if own else "the program was not called"
+        why = "the site was not executed there" if own else "the program was not called"
         warnings.warn(
             f"{site}: the fault in {where} was not injected: {why}; executions(...) "
             "tells what a call executes",
