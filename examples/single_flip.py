@@ -27,7 +27,9 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--out", type=pathlib.Path, default="runs/single_flip.png")
     parser.add_argument("--data", default="fashion-mnist", help="docs/data.md")
     parser.add_argument("--steps", type=positive, default=200, help="of the training")
-    parser.add_argument("--image", type=natural, default=0, help="test image to strike")
+    parser.add_argument(
+        "--image", type=natural, default=0, help="test image to inject into"
+    )
     parser.add_argument("--bit", type=natural, default=27, help="0 to 31")
     options = parser.parse_args(argv)
 
@@ -37,12 +39,12 @@ def main(argv: Sequence[str] | None) -> int:
     everything = tf.keras.Model(network.inputs, [layer.output for layer in layers])
 
     fi = tpufi.instrument(everything, sites=["Conv2D"])
-    golden = fi.strike((), image).outputs
+    golden = fi.run((), image).outputs
     site = next(site for site in fi.sites if layers[0].name in site.name)
-    struck = int(np.argmax(np.abs(golden[0])))  # A pixel at which there is something.
-    result = fi.strike([flip(site.id, struck, options.bit)], image)
-    (strike,) = result.strikes
-    print(f"{site.name}: {strike.golden[0]:#010x} -> {strike.faulty[0]:#010x}")
+    pixel = int(np.argmax(np.abs(golden[0])))  # A pixel at which there is something.
+    result = fi.run([flip(site.id, pixel, options.bit)], image)
+    (injection,) = result.injections
+    print(f"{site.name}: {injection.golden[0]:#010x} -> {injection.faulty[0]:#010x}")
 
     names = [layer.name for layer in layers]
     spread = [changes(g, f) for g, f in zip(golden, result.outputs, strict=True)]

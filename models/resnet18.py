@@ -11,7 +11,8 @@
 | head   | 10       | global average pooling, fully connected             |
 
 As in the ISCA'23 artefact: no max-pooling behind the stem, a bias on every convolution,
-dropout behind both ReLUs of a block. A fault can strike the stem's forward pass too.
+dropout behind both ReLUs of a block. A fault can be injected into the stem's forward
+pass too.
 
 Source: He et al. 2016; docs/workloads.md.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled campaigns: the golden run is clean, struck steps go beside a control."""
+"""Compiled campaigns: the golden run is clean, faulty steps go beside a control."""
 
 import dataclasses
 import json
@@ -94,11 +94,11 @@ def test_the_manifest_tells_device_compilation_and_control(golden, tmp_path):
 def test_the_control_is_the_armed_program_without_a_fault(runner):
     first = 3
     state = runner.walk.state(first)
-    for struck in (1, 2):
-        state = runner.session.step(state, first + struck - 1, disarmed()).state
-        assert same_state(runner.walk.control(first, struck), state)
-        assert runner.walk.is_control(state, first, struck)
-        assert not runner.walk.is_control(runner.walk.state(first), first, struck)
+    for injected in (1, 2):
+        state = runner.session.step(state, first + injected - 1, disarmed()).state
+        assert same_state(runner.walk.control(first, injected), state)
+        assert runner.walk.is_control(state, first, injected)
+        assert not runner.walk.is_control(runner.walk.state(first), first, injected)
     clean = runner.session.step(state, first + 2).state
     assert same_state(runner.walk.control(first, 2, 1), clean)
     steps = runner.walk._control.steps

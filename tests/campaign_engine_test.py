@@ -136,8 +136,8 @@ def test_the_spread_of_a_fault_is_what_numpy_finds(golden):
     rows = [runner.run(number) for number in range(12)]
     row = next(r for r in rows if r.spread and r.outcome == "masked")
     first = row.fault.epoch * 8 + row.fault.step
-    struck = runner.run(row.experiment)
-    assert struck.spread == row.spread and {s.after for s in row.spread} == {1, 2}
+    injected = runner.run(row.experiment)
+    assert injected.spread == row.spread and {s.after for s in row.spread} == {1, 2}
     right, wrong = states[False, first + 1], states[True, first + 1]
     for spread in (s for s in row.spread if s.after == 1):
         group = {"weights": "parameters"}.get(spread.part, spread.part)

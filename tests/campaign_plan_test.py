@@ -48,7 +48,7 @@ def test_every_key_of_the_file_reaches_the_plan(tmp_path):
     assert plan.stop == StopRule(2000, 1.5, 0.1, ("model", "direction"), 0.99)
 
 
-def test_without_optional_keys_the_published_models_strike_all_sites(tmp_path):
+def test_without_optional_keys_the_published_models_reach_all_sites(tmp_path):
     plan = read(tmp_path, SHORT)
     assert [m.name for m, _ in plan.sampling.models] == list(FAULT_MODELS)
     assert plan.sampling.patterns == plan.sampling.stages == ()
@@ -171,10 +171,10 @@ def test_a_file_that_is_missing_or_no_text_is_told(content, tmp_path):
     ("changes", "message"),
     [
         ({"workload": "effnet"}, "golden run of effnet, the plan says resnet18"),
-        ({"replicas": 1}, "with 1 replicas, the plan strikes replica 1; expected"),
+        ({"replicas": 1}, "with 1 replicas, the plan injects into replica 1; expected"),
         (
             {"steps": 11},
-            "has 11 steps, the last experiment needs 12 (struck at 8, foll",
+            "has 11 steps, the last experiment needs 12 (injected at 8, foll",
         ),
     ],
 )
@@ -189,7 +189,9 @@ def test_a_golden_run_that_cannot_serve_is_told(changes, message, tmp_path):
 
 def test_steps_beyond_an_epoch_of_the_golden_run_are_told(tmp_path):
     plan = read_plan(write_plan(tmp_path, PLAN.replace("steps: 1-3", "steps: 1-5")))
-    with pytest.raises(InputError, match="5 steps an epoch, the plan strikes step 5"):
+    with pytest.raises(
+        InputError, match="5 steps an epoch, the plan injects into step 5"
+    ):
         check_golden(plan)
 
 

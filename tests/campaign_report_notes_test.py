@@ -103,11 +103,11 @@ def test_notes_tell_what_limits_the_figures(tmp_path):
         in notes
     )
     assert f"rates are of the other {judged}" in notes
-    assert "The faults struck only 15 different steps" in notes
+    assert "The faults were injected into only 15 different steps" in notes
     assert "models with weights RD 1, WT 1/2, then the site every element" in notes
 
 
-def test_fit_is_told_for_the_classes_that_were_struck(folder):
+def test_fit_is_told_for_the_classes_that_were_injected(folder):
     found = document(folder, raw_fit=600)
     counts = {}
     for name, model in (("weight", "WT"), ("input", "INPUT"), ("local control", "RD")):

@@ -85,5 +85,5 @@ def test_a_fault_in_a_step_of_a_golden_run(tmp_path, capsys):
     assert 0 < entry["rows"][-1]["relative"] < 1
     # The golden loss is that of the golden run's own step.
     assert entry["losses"][0] == GoldenFolder(path).curve()[1]["loss"]
-    (struck,) = entry["struck"]
-    assert struck.endswith(" -> 0.06069118157029152")
+    (injected,) = entry["injected"]
+    assert injected.endswith(" -> 0.06069118157029152")

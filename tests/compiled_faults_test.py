@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawn faults of every model strike the tensors of compiled sites as numpy says."""
+"""Drawn faults of every model change the tensors of compiled sites as numpy says."""
 
 import dataclasses
 import functools
@@ -45,7 +45,7 @@ def draws(space: SiteSpace, models, sites: tuple[str, ...] = ()) -> Sampler:
 
 
 def check(space: SiteSpace, fault: Fault, number: int) -> None:
-    """Strike a tensor of the fault's site; compare it and the record by bits."""
+    """Inject a fault into a tensor of its site; compare it and the record by bits."""
     rng = np.random.default_rng(number)
     x = rng.standard_normal(fault.shape).astype(fault.dtype)
     if fault.stale:
@@ -56,13 +56,13 @@ def check(space: SiteSpace, fault: Fault, number: int) -> None:
     run = compiled(fault.shape, fault.dtype)
     y, record = run(tf.constant(x), np.int64(fault.replica), faults, d.words)
     assert_same_bits(y.numpy(), apply(fault, x))
-    (struck,) = read_record(record.numpy())
-    assert struck.count == fault.elements.count, fault
+    (injected,) = read_record(record.numpy())
+    assert injected.count == fault.elements.count, fault
     golden = to_words(x).reshape(-1)[fault.elements.indices()]
-    assert struck.golden.tolist() == golden[:64].tolist()
+    assert injected.golden.tolist() == golden[:64].tolist()
 
 
-def test_every_model_strikes_every_site_that_it_fits():
+def test_every_model_is_injected_into_every_site_that_it_fits():
     fitted = set()
     for site in SPACE.table:
         operation = SPACE.operation_of(site)
@@ -76,14 +76,14 @@ def test_every_model_strikes_every_site_that_it_fits():
 
 
 @pytest.mark.parametrize("name", FAULT_MODELS)
-def test_200_faults_of_each_published_model_strike_as_numpy_says(name):
+def test_200_faults_of_each_published_model_are_injected_as_numpy_says(name):
     sampler = draws(SPACE, [FAULT_MODELS[name]])
     for number in range(200):
         check(SPACE, sampler.draw(42, number), number)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
-def test_faults_of_all_models_strike_other_types_as_numpy_says(dtype):
+def test_faults_of_all_models_are_injected_into_other_types_as_numpy_says(dtype):
     space = SiteSpace.of(dataclasses.replace(TINY, dtype=dtype), 1)
     # Few sites, of all operands: each is compiled once.
     sites = ("block_conv2/*", "block_conv1/kernel/update/output")

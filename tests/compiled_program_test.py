@@ -67,10 +67,10 @@ def faults(site: str):
 
 
 def assert_recorded(result, fault, found: np.ndarray) -> None:
-    (struck,) = read_record(result.record)
-    assert struck.count == fault.elements.count, fault
+    (injected,) = read_record(result.record)
+    assert injected.count == fault.elements.count, fault
     bits = to_words(found).reshape(-1)[fault.elements.indices()]
-    assert struck.golden.tolist() == bits[:64].tolist(), fault
+    assert injected.golden.tolist() == bits[:64].tolist(), fault
 
 
 @pytest.mark.parametrize("site", OPERANDS)
@@ -83,7 +83,7 @@ def test_the_record_has_the_bits_of_the_operand(site, program, step):
 
 
 @pytest.mark.parametrize("site", RESULTS)
-def test_a_struck_result_is_what_numpy_says_and_no_other_tensor_changes(
+def test_a_faulty_result_is_what_numpy_says_and_no_other_tensor_changes(
     site, program, step
 ):
     golden = to_arrays(step().state)
@@ -96,7 +96,7 @@ def test_a_struck_result_is_what_numpy_says_and_no_other_tensor_changes(
         assert_same_bits(after[slot], apply(fault, golden[slot]))
         for name in golden.keys() - {slot, own}:
             assert_same_bits(after[name], golden[name])
-        # What was not struck changes its weight as without the fault.
+        # Without a fault in it a product changes its weight as without the fault.
         kept = to_words(after[slot]) == to_words(golden[slot])
         assert_same_bits(after[own][kept], golden[own][kept])
     assert program.traces == 1

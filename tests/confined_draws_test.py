@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawn confinements name results that the struck operand really reaches."""
+"""Drawn confinements name results that the faulty operand really reaches."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_what_changes_is_the_drawn_confinement(name, direction, operand):
         start, stride, count = fault.affected
         allowed = {start + j * stride for j in range(count)}
         if operand == "input":
-            # Every channel of the drawn pixel reads the struck element, unless it
+            # Every channel of the drawn pixel reads the faulty element, unless it
             # meets one of the zeros between the pixels of a strided gradient.
             zeros = direction == "grad_wt" and getattr(case.layer, "stride", 1) > 1
             assert changed == allowed or (zeros and not changed)

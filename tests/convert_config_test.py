@@ -35,7 +35,7 @@ def test_a_tensorfi_file_becomes_a_strict_one_with_remarks(tmp_path):
     config = operation_config(read_config(tmp_path / "ours.yaml"))
     assert config.probabilities == {"CONV2D": 0.25}
     assert config.mode == "dynamicInstance" and not config.legacy
-    for remark in ("RELUU was removed", "Colour was removed", "IEEE", "drawn anew",
+    for remark in ("RELUU was removed", "Colour was removed", "IEEE", "drawn again",
                    "counted by running"):  # fmt: skip
         assert text.count(remark) == 1, remark
     run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -75,5 +75,5 @@ def test_a_tensorfi2_file_keeps_its_keys(tmp_path):
     "theirs", [{"Ops": ["ADD = 1"]}, {"InjectMode": "errorRate", "Ops": ["ADDD = 1"]}]
 )
 def test_a_file_that_never_injected_is_refused(theirs):
-    with pytest.raises(tpufi.InputError, match="never injects|strikes nothing"):
+    with pytest.raises(tpufi.InputError, match="never injects|injects nothing"):
         convert(read_config(theirs), legacy=False)

@@ -111,12 +111,12 @@ def test_a_changed_byte_of_a_journal_is_named_or_changes_nothing():
     [
         ("UPDATE experiment SET outcome = 'marked' WHERE experiment = 7",
          "damaged rows, batch 2: .*DELETE FROM experiment WHERE batch = 2; .* and run "
-         "the campaign again, which does these 40 experiments anew"),
+         "the campaign again, which does these 40 experiments again"),
         ("UPDATE propagation SET elements = 31 WHERE experiment = 5",
          "damaged rows, batch 2: their digest is another; take them out with sqlite3 "),
         ("DELETE FROM experiment WHERE experiment = 7", "damaged rows, batch 2: "),
         ("UPDATE experiment SET batch = 9 WHERE experiment = 7",
-         "damaged rows, batch 2: .* these 39 experiments anew"),
+         "damaged rows, batch 2: .* these 39 experiments again"),
         ("UPDATE manifest SET value = '2.19.2' WHERE key = 'tensorflow'",
          "damaged rows, batch 1: .* another; restore the file from a copy, or begin"),
         ("UPDATE session SET entries = ''", "damaged rows, batch 1: "),

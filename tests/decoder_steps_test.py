@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training steps of a decoder: faults strike where they say, and training learns."""
+"""Training steps of a decoder: faults are where they say, and training learns."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def _batch(seed: int = 0) -> tuple[Batch, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_a_fault_in_every_site_strikes_in_one_trace(program, state):
+def test_a_fault_in_every_site_is_injected_in_one_trace(program, state):
     batch, keys = _batch()
     for site_id, site in enumerate(program.table):
         replica = 0 if site.direction == "update" else site_id % REPLICAS
@@ -77,13 +77,13 @@ def _look(program: Program, state, site: str, fault: Descriptor) -> np.ndarray:
         np.concatenate([fault.words, all_of_it.words]),
     )
     result = program.step(state, *_batch(), RATE, both)
-    struck, looked = read_record(result.record)
-    assert struck.count == 1 and looked.count == size
+    injected, looked = read_record(result.record)
+    assert injected.count == 1 and looked.count == size
     return looked.golden
 
 
 @pytest.mark.parametrize(
-    ("struck", "next_reader"),
+    ("injected", "next_reader"),
     [
         ("block1_softmax/grad_in/output", "block1_scores/grad_in/input"),
         ("block1_softmax/grad_in/output", "block1_scores/grad_wt/weight"),
@@ -93,10 +93,10 @@ def _look(program: Program, state, site: str, fault: Descriptor) -> np.ndarray:
     ],
 )
 def test_a_fault_around_the_scores_changes_exactly_its_element(
-    program, state, struck, next_reader
+    program, state, injected, next_reader
 ):
     table = program.table
-    site_id, size = table.id_of(struck), table[table.id_of(struck)].size
+    site_id, size = table.id_of(injected), table[table.id_of(injected)].size
     assert table[table.id_of(next_reader)].size == size
     # Replica 0 does not enter what is looked at in replica 1.
     for position in (0, size // 2, size - 1):

@@ -15,7 +15,7 @@ from tpufi.ops import inject_fault
 FIELDS = {name: i for i, name in enumerate(descriptor.FIELDS)}
 
 
-def strike(x: np.ndarray, d: descriptor.Descriptor):
+def inject(x: np.ndarray, d: descriptor.Descriptor):
     y, record = inject_fault(tf.constant(x), 3, 0, d.faults, d.words)
     return y.numpy(), descriptor.read_record(record.numpy())
 
@@ -52,12 +52,12 @@ def test_200_random_sets_of_positions_are_replaced_and_recorded(dtype):
         positions = rng.permutation(120)[:count]
         capacity = int(rng.integers(1, 20))
         d = descriptor.replacing(3, -1, positions, to_words(new[:count]), capacity)
-        y, struck = strike(x, d)
+        y, injected = inject(x, d)
         want = x.reshape(-1).copy()
         want[positions] = new[:count]
         assert_same_bits(y, want.reshape(x.shape))
-        assert sum(s.count for s in struck) == count
-        golden = np.concatenate([s.golden for s in struck])
+        assert sum(s.count for s in injected) == count
+        golden = np.concatenate([s.golden for s in injected])
         old = x.reshape(-1)[np.sort(positions)]
         assert_same_bits(from_words(golden, dtype), old)
 
@@ -101,9 +101,9 @@ def test_positions_that_name_no_clear_fault_are_input_errors(
 )
 def test_a_rule_keeps_some_bits_and_flips_some(keep, word, expected):
     x = np.array([1.0, 2.0, 3.0, 4.0], np.float32)
-    y, (struck,) = strike(x, changing(3, 0, 1, 2, keep=keep, word=word))
+    y, (injected,) = inject(x, changing(3, 0, 1, 2, keep=keep, word=word))
     assert_same_bits(y, np.array(expected, np.float32))
-    assert from_words(struck.golden, "float32").tolist() == [2.0, 3.0]
+    assert from_words(injected.golden, "float32").tolist() == [2.0, 3.0]
 
 
 def test_the_record_of_a_program_is_the_sum_over_its_sites():
@@ -113,17 +113,17 @@ def test_the_record_of_a_program_is_the_sum_over_its_sites():
         inject_fault(tf.constant(x * (1 + i)), i, 0, d.faults, d.words)[1]
         for i in range(5)
     ]
-    (struck,) = descriptor.read_record(tf.add_n(records).numpy())
-    assert struck.count == 2
-    assert from_words(struck.golden, "float32").tolist() == [15.0, 18.0]
+    (injected,) = descriptor.read_record(tf.add_n(records).numpy())
+    assert injected.count == 2
+    assert from_words(injected.golden, "float32").tolist() == [15.0, 18.0]
 
 
 def test_a_record_carries_every_bit_of_64():
     words = np.array([0xFFFFFFFFFFFFFFFF, 0x0123456789ABCDEF, 1 << 63], np.uint64)
     d = changing(3, 0, 0, 3, keep=-1, word=1)
     for dtype in ("uint64", "int64", "float64"):
-        _, (struck,) = strike(from_words(words, dtype), d)
-        assert struck.golden.tolist() == words.tolist()
+        _, (injected,) = inject(from_words(words, dtype), d)
+        assert injected.golden.tolist() == words.tolist()
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3)])

@@ -158,7 +158,7 @@ def test_an_instrumented_program_is_compiled_on_a_gpu(monkeypatch):
     x = tf.constant([1.0, 2.0])
     assert fi.armed(x)._forced
     fault = flip(site=fi.sites[0].id, element=1, bit=31)
-    assert fi.strike([fault], x).outputs.numpy().tolist() == [2.0, 0.0]
+    assert fi.run([fault], x).outputs.numpy().tolist() == [2.0, 0.0]
     graph = instrument(lambda x: x + 1.0, jit_compile=False)
     with pytest.raises(InputError, match="no GPU kernel, .*set_visible_devices"):
         graph.armed(x)
@@ -168,7 +168,7 @@ def test_what_xla_cannot_compile_for_a_gpu_is_one_line(monkeypatch):
     monkeypatch.setattr(on_gpu, "_gpu_is_visible", lambda: True)
     fi = instrument(lambda x: tf.strings.to_number(tf.strings.as_string(x)) + 1.0)
     with pytest.raises(InputError, match="XLA has no kernel for: AsString.*;"):
-        fi.strike([], tf.constant([1.0]))
+        fi.run([], tf.constant([1.0]))
 
 
 @needs_gpu

@@ -52,9 +52,9 @@ def test_a_mirrored_replica_computes_what_a_virtual_one_does(report):
     assert report["replicas_apart"] < 2**-24
 
 
-def test_a_fault_strikes_one_replica_once(report):
+def test_a_fault_is_injected_into_one_replica_once(report):
     for how in BOTH:
-        assert [step[how]["struck"] for step in report["steps"]] == [0, 0, 1]
+        assert [step[how]["injected"] for step in report["steps"]] == [0, 0, 1]
 
 
 def test_all_replicas_hold_the_same_bits_after_the_update(report):

@@ -161,10 +161,10 @@ def test_any_elements_come_back_from_a_line_and_from_a_row(flat, one_word):
     assert parse_fault(fault_line(fault)) == fault
     table = SiteTable([Site("fc", "forward", "output", (501,))])
     rows = fault.descriptor(table)
-    struck = list(
+    injected = list(
         itertools.chain(*(rows.positions(i).tolist() for i in range(len(rows.faults))))
     )
-    assert struck == flat
+    assert injected == flat
 
 
 @pytest.mark.parametrize(

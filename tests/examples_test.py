@@ -29,7 +29,7 @@ def test_a_single_flip_spreads_and_is_drawn(tmp_path):
         line.split()[0]: float(line.split()[1].rstrip("%"))
         for line in out.splitlines() if " of elements changed" in line
     }  # fmt: skip
-    # One of 16 x 16 x 16 elements behind the struck convolution; all of the scores.
+    # One of 16 x 16 x 16 elements behind the faulty convolution; all of the scores.
     assert shares["conv1a"] == pytest.approx(100 / 4096, abs=5e-4)
     assert shares["scores"] > 50 and 0 < shares["add1"] < shares["add3"]
     pixels = image.imread(tmp_path / "flip.png")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where faults strike: every position can be drawn, with the right probability."""
+"""Elements of faults: every position can be drawn, with the right probability."""
 
 import collections
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drawn faults strike through the compiled op as the host says they do."""
+"""Drawn faults do through the compiled op what the host says."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.chi_square import assert_distributed
-from tests.fault_reference import apply, struck_indices
+from tests.fault_reference import apply, faulty_indices
 from tests.modes import assert_same_bits, in_mode, random_bits
 from tests.tiny_workload import TINY
 from tpufi import descriptor
@@ -28,7 +28,7 @@ def sampler(dtype, *names, per_replica=2):
     return space, Sampler(space, SamplingPlan(models, steps=(1, 4)))
 
 
-def strike(fault, table, x, mode="eager"):
+def inject(fault, table, x, mode="eager"):
     d = fault.descriptor(table)
     site = table.id_of(fault.site)
 
@@ -37,13 +37,13 @@ def strike(fault, table, x, mode="eager"):
 
     replica = tf.constant(max(fault.replica, 0), tf.int64)
     y, record = in_mode(mode, program)(tf.constant(x), replica, d.faults, d.words)
-    (struck,) = descriptor.read_record(record.numpy())
-    return y.numpy(), struck
+    (injected,) = descriptor.read_record(record.numpy())
+    return y.numpy(), injected
 
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("name", NAMES)
-def test_a_drawn_fault_strikes_as_the_host_says(name, dtype):
+def test_a_drawn_fault_is_injected_as_the_host_says(name, dtype):
     space, draws = sampler(dtype, name)
     for number in range(4):
         fault = draws.draw(31, number)
@@ -51,8 +51,8 @@ def test_a_drawn_fault_strikes_as_the_host_says(name, dtype):
         x = rng.normal(size=fault.shape).astype(random_bits(rng, (1,), dtype).dtype)
         if fault.stale:
             fault = holding(fault, [number] * fault.elements.count)
-        y, struck = strike(fault, space.table, x)
-        assert struck.count == fault.elements.count
+        y, injected = inject(fault, space.table, x)
+        assert injected.count == fault.elements.count
         assert_same_bits(y, apply(fault, x))
 
 
@@ -62,8 +62,8 @@ def test_what_the_device_draws_is_the_same_in_all_modes(name, mode):
     space, draws = sampler("float32", name)
     fault = draws.draw(32, 0)
     x = np.random.default_rng(0).normal(size=fault.shape).astype(np.float32)
-    eager, _ = strike(fault, space.table, x)
-    other, _ = strike(fault, space.table, x, mode)
+    eager, _ = inject(fault, space.table, x)
+    other, _ = inject(fault, space.table, x, mode)
     assert_same_bits(other, eager)
 
 
@@ -73,7 +73,7 @@ def test_an_error_rate_flips_every_bit_with_its_probability():
         f for f in (draws.draw(33, i) for i in range(1000)) if f.elements.count > 2000
     )
     x = np.zeros(fault.shape, np.float32)
-    y, _ = strike(fault, space.table, x)
+    y, _ = inject(fault, space.table, x)
     words = to_words(y).reshape(-1)
     flipped = [
         (bit, bool(on)) for bit in range(32) for on in (words >> np.uint64(bit)) & 1
@@ -94,6 +94,6 @@ def test_copies_of_the_device_come_from_uniform_places():
     x = np.arange(size, dtype=np.float32).reshape(fault.shape)
     for key in range(60):
         changed = dataclasses.replace(fault, words=(key << 32 | key,))
-        y, _ = strike(changed, space.table, x)
-        sources += y.reshape(-1)[struck_indices(fault)].astype(int).tolist()
+        y, _ = inject(changed, space.table, x)
+        sources += y.reshape(-1)[faulty_indices(fault)].astype(int).tolist()
     assert_distributed(sources, dict.fromkeys(range(size), 1))

@@ -9,8 +9,8 @@ from tpufi.fault import Fault
 from tpufi.random import random_patterns, words
 
 
-def struck_indices(fault: Fault) -> list[int]:
-    """Return the flat indices of the struck elements, in the order of words."""
+def faulty_indices(fault: Fault) -> list[int]:
+    """Return the flat indices of the faulty elements, in the order of words."""
     where = fault.elements
     return [
         where.start + (i // where.block) * where.stride + i % where.block
@@ -20,7 +20,7 @@ def struck_indices(fault: Fault) -> list[int]:
 
 def apply(fault: Fault, x: np.ndarray) -> np.ndarray:
     """Return `x` as the fault leaves it."""
-    golden, at = to_words(x).reshape(-1), np.array(struck_indices(fault))
+    golden, at = to_words(x).reshape(-1), np.array(faulty_indices(fault))
     bits = golden.copy()
     bits[at] = _new_bits(fault, golden, at)
     return from_words(bits, fault.dtype).reshape(x.shape)

@@ -167,10 +167,10 @@ def test_every_operation_agrees_in_all_modes_and_with_numpy(shape, perm, dtype):
         if operation in ("add", "multiply") and subnormal(want).any():
             continue
         for function in functions:
-            y, (struck,) = run(function, x, d)
+            y, (injected,) = run(function, x, d)
             assert_same_bits(y, want)
-            assert struck.count == len(golden)
-            assert struck.golden.tolist() == golden[:CAPACITY].tolist()
+            assert injected.count == len(golden)
+            assert injected.golden.tolist() == golden[:CAPACITY].tolist()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -183,16 +183,16 @@ def test_a_swap_is_two_copies_that_read_before_they_write(mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_one_row_strikes_more_elements_than_it_has_words(mode):
+def test_one_row_changes_more_elements_than_it_has_words(mode):
     x = np.zeros(5000, np.float32)
     d = descriptor.fault_row(site=SITE, replica=REPLICA, start=3, count=4990,
                              operation="random", words=[99])  # fmt: skip
-    y, (struck,) = run(site(mode), x, d)
+    y, (injected,) = run(site(mode), x, d)
     want = x.copy()
     patterns = random_patterns("float32", (99, 0), 3, 4990)
     want[3:4993] = from_words(patterns, "float32")
     assert_same_bits(y, want)
-    assert struck.count == 4990 and len(struck.golden) == 64
+    assert injected.count == 4990 and len(injected.golden) == 64
     assert np.isfinite(y).all()
 
 
@@ -223,6 +223,6 @@ def test_a_row_that_makes_no_sense_is_an_error_or_void(case, mode):
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             run(site(mode), x, d)
         return
-    y, (struck,) = run(site(mode), x, d)
+    y, (injected,) = run(site(mode), x, d)
     assert_same_bits(y, x)
-    assert struck.count == 0
+    assert injected.count == 0

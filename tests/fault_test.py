@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fault: its fields contradict neither each other nor the struck program."""
+"""A fault: its fields contradict neither each other nor the program they are for."""
 
 import dataclasses
 

@@ -46,29 +46,29 @@ def patterns(dtype: str) -> np.ndarray:
     return from_words(ALL, dtype).reshape(SHAPE)
 
 
-def strike(mode: str, dtype: str, operation: str, start=0, count=SIZE, **how):
+def inject(mode: str, dtype: str, operation: str, start=0, count=SIZE, **how):
     """Return the bits of all patterns after a fault; the record is checked."""
     d = fault_row(site=SITE, replica=0, start=start, count=count,
                   operation=operation, **how)  # fmt: skip
     y, record = site(mode)(tf.constant(patterns(dtype)), d.faults, d.words)
     assert y.dtype.name == dtype and y.shape == SHAPE
-    (struck,) = read_record(record.numpy())
-    assert struck.count == count
-    assert struck.golden.tolist() == ALL[start : start + count][:64].tolist()
+    (injected,) = read_record(record.numpy())
+    assert injected.count == count
+    assert injected.golden.tolist() == ALL[start : start + count][:64].tolist()
     return to_words(y.numpy()).reshape(-1)
 
 
 @everywhere
 def test_a_flip_is_integer_xor_with_every_mask(dtype, mode):
     for mask in range(SIZE):
-        y = strike(mode, dtype, "flip", words=[mask])
+        y = inject(mode, dtype, "flip", words=[mask])
         np.testing.assert_array_equal(y, ALL ^ np.uint64(mask))
 
 
 @everywhere
 def test_zero_writes_no_bit(dtype, mode):
-    assert not strike(mode, dtype, "zero").any()
-    y = strike(mode, dtype, "zero", 100, 50)
+    assert not inject(mode, dtype, "zero").any()
+    y = inject(mode, dtype, "zero", 100, 50)
     np.testing.assert_array_equal(y, np.where((ALL < 100) | (ALL >= 150), ALL, 0))
 
 
@@ -76,7 +76,7 @@ def test_zero_writes_no_bit(dtype, mode):
 def test_replace_keeps_the_bits_it_is_told_to(dtype, mode):
     for keep in (0, 0xFF, 0x7F, 0x80, 0x55, (1 << 64) - 1):
         for word in (0, 1, 0x7F, 0x80, 0xFF):
-            y = strike(mode, dtype, "replace", keep=keep, words=[word])
+            y = inject(mode, dtype, "replace", keep=keep, words=[word])
             kept = ALL & np.uint64(keep & 0xFF)
             np.testing.assert_array_equal(y, kept ^ np.uint64(word))
 
@@ -88,26 +88,26 @@ def test_each_element_takes_its_own_word(dtype, mode):
         here = slice(start, start + 64)
         expected = ALL.copy()
         expected[here] = own
-        y = strike(mode, dtype, "replace", start, 64, words=own.tolist())
+        y = inject(mode, dtype, "replace", start, 64, words=own.tolist())
         np.testing.assert_array_equal(y, expected)
         # The element at a flat index has the bits of its number.
-        y = strike(mode, dtype, "copy", start, 64, words=own.tolist())
+        y = inject(mode, dtype, "copy", start, 64, words=own.tolist())
         np.testing.assert_array_equal(y, expected)
 
 
 @everywhere
 def test_what_is_drawn_is_what_the_host_draws(dtype, mode):
     for operation, finite in (("random", True), ("random_bits", False)):
-        y = strike(mode, dtype, operation, words=[KEY])
+        y = inject(mode, dtype, operation, words=[KEY])
         drawn = random_patterns(dtype, PAIR, 0, SIZE, finite)
         np.testing.assert_array_equal(y, drawn)
         numbers = from_words(y, dtype).astype(np.float64)
         assert np.isfinite(numbers).all() == finite
-    y = strike(mode, dtype, "copy_random", words=[KEY])
+    y = inject(mode, dtype, "copy_random", words=[KEY])
     np.testing.assert_array_equal(y, words(PAIR, 0, SIZE) % np.uint64(SIZE))
-    always = strike(mode, dtype, "error_rate", keep=0x3C, words=[KEY, 1 << 32])
+    always = inject(mode, dtype, "error_rate", keep=0x3C, words=[KEY, 1 << 32])
     np.testing.assert_array_equal(always, ALL ^ np.uint64(0x3C))
-    half = strike(mode, dtype, "error_rate", keep=0xFF, words=[KEY, 1 << 31])
+    half = inject(mode, dtype, "error_rate", keep=0xFF, words=[KEY, 1 << 31])
     flips = [errors(PAIR, i, 1 << 31, 8) for i in range(SIZE)]
     np.testing.assert_array_equal(half, ALL ^ np.array(flips, np.uint64))
 
@@ -124,7 +124,7 @@ def test_arithmetic_rounds_the_exact_result_of_every_pair_once(operation, dtype,
             expected = exact.astype(layout.numpy)
         is_nan = np.isnan(expected.astype(np.float64))
         expected = np.where(is_nan, np.uint64(layout.nan), to_words(expected))
-        y = strike(mode, dtype, operation, words=[word])
+        y = inject(mode, dtype, operation, words=[word])
         np.testing.assert_array_equal(y, expected, err_msg=f"{word:#x}")
 
 

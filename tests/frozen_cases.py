@@ -6,7 +6,7 @@ that make them follow a change of names. After a change of the bits that is mean
 
     python -m tests.frozen_cases --write
 
-writes tests/data/frozen anew. With a folder in place of --write it is the process that
+writes tests/data/frozen. With a folder in place of --write it is the process that
 `frozen_data.make` starts, with the environment that pins the arithmetic.
 """
 

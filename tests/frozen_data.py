@@ -5,9 +5,9 @@ How sums are rounded depends on the kernels that oneDNN picks for the processor 
 the threads that share a kernel's work. ENVIRONMENT holds both. Found on a processor
 with AVX2 and without AVX-512, where AVX2 and the default are the same kernels:
 
-- SSE41 against AVX2: every golden state, struck step, replay and row differs.
+- SSE41 against AVX2: every golden state, faulty step, replay and row differs.
 - 2 threads against 1: the golden states are the same, and one of 60 rows differs, a
-  fault in an operand that only the textbook form of a gradient has.
+  fault in an operand that only the reference form of a gradient has.
 - 4 threads against 1 or 2: every golden state differs.
 - TF_ENABLE_ONEDNN_OPTS=0 is the default there, but not with AVX512_VNNI. It leaves
   matrix products to oneDNN, which is why ONEDNN_MAX_CPU_ISA matters all the same. 1
@@ -75,7 +75,7 @@ def read(folder: pathlib.Path, part: str) -> dict:
 
 
 def positions(case: Case) -> np.ndarray:
-    """Return the flat indices of the struck elements of a case, as docs define them."""
+    """Return the flat indices of the faulty elements of a case, as docs define them."""
     i = np.arange(case["count"])
     return case["start"] + i // case["block"] * case["stride"] + i % case["block"]
 

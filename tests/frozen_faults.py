@@ -25,7 +25,7 @@ from tpufi.site_table import SiteTable
 from tpufi.workload import Workload
 
 SEED = 16  # With it the faults of the small workload have all models.
-# In place of the default parameters, which hardly strike small tensors.
+# In place of the default parameters, which hardly change small tensors.
 PARAMETERS = {
     "FLIP_BITS": "3",
     "BURST": "4",
@@ -63,7 +63,7 @@ def all_faults() -> dict:
 
 def drawn(source: str) -> tuple[SiteTable, list[Fault]]:
     """Draw the faults of one source with the sampler of campaigns."""
-    struck, per_replica, weights, count = SOURCES[source]
+    injected, per_replica, weights, count = SOURCES[source]
     names = [f"{n}:{PARAMETERS[n]}" if n in PARAMETERS else n for n in NAMES]
     plan = SamplingPlan(
         equally([any_fault_model(name) for name in names]),
@@ -73,7 +73,7 @@ def drawn(source: str) -> tuple[SiteTable, list[Fault]]:
         durations=(1, 3),
         replicas=(0, 1),
     )
-    space = SiteSpace.of(struck, per_replica)
+    space = SiteSpace.of(injected, per_replica)
     sampler = Sampler(space, plan)
     return space.table, [sampler.draw(SEED, number) for number in range(count)]
 
@@ -105,7 +105,7 @@ def fault_case(source: str, number: int, table: SiteTable, fault: Fault) -> Case
     )
     if fault.stale:
         fault = holding(fault, bits[-where.count :].tolist())
-    after, record = _struck(table, fault, from_words(bits, fault.dtype))
+    after, record = _injected(table, fault, from_words(bits, fault.dtype))
     places = frozen_data.positions(case)
     golden, faulty = bits[places], after[places]
     return case | {
@@ -117,7 +117,7 @@ def fault_case(source: str, number: int, table: SiteTable, fault: Fault) -> Case
     }
 
 
-def _struck(
+def _injected(
     table: SiteTable, fault: Fault, flat: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the bits after the op, and its record."""

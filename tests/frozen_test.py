@@ -79,7 +79,7 @@ def test_the_op_gives_the_frozen_bits_on_every_processor(made):
     assert_same(frozen_data.read(made, "faults")["cases"], frozen("faults")["cases"])
 
 
-def test_struck_steps_have_the_frozen_states_losses_and_records(made):
+def test_faulty_steps_have_the_frozen_states_losses_and_records(made):
     assert_trains_as_frozen(made, "steps")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Struck steps, replays and a campaign of the small workload, as plain data.
+"""Faulty steps, replays and a campaign of the small workload, as plain data.
 
 This file and tests/frozen_faults.py alone call tpufi for the frozen tests: after a
 change of names their functions are adapted, and the data stay as they are.
@@ -62,7 +62,7 @@ def all_training(folder: pathlib.Path) -> dict[str, dict]:
 
 
 def steps(session: Session, faults: list[Fault]) -> dict:
-    """Strike one step of training with each fault.
+    """Run one step of training with each fault.
 
     It is the first step; for stale faults the second, and the first is read.
     """

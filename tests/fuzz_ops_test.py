@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tpufi
-from tests.modes import assert_same_bits, random_bits, struck
+from tests.modes import assert_same_bits, injected, random_bits
 from tpufi.element import ELEMENTS
 
 LENIENT = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -40,7 +40,7 @@ def lies_in(x: np.ndarray, start: int, count: int) -> bool:
 def check(op, x: np.ndarray, start: int, count: int, rule) -> None:
     """Compare an op with its rule, in numbers and in tensors, or expect an error."""
     if lies_in(x, start, count):
-        expected = struck(x, start, count, rule)
+        expected = injected(x, start, count, rule)
         for y in (op(start, count), op(*_tensors(start, count))):
             assert_same_bits(y.numpy(), expected)
         return

@@ -143,7 +143,7 @@ def test_summed_gradients_are_those_of_the_training_step_bit_for_bit():
 def test_a_fault_in_the_last_convolution_spares_nothing_but_says_where(case):
     comparison = with_injection(case, WEIGHT)
     kernel = case.state.parameters["block_conv2/kernel"][1, 1, 3, 2].numpy()
-    assert comparison.struck == (
+    assert comparison.injected == (
         "block_conv2/forward/weight of replica 1 at 1/1/3/2: "
         f"{kernel} -> 40.0",
     )  # fmt: skip
@@ -181,7 +181,7 @@ def test_an_injection_of_another_workload_is_refused(case):
         with_injection(case, other)
 
 
-def test_autodiff_has_no_site_to_strike(case):
+def test_autodiff_has_no_site_to_inject_into(case):
     fault = replacing(0, 0, np.arange(1), np.zeros(1))
     with pytest.raises(ValueError, match="no fault sites"):
         gradients(case, autodiff=True, fault=fault)

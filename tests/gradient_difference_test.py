@@ -84,7 +84,7 @@ def comparison() -> Comparison:
     faulty["layer1/kernel"][0] = NAN
     faulty["layer2/kernel"][:2] = -5
     rows = compare_all(golden, faulty)
-    return Comparison("golden", "faulty", "float32", (1.0, INF), rows, ("struck",))
+    return Comparison("golden", "faulty", "float32", (1.0, INF), rows, ("injected",))
 
 
 def names(rows) -> list[str]:
@@ -104,7 +104,7 @@ def test_rows_are_sorted_filtered_and_cut_and_the_sum_stays(comparison):
 
 def test_the_table_has_a_line_per_row_under_the_head(comparison):
     lines = as_text(comparison, comparison.rows).splitlines()
-    assert lines[0] == "struck"
+    assert lines[0] == "injected"
     assert lines[1].endswith("faulty against golden; 2 of 3 variables differ")
     assert lines[2] == "loss: golden 1, faulty inf"
     assert lines[3].split()[0] == "variable" and len(lines) == 8
@@ -117,7 +117,7 @@ def test_csv_and_json_hold_the_same_numbers(comparison):
     table = list(csv.DictReader(as_csv(comparison.rows).splitlines()))
     assert list(table[0]) == list(COLUMNS) and len(table) == 4
     entry = json.loads(as_json(comparison, comparison.rows))
-    assert entry["losses"] == [1.0, "inf"] and entry["struck"] == ["struck"]
+    assert entry["losses"] == [1.0, "inf"] and entry["injected"] == ["injected"]
     for row, cells, item in zip(comparison.rows, table, entry["rows"], strict=True):
         for column in COLUMNS:
             value = getattr(row, column)

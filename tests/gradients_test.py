@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tpufi
-from tests.modes import MODES, assert_same_bits, in_mode, random_bits, struck
+from tests.modes import MODES, assert_same_bits, in_mode, injected, random_bits
 from tpufi.descriptor import FIELDS, OPERATIONS
 from tpufi.element import ELEMENTS
 from tpufi.ops import inject_fault
@@ -36,7 +36,7 @@ def rows(*fields: tuple[int, int, int, int, str, int]) -> np.ndarray:
     return result
 
 
-# One row that strikes view elements 3 .. 7 in replica 4, and three that do not strike.
+# One row for view elements 3 .. 7 in replica 4, and three that change nothing.
 FAULTS = rows(
     (9, 4, START, COUNT, "flip", 1),
     (9, 5, 0, 9, "replace", 1),
@@ -61,7 +61,7 @@ def gradient(function, mode, x, upstream, *operands) -> np.ndarray:
 
 
 def zeroed(upstream: np.ndarray, start=START, count=COUNT) -> np.ndarray:
-    return struck(upstream, start, count, lambda *_: 0)
+    return injected(upstream, start, count, lambda *_: 0)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -71,7 +71,7 @@ def test_each_option_passes_or_stops_the_gradient_bit_for_bit(op, dtype, mode):
     rng = np.random.default_rng(1)
     x, upstream = (random_bits(rng, (4, 5), dtype) for _ in range(2))
     run = np.int64(START), np.int64(COUNT)
-    options = {"straight_through": upstream, "zero_at_struck": zeroed(upstream)}
+    options = {"straight_through": upstream, "zero_at_faulty": zeroed(upstream)}
     if op != "flip_bits":  # What is written does not depend on x.
         options["true"] = zeroed(upstream)
     for option, expected in options.items():
@@ -85,7 +85,7 @@ def test_each_option_passes_or_stops_the_gradient_bit_for_bit(op, dtype, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("perm", [(), (1, 2, 0)])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_descriptor_stops_the_gradient_where_it_strikes_and_only_there(
+def test_a_descriptor_stops_the_gradient_where_it_is_injected_and_only_there(
     dtype, perm, mode
 ):
     rng = np.random.default_rng(2)
@@ -94,7 +94,7 @@ def test_a_descriptor_stops_the_gradient_where_it_strikes_and_only_there(
     stopped = zeroed(view).transpose(np.argsort(perm) if perm else (0, 1, 2))
     for option, expected in (
         ("straight_through", upstream),
-        ("zero_at_struck", stopped),
+        ("zero_at_faulty", stopped),
     ):
         actual = gradient(
             lambda x, faults, words, g=option: inject_fault(
@@ -119,14 +119,14 @@ def test_a_fault_that_is_void_stops_no_gradient():
     ]
     for row in voids:
         actual = gradient(
-            lambda x, f, w: inject_fault(x, 9, 4, f, w, gradient="zero_at_struck")[0],
+            lambda x, f, w: inject_fault(x, 9, 4, f, w, gradient="zero_at_faulty")[0],
             "xla", x, upstream, rows(row), WORDS[:1],
         )  # fmt: skip
         assert_same_bits(actual, upstream)
     too_wide = np.uint64(1 << 32)
     for start, count, mask in ((0, 11, 1), (-1, 1, 1), (0, 10, too_wide)):
         actual = gradient(
-            lambda x, s, c, m: tpufi.flip_bits(x, s, c, m, gradient="zero_at_struck"),
+            lambda x, s, c, m: tpufi.flip_bits(x, s, c, m, gradient="zero_at_faulty"),
             "xla", x, upstream, np.int64(start), np.int64(count), np.uint64(mask),
         )  # fmt: skip
         assert_same_bits(actual, upstream)
@@ -179,7 +179,7 @@ def test_integers_and_float8_have_no_gradient(dtype, mode):
         assert of_parameters == [None] * len(of_parameters)
 
 
-@pytest.mark.parametrize("option", ["straight_through", "zero_at_struck"])
+@pytest.mark.parametrize("option", ["straight_through", "zero_at_faulty"])
 def test_the_second_derivative_is_stopped_where_the_first_is(option):
     x, run = tf.constant([1.0, 2.0, 3.0]), (tf.zeros([], I64), tf.ones([], I64))
     faults = tf.constant(rows((9, -1, 0, 1, "replace", 1)))
@@ -194,10 +194,10 @@ def test_the_second_derivative_is_stopped_where_the_first_is(option):
             outer.watch(x)
             with tf.GradientTape() as inner:
                 inner.watch(x)
-                struck = function(x)
-                y = struck * x**2
+                injected = function(x)
+                y = injected * x**2
             first = inner.gradient(y, x)
         second = outer.gradient(first, x).numpy()
         passes = np.array([option == "straight_through", True, True])
-        expected = 2 * struck.numpy() + np.where(passes, 4 * x.numpy(), 0)
+        expected = 2 * injected.numpy() + np.where(passes, 4 * x.numpy(), 0)
         np.testing.assert_allclose(second, expected, rtol=1e-6)

@@ -172,9 +172,11 @@ def test_an_injection_is_replayed_from_an_imported_checkpoint(prefix, state, tmp
     states = [line["state"] for line in steps if line["kind"] == "step"]
     assert states == [curve[n]["state"] for n in (8, 9, 10)]
     faulty = (records / "replay_resnet18_inj_masked.jsonl").read_text().splitlines()
-    (struck,) = (e["injection"] for e in map(json.loads, faulty) if e.get("injection"))
-    assert struck["site"] == "basicblock_4_basic_0_conv2/forward/weight"
-    golden = np.array([int(struck["golden_bits"][0], 16)], np.uint32).view(np.float32)
+    (injected,) = (
+        e["injection"] for e in map(json.loads, faulty) if e.get("injection")
+    )
+    assert injected["site"] == "basicblock_4_basic_0_conv2/forward/weight"
+    golden = np.array([int(injected["golden_bits"][0], 16)], np.uint32).view(np.float32)
     after = GoldenFolder(out).load(workload("resnet18"), 8).parameters
     kernel = after["basicblock_4_basic_0_conv2/kernel"][2, 2, 383, 201]
     assert abs(float(golden[0]) - float(kernel)) < 0.01  # One update later.

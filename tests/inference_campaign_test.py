@@ -61,7 +61,7 @@ def test_a_row_is_what_a_run_of_its_fault_alone_gives(campaign):
         item = row.experiment % found.items
         assert row.fault.step == item
         batch = subject.batch(item // 4)
-        answer = batch.strike([found.layout.fault(row.experiment)])[item % 4]
+        answer = batch.inject([found.layout.fault(row.experiment)])[item % 4]
         golden = batch.golden[item % 4]
         same = answer.tobytes() == golden.tobytes()
         assert (row.outcome == MASKED_IDENTICAL) == same

@@ -13,7 +13,7 @@ from tpufi.descriptor import EVERY_REPLICA
 from tpufi.element import ELEMENTS, from_words, to_words
 from tpufi.ops import inject_fault
 
-STRIKING = [(SITE, REPLICA), (SITE, EVERY_REPLICA)]
+INJECTED = [(SITE, REPLICA), (SITE, EVERY_REPLICA)]
 SPARING = [(SITE, REPLICA + 1), (SITE, 0), (SITE, -2), (SITE + 1, EVERY_REPLICA),
            (-1, EVERY_REPLICA), (SITE + (1 << 32), EVERY_REPLICA)]  # fmt: skip
 
@@ -29,34 +29,34 @@ def test_rows_apply_in_order_and_each_records_what_it_found(mode):
     set_row(d, 1, **everywhere, start=2, count=2, operation="flip", words=1)
     set_row(d, 2, **everywhere, start=2, count=1, operation="replace", words=1)
     d.words[:] = [(70, 80), (1, 0), (90, 0)]
-    y, struck = run(site(mode), x, d)
+    y, injected = run(site(mode), x, d)
     assert y.tolist() == [1, 70, 90, 4 ^ 1, 5, 6]
-    assert [s.golden.tolist() for s in struck] == [[2, 3], [80, 4], [80 ^ 1]]
+    assert [s.golden.tolist() for s in injected] == [[2, 3], [80, 4], [80 ^ 1]]
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("at", "replica"), STRIKING + SPARING)
-def test_only_the_named_site_and_replica_are_struck(at, replica, mode):
-    strikes = (at, replica) in STRIKING
+@pytest.mark.parametrize(("at", "replica"), INJECTED + SPARING)
+def test_only_the_named_site_and_replica_are_injected(at, replica, mode):
+    named = (at, replica) in INJECTED
     x = np.arange(8, dtype=np.float32)
     d = changing(at, replica, 2, 3, keep=-1, word=1 << 31)
-    y, (struck,) = run(site(mode), x, d)
-    expected = np.array([0, 1, -2, -3, -4, 5, 6, 7] if strikes else x, np.float32)
+    y, (injected,) = run(site(mode), x, d)
+    expected = np.array([0, 1, -2, -3, -4, 5, 6, 7] if named else x, np.float32)
     assert_same_bits(y, expected)
-    assert struck.count == (3 if strikes else 0)
-    assert struck.golden.tolist() == (to_words(x)[2:5].tolist() if strikes else [])
+    assert injected.count == (3 if named else 0)
+    assert injected.golden.tolist() == (to_words(x)[2:5].tolist() if named else [])
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_one_word_serves_more_elements_than_the_row_has_words(mode):
     x = np.arange(1000, dtype=np.float64).reshape(10, 100)
     d = changing(SITE, REPLICA, 1, 998, keep=-1, word=1 << 63, capacity=4)
-    y, (struck,) = run(site(mode), x, d)
+    y, (injected,) = run(site(mode), x, d)
     want = x.copy().reshape(-1)
     want[1:999] *= -1
     assert_same_bits(y, want.reshape(x.shape))
-    assert struck.count == 998
-    assert from_words(struck.golden, "float64").tolist() == [1, 2, 3, 4]
+    assert injected.count == 998
+    assert from_words(injected.golden, "float64").tolist() == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -96,13 +96,13 @@ def test_neither_a_variable_nor_a_value_that_is_used_again_is_overwritten():
     @tf.function(autograph=False)
     def both():
         hidden = variable * 2.0
-        struck, _ = inject_fault(hidden, SITE, REPLICA, faults, words)
+        injected, _ = inject_fault(hidden, SITE, REPLICA, faults, words)
         inject_fault(variable, SITE, REPLICA, faults, words)
-        return struck, hidden
+        return injected, hidden
 
-    struck, hidden = both()
+    injected, hidden = both()
     inject_fault(variable, SITE, REPLICA, faults, words)
-    assert struck.numpy().tolist() == [0, 0, 0]
+    assert injected.numpy().tolist() == [0, 0, 0]
     assert hidden.numpy().tolist() == [2, 4, 6]
     assert variable.numpy().tolist() == [1, 2, 3]
 
@@ -120,25 +120,25 @@ def test_a_row_of_more_elements_than_words_is_an_error_or_void(mode):
         ):
             run(site(mode), x, d)
         return
-    y, struck = run(site(mode), x, d)
+    y, injected = run(site(mode), x, d)
     assert y.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 0]
-    assert [s.count for s in struck] == [0, 1]
+    assert [s.count for s in injected] == [0, 1]
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_row_of_count_zero_strikes_nothing_wherever_it_starts(mode):
+def test_a_row_of_count_zero_injects_nothing_wherever_it_starts(mode):
     x = np.arange(10, dtype=np.float32)
     function = site(mode)
     for start in (0, 10, -1, (1 << 63) - 1, -(1 << 63)):
         d = changing(SITE, REPLICA, start, 0, keep=0, word=1, capacity=2)
-        y, (struck,) = run(function, x, d)
+        y, (injected,) = run(function, x, d)
         assert_same_bits(y, x)
-        assert struck.count == 0
+        assert injected.count == 0
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_descriptor_without_rows_is_the_identity(mode):
     x = np.arange(10, dtype=np.float32)
-    y, struck = run(site(mode), x, descriptor.disarmed(0, 4))
+    y, injected = run(site(mode), x, descriptor.disarmed(0, 4))
     assert_same_bits(y, x)
-    assert struck == ()
+    assert injected == ()

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.modes import MODES, assert_same_bits, in_mode, random_bits
 from tests.rows import set_row
 from tpufi import descriptor
-from tpufi.descriptor import EVERY_REPLICA, OPERATIONS, Descriptor, Struck
+from tpufi.descriptor import EVERY_REPLICA, OPERATIONS, Descriptor, Injected
 from tpufi.element import ELEMENTS, from_words, to_words
 from tpufi.ops import inject_fault
 
@@ -32,16 +32,16 @@ def site(mode: str, perm: tuple[int, ...] = ()):
 
 def run(
     function, x: np.ndarray, d: Descriptor
-) -> tuple[np.ndarray, tuple[Struck, ...]]:
+) -> tuple[np.ndarray, tuple[Injected, ...]]:
     y, record = function(tf.constant(x), tf.constant(d.faults), tf.constant(d.words))
     return y.numpy(), descriptor.read_record(record.numpy())
 
 
 def reference(x: np.ndarray, d: Descriptor, perm: tuple[int, ...] = ()):
-    """Return what numpy makes of a descriptor: the tensor and what was struck."""
+    """Return what numpy makes of a descriptor: the tensor and what was injected."""
     layout, perm = ELEMENTS[x.dtype.name], perm or tuple(range(x.ndim))
     view = to_words(x).transpose(perm)
-    flat, struck = view.flatten(), []
+    flat, injected = view.flatten(), []
     for row, words in zip(d.faults.tolist(), d.words, strict=True):
         fields = dict(zip(descriptor.FIELDS, row, strict=True))
         start, count, keep = fields["start"], fields["count"], fields["keep"]
@@ -50,26 +50,28 @@ def reference(x: np.ndarray, d: Descriptor, perm: tuple[int, ...] = ()):
         if fields["site"] != SITE or fields["replica"] not in (-1, REPLICA):
             count = 0
         keep = -1 if operation == "flip" else keep
-        struck.append(Struck(count, flat[start : start + count][: len(words)].copy()))
+        injected.append(
+            Injected(count, flat[start : start + count][: len(words)].copy())
+        )
         for i in range(start, start + count):
             if operation == "zero":
                 flat[i] = 0
                 continue
             flat[i] = ((int(flat[i]) & keep) ^ int(given[i - start])) & layout.mask
     result = from_words(flat, x.dtype.name).reshape(view.shape)
-    return result.transpose(np.argsort(perm)), tuple(struck)
+    return result.transpose(np.argsort(perm)), tuple(injected)
 
 
 def assert_as_reference(function, x, d, perm=()) -> None:
-    (y, struck), (want, expected) = run(function, x, d), reference(x, d, perm)
+    (y, injected), (want, expected) = run(function, x, d), reference(x, d, perm)
     assert_same_bits(y, want)
-    assert [s.count for s in struck] == [s.count for s in expected]
-    for actual, wanted in zip(struck, expected, strict=True):
+    assert [s.count for s in injected] == [s.count for s in expected]
+    for actual, wanted in zip(injected, expected, strict=True):
         np.testing.assert_array_equal(actual.golden, wanted.golden)
 
 
 def random_descriptor(rng, size: int, rows: int, capacity: int) -> Descriptor:
-    """Return rows inside the tensor, most of which strike; all bits are random."""
+    """Return rows inside the tensor; most change elements; all bits are random."""
     d = descriptor.disarmed(rows, capacity)
     d.words[:] = rng.integers(0, 1 << 64, d.words.shape, np.uint64)
     for row in range(rows):
@@ -104,7 +106,7 @@ def test_1500_random_descriptors_agree_in_all_modes_and_with_numpy():
         )
         if (i + j) % 3 == 0
     ]
-    done = struck = 0
+    done = injected = 0
     for number, (shape, dtype) in enumerate(programs):
         perm = tuple(int(axis) for axis in rng.permutation(len(shape)))
         rows, capacity = 1 + number % 3, CAPACITIES[number // 3 % 3]
@@ -115,8 +117,8 @@ def test_1500_random_descriptors_agree_in_all_modes_and_with_numpy():
             for function in functions:
                 assert_as_reference(function, x, d, perm)
             done += 1
-            struck += any(s.count for s in reference(x, d, perm)[1])
-    assert done >= CASES and struck > CASES / 2
+            injected += any(s.count for s in reference(x, d, perm)[1])
+    assert done >= CASES and injected > CASES / 2
     assert {shape for shape, _ in programs} == set(SHAPES)
     assert {dtype for _, dtype in programs} == set(ELEMENTS)
 

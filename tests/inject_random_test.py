@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import tpufi
-from tests.modes import MODES, assert_same_bits, in_mode, random_bits, struck
+from tests.modes import MODES, assert_same_bits, in_mode, injected, random_bits
 from tpufi.element import ELEMENTS, to_words
 
 ALPHA = 1e-6
@@ -169,7 +169,9 @@ def test_the_host_knows_the_bits_in_every_mode(dtype, mode):
                 tf.constant(seed, tf.uint32),
                 tf.constant(finite),
             )
-            want = struck(x, start, count, lambda _, i, w=words, s=start: int(w[i - s]))
+            want = injected(
+                x, start, count, lambda _, i, w=words, s=start: int(w[i - s])
+            )
             assert_same_bits(y.numpy(), want)
 
 

@@ -93,7 +93,7 @@ def test_collected_statistics_add_up(tmp_path):
 
 
 @pytest.mark.slow
-def test_parallel_shares_strike_what_one_launch_strikes(tmp_path):
+def test_parallel_shares_inject_what_one_launch_injects(tmp_path):
     alone = TensorFI(program, CONFIG, tmp_path, name="alone")
     shared = TensorFI(program, CONFIG, tmp_path, name="shared")
     for fi in (alone, shared):
@@ -106,14 +106,14 @@ def test_parallel_shares_strike_what_one_launch_strikes(tmp_path):
     assert [part.stats[Stats.Runs] for part in parts] == [2, 2, 2, 4]
     together = collateStats(parts)
     assert together.stats == pytest.approx(total.stats)
-    struck = [
+    injected = [
         [
             {**json.loads(line), "name": ""}
             for line in fi.log_path.read_text().splitlines()
         ]
         for fi in (alone, shared)
     ]
-    assert struck[0] == struck[1]
+    assert injected[0] == injected[1]
     with pytest.raises(RuntimeError, match="OverflowError: no difference"):
         shared.pLaunch(1, 1, fails, [FIStat()])
     assert shared.pLaunch(1, 1, from_first, [FIStat()], timeout=0.01) == [0]
@@ -137,9 +137,9 @@ def test_a_logged_fault_replays_bit_by_bit(fi):
     for line, output in zip(lines, outputs, strict=True):
         entry = json.loads(line)
         assert {"seed", "mode", "run", "golden", "faulty"} <= set(entry)
-        run = fi.instrumented.strike([fault_of(entry)], X)
+        run = fi.instrumented.run([fault_of(entry)], X)
         assert_same(run.outputs, output)
-        (again,) = run.strikes
+        (again,) = run.injections
         assert again.entry() == {k: entry[k] for k in again.entry()}
     with pytest.raises(tpufi.InputError, match="log entry: KeyError 'words'"):
         fault_of({})

@@ -28,28 +28,28 @@ def check_off(fi: Instrumented, program: Callable, *args) -> None:
     """Off, and armed without a fault, the bits are the program's own."""
     own = program(*args)
     assert_same(fi(*args), own)
-    golden = fi.strike((), *args)
+    golden = fi.run((), *args)
     assert_same(golden.outputs, own)
-    assert golden.strikes == ()
+    assert golden.injections == ()
 
 
 def check_flip(fi: Instrumented, site, element: int, bit: int, *args) -> None:
-    """One flip strikes once, and its record says what a flip does."""
+    """One flip is injected once, and its record says what a flip does."""
     where = {"iterations": (0,) * site.loops} if site.loops else {}
-    run = fi.strike([flip(site.id, element, bit, **where)], *args)
-    (strike,) = run.strikes
-    assert strike.site == site
-    assert strike.times == 1, site.name
-    assert strike.elements.tolist() == [element]
-    assert (strike.golden ^ strike.faulty).tolist() == [1 << bit]
+    run = fi.run([flip(site.id, element, bit, **where)], *args)
+    (injection,) = run.injections
+    assert injection.site == site
+    assert injection.times == 1, site.name
+    assert injection.elements.tolist() == [element]
+    assert (injection.golden ^ injection.faulty).tolist() == [1 << bit]
 
 
-def check_exposed(golden, faulty, strike) -> None:
-    """The struck tensor, which the program returns, differs where the log says."""
+def check_exposed(golden, faulty, injection) -> None:
+    """The faulty tensor, which the program returns, differs where the log says."""
     golden, faulty = (to_words(t.numpy()).reshape(-1) for t in (golden, faulty))
-    assert np.flatnonzero(golden != faulty).tolist() == strike.elements.tolist()
-    assert golden[strike.elements].tolist() == strike.golden.tolist()
-    assert faulty[strike.elements].tolist() == strike.faulty.tolist()
+    assert np.flatnonzero(golden != faulty).tolist() == injection.elements.tolist()
+    assert golden[injection.elements].tolist() == injection.golden.tolist()
+    assert faulty[injection.elements].tolist() == injection.faulty.tolist()
 
 
 def spread(sites: tuple, count: int) -> tuple:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sites in the conditions of loops: each evaluation can be struck, and is logged."""
+"""Sites in the conditions of loops: each evaluation can have a logged fault."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def condition_site(fi, op: str = "Mul"):
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_an_evaluation_of_a_condition_is_struck_and_logged(compiled):
+def test_a_fault_in_an_evaluation_of_a_condition_is_logged(compiled):
     fi = tpufi.instrument(until_large, jit_compile=compiled)
     check_off(fi, until_large, X)
     site = condition_site(fi)
@@ -37,18 +37,16 @@ def test_an_evaluation_of_a_condition_is_struck_and_logged(compiled):
     large, small = (int(np.float32(v).view(np.uint32)) for v in (100, 0))
     for evaluation in range(6):
         golden = np.float32(1.5) * np.float32(1.5) ** evaluation
-        run = fi.strike(
-            [replace(site.id, [0], bits=[large], iterations=(evaluation,))], X
-        )
-        (strike,) = run.strikes
-        assert strike.times == 1
-        assert strike.golden.tolist() == [golden.view(np.uint32)]
-        assert strike.faulty.tolist() == [large]
+        run = fi.run([replace(site.id, [0], bits=[large], iterations=(evaluation,))], X)
+        (injection,) = run.injections
+        assert injection.times == 1
+        assert injection.golden.tolist() == [golden.view(np.uint32)]
+        assert injection.faulty.tolist() == [large]
         assert run.outputs[1] == min(evaluation, 5)  # It ends there.
-    run = fi.strike([replace(site.id, [0], bits=[small], iterations=(5,))], X)
+    run = fi.run([replace(site.id, [0], bits=[small], iterations=(5,))], X)
     assert run.outputs[1] == 6  # It goes on once more.
-    nothing = fi.strike([replace(site.id, [0], bits=[large], iterations=(6,))], X)
-    assert nothing.strikes[0].times == 0
+    nothing = fi.run([replace(site.id, [0], bits=[large], iterations=(6,))], X)
+    assert nothing.injections[0].times == 0
     assert_same(nothing.outputs, until_large(X))
     assert fi.traces == 1
 
@@ -71,11 +69,9 @@ def test_conditions_alone_can_be_armed_and_carry_truth_values():
     fi = tpufi.instrument(until_large, sites=[{"op": "Less", "layer": "*:cond"}])
     check_off(fi, until_large, X)
     sites = [s for s in fi.sites if s.name.startswith("while:cond/Less")]
-    strikes = [
-        fi.strike([replace(s.id, [0], bits=[0], iterations=(2,))], X) for s in sites
-    ]
-    assert all(run.strikes[0].times == 1 for run in strikes)
-    assert 2.0 in [float(run.outputs[1]) for run in strikes]
+    runs = [fi.run([replace(s.id, [0], bits=[0], iterations=(2,))], X) for s in sites]
+    assert all(run.injections[0].times == 1 for run in runs)
+    assert 2.0 in [float(run.outputs[1]) for run in runs]
 
 
 def test_a_condition_in_a_loop_in_a_loop():
@@ -95,11 +91,11 @@ def test_a_condition_in_a_loop_in_a_loop():
     assert site.loops == 2
     golden = program(X)
     large = int(np.float32(1e6).view(np.uint32))
-    run = fi.strike([replace(site.id, [0], bits=[large], iterations=(2, 0))], X)
-    assert run.strikes[0].times == 1
+    run = fi.run([replace(site.id, [0], bits=[large], iterations=(2, 0))], X)
+    assert run.injections[0].times == 1
     assert (run.outputs[0].numpy() != golden[0].numpy()).any()
-    late = fi.strike([replace(site.id, [0], bits=[large], iterations=(99, 0))], X)
-    assert late.strikes[0].times == 0
+    late = fi.run([replace(site.id, [0], bits=[large], iterations=(99, 0))], X)
+    assert late.injections[0].times == 0
 
 
 def test_a_tape_differentiates_a_loop_that_reads_a_variable():

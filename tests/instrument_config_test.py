@@ -7,7 +7,7 @@ import pytest
 
 import tpufi
 from tpufi.instrument.tensorfi.config import operation_config, read_config
-from tpufi.instrument.tensorfi.operation_names import NEVER_STRUCK, Ops, types_of
+from tpufi.instrument.tensorfi.operation_names import NEVER_INJECTED, Ops, types_of
 
 BASE = {"TensorFaultType": "bitFlip-element", "InjectMode": "errorRate", "Seed": 1}
 
@@ -87,4 +87,4 @@ def test_every_name_of_tensorfi_is_known():
     assert len(Ops) == 53
     for op in Ops:
         if op is not Ops.ALL:
-            assert types_of(op.value) or op.value in NEVER_STRUCK
+            assert types_of(op.value) or op.value in NEVER_INJECTED

@@ -78,13 +78,13 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_construct_keeps_its_bits_and_can_be_struck(name):
+def test_a_construct_keeps_its_bits_and_can_have_faults(name):
     program = PROGRAMS[name]
     fi = tpufi.instrument(program)
     own = program(X)
-    assert_same(fi.strike((), X).outputs, own)
+    assert_same(fi.run((), X).outputs, own)
     assert_same(fi(X), own)
-    tf.nest.assert_same_structure(fi.strike((), X).outputs, own)
+    tf.nest.assert_same_structure(fi.run((), X).outputs, own)
     for site in fi.sites:
         if site.size is not None:
             check_flip(fi, site, 0, 22, X)
@@ -93,13 +93,13 @@ def test_a_construct_keeps_its_bits_and_can_be_struck(name):
 
 def test_arguments_are_numbers_arrays_mappings_and_keywords():
     fi = tpufi.instrument(Tables())
-    assert_same(fi.strike((), X, scale=2.0).outputs, fi(X, scale=2.0))
+    assert_same(fi.run((), X, scale=2.0).outputs, fi(X, scale=2.0))
     both = tpufi.instrument(lambda x, more: x * more["a"] + more["b"][0])
     given = {"a": np.float32(2.0), "b": [np.ones(6, np.float32), 3]}
-    assert_same(both.strike((), X.numpy(), given).outputs, 2 * X + 1)
-    run = both.strike([flip(both.sites[0].id, 0, 31)], X, given)
+    assert_same(both.run((), X.numpy(), given).outputs, 2 * X + 1)
+    run = both.run([flip(both.sites[0].id, 0, 31)], X, given)
     assert run.outputs[0, 0] == 1 - 2 * X[0, 0]
-    both.strike((), X + 1, {"a": np.float32(5.0), "b": [np.ones(6, np.float32), 3]})
+    both.run((), X + 1, {"a": np.float32(5.0), "b": [np.ones(6, np.float32), 3]})
     assert both.traces == 1
 
 
@@ -111,7 +111,7 @@ def test_keras_dropout_draws_the_same_with_sites():
     state = dropout.seed_generator.state
     start = state.value.numpy()
     outputs = []
-    for run in (model, lambda *a, **k: fi.strike((), *a, **k).outputs):
+    for run in (model, lambda *a, **k: fi.run((), *a, **k).outputs):
         state.assign(start)
         outputs.append(run(X, training=True))
     assert_same(outputs[1], outputs[0])
@@ -131,12 +131,15 @@ def test_keras_dropout_draws_the_same_with_sites():
         (lambda: _armed(sites=["Exp"], exclude=["Exp"]), "no site is left"),
         (lambda: tpufi.instrument(halved).sites, "has not been traced"),
         (lambda: _armed().turn_on(), "there is no configuration"),
-        (lambda: _armed().strike([flip(999, 0, 0)], X), "site 999 is not armed"),
-        (lambda: _struck(element=24), r"start 24 .* indices are \[0, 24\); executions"),
-        (lambda: _struck(bit=32), "wider than the 32 bits of float32"),
-        (lambda: _struck(bit=-1), "bit -1 is negative"),
-        (lambda: _struck(iterations=(0,)), "1 iterations for a site in 0 loops"),
-        (lambda: _struck(replica=5000), r"replica 5000 is outside \[0, 4096\)"),
+        (lambda: _armed().run([flip(999, 0, 0)], X), "site 999 is not armed"),
+        (
+            lambda: _injected(element=24),
+            r"start 24 .* indices are \[0, 24\); executions",
+        ),
+        (lambda: _injected(bit=32), "wider than the 32 bits of float32"),
+        (lambda: _injected(bit=-1), "bit -1 is negative"),
+        (lambda: _injected(iterations=(0,)), "1 iterations for a site in 0 loops"),
+        (lambda: _injected(replica=5000), r"replica 5000 is outside \[0, 4096\)"),
     ],
 )
 def test_wrong_use_is_told_in_one_line(call, message):
@@ -151,9 +154,9 @@ def _armed(**how):
     return fi
 
 
-def _struck(element: int = 0, bit: int = 0, **where):
+def _injected(element: int = 0, bit: int = 0, **where):
     fi = _armed()
-    return fi.strike([flip(fi.sites[0].id, element, bit, **where)], X)
+    return fi.run([flip(fi.sites[0].id, element, bit, **where)], X)
 
 
 def test_a_program_with_a_table_is_saved_if_it_holds_the_table(tmp_path):
@@ -180,7 +183,7 @@ def test_blocks_do_not_nest_and_nothing_works_after_detaching():
     assert fi.detach() is halved is fi.detach()
     assert_same(fi(X), halved(X))
     with pytest.raises(tpufi.InputError, match="instrument the program again"):
-        fi.strike([fault], X)
+        fi.run([fault], X)
 
 
 def test_an_error_in_a_block_turns_injections_off():

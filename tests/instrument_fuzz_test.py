@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any configuration either strikes as it says or is refused in one line."""
+"""Any configuration either injects as it says or is refused in one line."""
 
 import numpy as np
 import pytest
@@ -97,7 +97,7 @@ def armed():
 @settings(max_examples=1000, deadline=None, derandomize=True,
           suppress_health_check=list(HealthCheck))  # fmt: skip
 @given(given_config=CONFIGURATIONS)
-def test_a_configuration_strikes_as_it_says_or_is_refused(given_config, armed):
+def test_a_configuration_injects_as_it_says_or_is_refused(given_config, armed):
     try:
         plan = OperationPlan(operation_config(read_config(given_config)))
         fi = armed(plan)
@@ -105,11 +105,11 @@ def test_a_configuration_strikes_as_it_says_or_is_refused(given_config, armed):
     except InputError as error:
         assert "\n" not in str(error) and len(str(error)) > 20
         return
-    golden = fi.strike((), X)
-    run = fi.strike(faults, X)
-    assert all(strike.times == 1 for strike in run.strikes)
-    changes = [s for s in run.strikes if (s.golden != s.faulty).any()]
-    # Nothing is struck that the log does not tell.
+    golden = fi.run((), X)
+    run = fi.run(faults, X)
+    assert all(injection.times == 1 for injection in run.injections)
+    changes = [s for s in run.injections if (s.golden != s.faulty).any()]
+    # Nothing is injected that the log does not tell.
     if not changes:
         for a, b in zip(arrays(golden.outputs), arrays(run.outputs), strict=True):
             np.testing.assert_array_equal(to_words(a), to_words(b))

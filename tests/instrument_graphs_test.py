@@ -39,14 +39,14 @@ def test_a_function_that_is_called_twice_has_two_sites():
     assert first.name != second.name
     both = []
     for site in (first, second):
-        run = fi.strike([zero(site.id, [1])], X)
+        run = fi.run([zero(site.id, [1])], X)
         assert run.outputs.numpy().tolist() == [4, 4, 12, 16]
-        both += run.strikes
+        both += run.injections
     assert [s.golden.tolist() for s in both] == [[0x40800000]] * 2
 
 
 @pytest.mark.parametrize("taken", [False, True])
-def test_a_branch_is_struck_only_if_it_is_taken(taken):
+def test_a_branch_is_faulty_only_if_it_is_taken(taken):
     @tf.function
     def program(x, condition):
         return tf.cond(condition, lambda: tf.exp(x), lambda: -x)
@@ -56,11 +56,11 @@ def test_a_branch_is_struck_only_if_it_is_taken(taken):
     check_off(fi, program, X, condition)
     golden = program(X, condition)
     for op, runs in (("Exp", taken), ("Neg", not taken)):
-        run = fi.strike([flip(only(fi, op=op).id, 2, 30)], X, condition)
-        (strike,) = run.strikes
-        assert strike.times == int(runs)
+        run = fi.run([flip(only(fi, op=op).id, 2, 30)], X, condition)
+        (injection,) = run.injections
+        assert injection.times == int(runs)
         if runs:
-            check_exposed(golden, run.outputs, strike)
+            check_exposed(golden, run.outputs, injection)
         else:
             assert_same(run.outputs, golden)
 
@@ -76,12 +76,12 @@ def test_a_case_of_several_branches(number):
     fi = tpufi.instrument(program, sites=["Exp", "Square"])
     i = tf.constant(number)
     check_off(fi, program, X, i)
-    run = fi.strike([flip(only(fi, op="Square").id, 0, 31)], X, i)
-    assert [s.times for s in run.strikes] == [int(number == 2)]
+    run = fi.run([flip(only(fi, op="Square").id, 0, 31)], X, i)
+    assert [s.times for s in run.injections] == [int(number == 2)]
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_nested_loops_are_struck_in_the_named_iterations(compiled):
+def test_nested_loops_are_faulty_in_the_named_iterations(compiled):
     @tf.function
     def program(x):
         trail = tf.zeros((3, 2, 4))
@@ -101,8 +101,8 @@ def test_nested_loops_are_struck_in_the_named_iterations(compiled):
     assert site.loops == 2
     for i, j in ((0, 0), (1, 0), (2, 1)):
         words = np.float32(100).view(np.uint32)
-        run = fi.strike([replace(site.id, [1], bits=[words], iterations=(i, j))], X)
-        assert run.strikes[0].times == 1
+        run = fi.run([replace(site.id, [1], bits=[words], iterations=(i, j))], X)
+        assert run.injections[0].times == 1
         expected = golden.copy()
         left = golden.reshape(6, 4)[:, 1] - golden[i, j, 1]
         later = np.arange(6) >= 2 * i + j
@@ -157,12 +157,12 @@ def test_sites_of_any_element_type(dtype):
     check_off(fi, program, X) if dtype != "bool" else fi.armed(X)
     golden = program(X)
     site = only(fi, dtype=dtype)
-    run = fi.strike([flip(site.id, 1, 0)], X)
+    run = fi.run([flip(site.id, 1, 0)], X)
     if dtype == "bool":
         assert run.outputs.numpy().tolist() == [True, False, False, True]
-        assert (run.strikes[0].golden, run.strikes[0].faulty) == ([1], [0])
+        assert (run.injections[0].golden, run.injections[0].faulty) == ([1], [0])
     else:
-        check_exposed(golden, run.outputs, run.strikes[0])
+        check_exposed(golden, run.outputs, run.injections[0])
 
 
 def test_inside_a_tf_function_faults_come_without_a_new_trace():
@@ -178,13 +178,13 @@ def test_inside_a_tf_function_faults_come_without_a_new_trace():
     assert_same(golden, 2 * (tf.exp(X) + 1.0))
     site = only(fi, op="AddV2")
     for element in range(4):
-        with fi.injected(zero(site.id, [element])) as strikes:
+        with fi.injected(zero(site.id, [element])) as injections:
             faulty = user(X).numpy()
         expected = golden.numpy()
         expected[element] = 0
         np.testing.assert_array_equal(faulty, expected)
-        assert [s.times for s in strikes] == [1]
-        assert strikes[0].faulty.tolist() == [0]
+        assert [s.times for s in injections] == [1]
+        assert injections[0].faulty.tolist() == [0]
     assert_same(user(X), golden)
     assert len(traces) == 1
 
@@ -227,8 +227,8 @@ def test_a_saved_model_takes_its_faults_as_inputs(tmp_path):
     outputs, record = loaded.armed(X, d.faults, d.words)
     golden = tf.exp(-X * w).numpy()
     assert outputs.numpy().tolist() == [*golden[:2].tolist(), 0.0, float(golden[3])]
-    (struck,) = read_record(record.numpy())
-    assert struck.golden.tolist() == [int(golden[2].view(np.uint32))]
+    (injected,) = read_record(record.numpy())
+    assert injected.golden.tolist() == [int(golden[2].view(np.uint32))]
     with pytest.raises(tpufi.InputError, match="exists; name a new folder"):
         fi.save(tmp_path / "saved", X)
 
@@ -243,7 +243,7 @@ def test_the_picture_of_the_graph_shows_the_sites(tmp_path):
     assert "Exp/tpufi_fault_0" in {n.name for n in graph.node}
 
 
-def test_mirrored_replicas_are_struck_one_by_one_or_all():
+def test_mirrored_replicas_are_faulty_one_by_one_or_all():
     run = subprocess.run(
         [sys.executable, "-m", "tests.instrument_mirrored_program"],
         cwd=pathlib.Path(__file__).resolve().parents[1],

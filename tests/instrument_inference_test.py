@@ -45,16 +45,16 @@ def batch(model):
     return x, labels
 
 
-def test_items_are_struck_independently(model, batch):
+def test_faults_of_items_are_independent(model, batch):
     x, _ = batch
     fi = tpufi.instrument(model)
     campaign = InferenceCampaign(fi, seed=3)
-    golden = fi.strike((), x).outputs.numpy()
+    golden = fi.run((), x).outputs.numpy()
     for run in range(5):
         faults = campaign.faults(run, x)
-        together = fi.strike(faults, x).outputs.numpy()
+        together = fi.run(faults, x).outputs.numpy()
         for item, fault in enumerate(faults):
-            alone = fi.strike([fault], x).outputs.numpy()
+            alone = fi.run([fault], x).outputs.numpy()
             np.testing.assert_array_equal(alone[item], together[item])
             others = np.arange(ITEMS) != item
             np.testing.assert_array_equal(alone[others], golden[others])
@@ -91,7 +91,7 @@ def test_a_trial_is_what_its_columns_say(model, batch):
     names = {site.name: site.id for site in fi.sites}
     for trial in result.trials:
         fault = flip(names[trial.site], trial.element, trial.bit)
-        faulty = fi.strike([fault], batch[0]).outputs.numpy()[trial.item]
+        faulty = fi.run([fault], batch[0]).outputs.numpy()[trial.item]
         assert (np.argmax(faulty) != np.argmax(golden[trial.item])) == trial.measures[
             "sdc_1: top-1 class changed or NaN"
         ] or np.isnan(faulty).any()
@@ -123,7 +123,7 @@ def test_bounds_leave_golden_runs_alone_and_lower_the_rate_of_errors(model, batc
     bounds = activation_bounds(plain, [x])
     assert set(bounds) == {site.name for site in plain.sites}
     guarded = tpufi.instrument(model, sites=["Conv2D", "Relu"], bounds=bounds)
-    assert_same(guarded.strike((), x).outputs, plain.strike((), x).outputs)
+    assert_same(guarded.run((), x).outputs, plain.run((), x).outputs)
     results = [
         InferenceCampaign(fi, seed=9).run([(x, None)], runs=160)
         for fi in (plain, guarded)
@@ -134,9 +134,9 @@ def test_bounds_leave_golden_runs_alone_and_lower_the_rate_of_errors(model, batc
     before, after = (r.counts("sdc_1") for r in results)
     assert after[0] < before[0]
     assert fisher(before, after) < 0.05
-    assert guarded.strike(
+    assert guarded.run(
         [flip(plain.sites[0].id, 3, 30)], x
-    ).strikes[0].times == 1  # fmt: skip
+    ).injections[0].times == 1  # fmt: skip
     assert results[1].counts("not_finite")[0] == 0
 
 
@@ -198,16 +198,16 @@ def test_a_nan_guard_makes_what_is_not_finite_zero(model, batch):
     x, _ = batch
     plain = tpufi.instrument(model, sites=["Relu"])
     guarded = tpufi.instrument(model, sites=["Relu"], nan_guard=True)
-    assert_same(guarded.strike((), x).outputs, plain.strike((), x).outputs)
+    assert_same(guarded.run((), x).outputs, plain.run((), x).outputs)
     (site,) = plain.armed(x).sites
-    nothing = plain.strike([replace(site.id, [5], bits=[0])], x).outputs
+    nothing = plain.run([replace(site.id, [5], bits=[0])], x).outputs
     for value in (np.nan, np.inf, -np.inf):
         word = int(np.float32(value).view(np.uint32))
         fault = replace(site.id, [5], bits=[word])
-        assert not np.isfinite(plain.strike([fault], x).outputs).all()
-        run = guarded.strike([fault], x)
+        assert not np.isfinite(plain.run([fault], x).outputs).all()
+        run = guarded.run([fault], x)
         assert_same(run.outputs, nothing)
-        assert run.strikes[0].faulty.tolist() == [word]  # The log tells the fault.
+        assert run.injections[0].faulty.tolist() == [word]  # The log tells the fault.
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def test_zeros_hit_the_floor_of_the_percentage_of_every_variable(model):
     config = {"Target": "layer_states", "Mode": "multiple", "Type": "zeros",
               "Amount": 10}  # fmt: skip
     with inject(model, config, x_test=X) as faulty:
-        struck = states(model)
-        for old, new in zip(before, struck, strict=True):
+        injected = states(model)
+        for old, new in zip(before, injected, strict=True):
             assert (new.reshape(-1) == 0).sum() >= old.size // 10
             assert (old != new).sum() <= old.size // 10
         assert [len(r.elements) for r in faulty.records] == [
@@ -78,17 +78,17 @@ def test_flips_of_one_variable_change_distinct_elements(bit, distances, model):
 
 
 @pytest.mark.parametrize("mode", ["single", "multiple"])
-def test_outputs_of_layers_are_struck_the_last_one_too(mode, model):
+def test_outputs_of_layers_are_faulty_the_last_one_too(mode, model):
     config = {"Target": "layer_outputs", "Mode": mode, "Type": "random", "Amount": 2}
-    struck = set()
+    injected = set()
     for run in range(12):
         faulty = inject(model, config, x_test=X, run=run)
         layers = [r.site.layer for r in faulty.records]
-        struck |= set(layers)
+        injected |= set(layers)
         elements = sum(len(r.elements) for r in faulty.records)
         assert elements == 2 * (1 if mode == "single" else len(set(layers)))
         assert faulty.labels.shape == (2,)
-    kinds = {name.split("/")[-1].rstrip("_0123456789") for name in struck}
+    kinds = {name.split("/")[-1].rstrip("_0123456789") for name in injected}
     assert {"conv2d", "dense", "add"} <= kinds
 
 
@@ -96,12 +96,12 @@ def test_a_layer_configuration_draws_for_each_call(model):
     config = {"Target": "layer_outputs", "Mode": "single", "Type": "bitflips",
               "Amount": 1, "Bit": 30, "Seed": 4}  # fmt: skip
     fi = tpufi.instrument(model, config)
-    with fi.injected() as strikes:
+    with fi.injected() as injections:
         for _ in range(6):
             fi(X)
-    assert len(strikes) == 6
-    assert len({(s.site.id, *s.elements.tolist()) for s in strikes}) > 1
-    assert all((s.golden ^ s.faulty).tolist() == [1 << 30] for s in strikes)
+    assert len(injections) == 6
+    assert len({(s.site.id, *s.elements.tolist()) for s in injections}) > 1
+    assert all((s.golden ^ s.faulty).tolist() == [1 << 30] for s in injections)
     assert_same(fi(X), model(X))
     with pytest.raises(tpufi.InputError, match="faults in weights outlast a call"):
         tpufi.instrument(model, config | {"Target": "layer_states"})

@@ -16,7 +16,7 @@ from tpufi.training.strategies import make_strategy
 
 
 def main() -> None:
-    """Strike replica 1, then both."""
+    """Inject faults into replica 1, then into both."""
     strategy = make_strategy("mirrored", 2)
     with strategy.scope():
         w = tf.Variable([1.0, 2.0, 3.0])
@@ -37,9 +37,9 @@ def main() -> None:
     report = {"golden": run(), "faulty": [], "times": []}
     site = [s for s in fi.sites if s.op == "Exp"][0]
     for replica in (1, 0, None):
-        with fi.injected(zero(site.id, [2], replica=replica)) as strikes:
+        with fi.injected(zero(site.id, [2], replica=replica)) as injections:
             report["faulty"].append(run())
-        report["times"].append([s.times for s in strikes])
+        report["times"].append([s.times for s in injections])
     report["after"] = run()
     report["traces"] = len(traces)
     json.dump(report, sys.stdout)

@@ -40,12 +40,12 @@ def check_whole(fi, program, *args, off: bool = True) -> None:
     """Off is bit-identical, a flip at any site is as logged, one trace for 500."""
     if off:
         check_off(fi, program, *args)
-    assert_same(fi.strike((), *args).outputs, program(*args))
+    assert_same(fi.run((), *args).outputs, program(*args))
     for site in spread(fi.sites, 40):
         check_flip(fi, site, site.size - 1, 20, *args)
     for fault in many_faults(fi, 500, *args):
-        (strike,) = fi.strike([fault], *args).strikes
-        assert strike.times == 1
+        (injection,) = fi.run([fault], *args).injections
+        assert injection.times == 1
     assert fi.traces == 1
 
 
@@ -70,10 +70,10 @@ def test_a_keras_application(name):
     # op keeps them apart, so the armed program has the bits of one operation at a time.
     check_whole(fi, lambda x: model(x, training=False), IMAGE, off=False)
     before = len(traces)
-    golden = fi.strike((), IMAGE).outputs
+    golden = fi.run((), IMAGE).outputs
     site = [s for s in fi.sites if f"/{middle.name}_1/" in f"/{s.layer}/"][-1]
-    run = fi.strike([flip(site.id, 3, 30)], IMAGE)
-    check_exposed(golden[1], run.outputs[1], run.strikes[0])
+    run = fi.run([flip(site.id, 3, 30)], IMAGE)
+    check_exposed(golden[1], run.outputs[1], run.injections[0])
     assert len(traces) == before
 
 
@@ -87,7 +87,7 @@ def test_a_keras_transformer_called_as_it_is(compiled):
         check_whole(fi, model, tokens)
         return
     # XLA rounds products that it fuses in its own way, so only close to the program's.
-    golden = fi.strike((), tokens).outputs
+    golden = fi.run((), tokens).outputs
     np.testing.assert_allclose(golden, model(tokens), rtol=1e-5)
     for site in spread(fi.sites, 10):
         check_flip(fi, site, 0, 31, tokens)
@@ -108,7 +108,7 @@ def test_a_subclassed_keras_model_that_is_not_built_yet():
     fi.armed(x)
     check_off(fi, model, x)
     assert_same(fi(x, training=True), 2 * model(x))
-    golden = fi.strike((), x, training=True).outputs
+    golden = fi.run((), x, training=True).outputs
     assert_same(golden, 2 * model(x))
     assert fi.traces == 2
 
@@ -161,7 +161,7 @@ def test_a_custom_training_step_with_adam():
     own = step(x, y)
     after_own = state()
     reset()
-    golden = fi.strike((), x, y).outputs
+    golden = fi.run((), x, y).outputs
     assert_same(golden, own)
     assert_same(state(), after_own)
     directions = {site.direction for site in fi.sites}
@@ -169,20 +169,20 @@ def test_a_custom_training_step_with_adam():
     (site,) = [s for s in fi.sites if s.op == "Conv2DBackpropFilter"]
     assert site.direction == "backward"
     reset()
-    run = fi.strike([flip(site.id, 7, 30)], x, y)
+    run = fi.run([flip(site.id, 7, 30)], x, y)
     kernel = golden["gradients"][0], run.outputs["gradients"][0]
-    check_exposed(*kernel, run.strikes[0])
+    check_exposed(*kernel, run.injections[0])
     for before, after in zip(golden["gradients"][1:], run.outputs["gradients"][1:],
                              strict=True):  # fmt: skip
         assert_same(before, after)
     for fault in many_faults(fi, 500, x, y):
         reset()
-        (strike,) = fi.strike([fault], x, y).strikes
-        assert strike.times == 1, strike.site.name
+        (injection,) = fi.run([fault], x, y).injections
+        assert injection.times == 1, injection.site.name
     assert fi.traces == 1
 
 
-def test_an_lstm_is_struck_in_one_iteration_of_its_loop():
+def test_an_lstm_is_faulty_in_one_iteration_of_its_loop():
     keras.utils.set_random_seed(4)
     inputs = keras.Input((5, 3))
     hidden = keras.layers.LSTM(4, return_sequences=True)(inputs)
@@ -190,31 +190,31 @@ def test_an_lstm_is_struck_in_one_iteration_of_its_loop():
     fi = tpufi.instrument(model)
     x = tf.random.stateless_normal((2, 5, 3), (7, 8))
     check_off(fi, model, x)
-    golden = fi.strike((), x).outputs[1].numpy()
+    golden = fi.run((), x).outputs[1].numpy()
     products = [s for s in fi.sites if s.loops == 1 and s.op == "Mul"]
     site = products[-1]  # The cell's output: gate times tanh of the state.
     for iteration in range(5):
         fault = flip(site.id, 3, 31, iterations=(iteration,))
-        run = fi.strike([fault], x)
-        (strike,) = run.strikes
-        assert strike.times == 1
+        run = fi.run([fault], x)
+        (injection,) = run.injections
+        assert injection.times == 1
         faulty = run.outputs[1].numpy()
-        struck = golden[0, iteration, 3]
-        assert faulty[0, iteration, 3] == -struck
+        before = golden[0, iteration, 3]
+        assert faulty[0, iteration, 3] == -before
         np.testing.assert_array_equal(faulty[:, :iteration], golden[:, :iteration])
         np.testing.assert_array_equal(faulty[1], golden[1])
-    (strike,) = fi.strike([flip(site.id, 3, 31)], x).strikes
-    assert strike.times == 5
-    (strike,) = fi.strike([flip(site.id, 3, 31, iterations=(5,))], x).strikes
-    assert strike.times == 0
+    (injection,) = fi.run([flip(site.id, 3, 31)], x).injections
+    assert injection.times == 5
+    (injection,) = fi.run([flip(site.id, 3, 31, iterations=(5,))], x).injections
+    assert injection.times == 0
     inside = [s for s in fi.sites if s.loops == 1 and ":cond" not in s.layer]
     for number in range(500):
-        struck = inside[number * 7919 % len(inside)]
-        where = number * 31 % struck.size
-        fault = flip(struck.id, where, number % 32, iterations=(number % 5,))
-        (strike,) = fi.strike([fault], x).strikes
-        assert strike.times == 1 and strike.elements.tolist() == [where]
-        assert (strike.golden ^ strike.faulty).tolist() == [1 << number % 32]
+        site = inside[number * 7919 % len(inside)]
+        where = number * 31 % site.size
+        fault = flip(site.id, where, number % 32, iterations=(number % 5,))
+        (injection,) = fi.run([fault], x).injections
+        assert injection.times == 1 and injection.elements.tolist() == [where]
+        assert (injection.golden ^ injection.faulty).tolist() == [1 << number % 32]
     assert fi.traces == 1
 
 
@@ -246,17 +246,17 @@ def test_a_saved_model_of_another_process(tmp_path):
     x = tf.random.stateless_normal((2, 6, 6, 2), (9, 10))
     fi = tpufi.instrument(path)
     check_off(fi, own, x)
-    golden = fi.strike((), x).outputs[1]
+    golden = fi.run((), x).outputs[1]
     (site,) = [s for s in fi.sites if s.op == "Relu"]
     assert site.shape == (None, 6, 6, 4)
-    run = fi.strike([flip(site.id, 100, 29)], x)
-    check_exposed(golden, run.outputs[1], run.strikes[0])
+    run = fi.run([flip(site.id, 100, 29)], x)
+    check_exposed(golden, run.outputs[1], run.injections[0])
     for number in range(500):
         fault = flip(fi.sites[number % 3].id, number % 4, number % 32)
-        assert fi.strike([fault], x).strikes[0].times == 1
+        assert fi.run([fault], x).injections[0].times == 1
     assert fi.traces == 1
     named = tpufi.instrument(path, signature="named")
-    assert_same(named.strike((), x=x).outputs["mean"], own(x)[0])
+    assert_same(named.run((), x=x).outputs["mean"], own(x)[0])
     with pytest.raises(tpufi.InputError, match="no signature 'nmaed'; it has: named"):
         tpufi.instrument(path, signature="nmaed")
 
@@ -285,9 +285,9 @@ def test_a_frozen_graph_of_tensorflow_1(as_file, tmp_path):
 
     check_off(fi, own, x)
     (site,) = [s for s in fi.sites if s.op == "MatMul"]
-    run = fi.strike([flip(site.id, 4, 30)], x)
-    check_exposed(own(x)[1], run.outputs[1], run.strikes[0])
+    run = fi.run([flip(site.id, 4, 30)], x)
+    check_exposed(own(x)[1], run.outputs[1], run.injections[0])
     for number in range(500):
         fault = flip(fi.sites[number % 3].id, number % 9, number % 32)
-        assert fi.strike([fault], x).strikes[0].times == 1
+        assert fi.run([fault], x).injections[0].times == 1
     assert fi.traces == 1

@@ -2,7 +2,7 @@
 """The same fault gives the same gradient in Keras layers and in handwritten ones.
 
 In float64, because the two round differently: Keras normalises by its own formula and
-autodiff sums in its own order. The struck element itself is compared by bits.
+autodiff sums in its own order. The faulty element itself is compared by bits.
 """
 
 import dataclasses
@@ -38,8 +38,8 @@ class Ours:
             self.table.id_of(site), 0, np.array([position]), np.array([WORD], np.uint64)
         )
         result = self._run(images, labels, fault.faults, fault.words)
-        (struck,) = read_record(result.record.numpy())
-        assert struck.count == 1
+        (injected,) = read_record(result.record.numpy())
+        assert injected.count == 1
         return {name: g.numpy() for name, g in result.gradients.items()}
 
     def _traced(self, images, labels, faults, words):
@@ -91,7 +91,7 @@ def test_a_fault_in_the_gradient_of_a_kernel(layer, both):
     height, width, channel, filter_ = where
     view = ours.table[ours.table.id_of(f"{layer}/grad_wt/output")].shape
     position = int(np.ravel_multi_index((channel, height, width, filter_), view))
-    run = fi.strike([replace(site.id, [element], bits=[WORD])], images, labels)
+    run = fi.run([replace(site.id, [element], bits=[WORD])], images, labels)
     _, theirs = run.outputs
     expected = ours(images, labels, f"{layer}/grad_wt/output", position)
     assert theirs[f"{layer}/kernel"].numpy()[where] == 1e3
@@ -105,10 +105,10 @@ def test_a_fault_in_the_gradient_of_a_kernel(layer, both):
 )
 def test_a_fault_in_the_gradient_of_an_input_spreads_alike(layer, both):
     ours, fi, images, labels = both
-    golden = fi.strike((), images, labels).outputs[1]["conv1/kernel"].numpy()
+    golden = fi.run((), images, labels).outputs[1]["conv1/kernel"].numpy()
     site = site_of(fi, "Conv2DBackpropInput", layer)
     position = site.size // 3
-    run = fi.strike([replace(site.id, [position], bits=[WORD])], images, labels)
+    run = fi.run([replace(site.id, [position], bits=[WORD])], images, labels)
     _, theirs = run.outputs
     expected = ours(images, labels, f"{layer}/grad_in/output", position)
     assert np.abs(theirs["conv1/kernel"].numpy() - golden).max() > 1e-3

@@ -94,7 +94,7 @@ def test_placeholders_of_any_shape(a, b, expected, injector):
 # Modes (E1 to E5).
 
 
-def test_error_rate_one_strikes_every_operation_and_zero_none(injector):
+def test_error_rate_one_changes_every_operation_and_zero_none(injector):
     program, x = lenet()
     fi = injector(program, BASE | {"Ops": ["ALL = 1"]})
     fi.instrumented.armed(x)
@@ -106,7 +106,7 @@ def test_error_rate_one_strikes_every_operation_and_zero_none(injector):
     assert len(entries(fi)) == 18
 
 
-def test_error_rate_strikes_as_often_as_it_says(injector):
+def test_error_rate_injects_as_often_as_it_says(injector):
     fi = injector(lambda x: tf.nn.relu(x), BASE | {"Ops": ["RELU = 0.25"]})
     runs = 400
     for _ in range(runs):
@@ -131,7 +131,7 @@ def test_skip_count_spares_the_first_executions(injector):
     assert sites == [s.id for s in fi.instrumented.sites[16:]]
 
 
-def test_dynamic_instance_strikes_one_of_each_operation(injector):
+def test_dynamic_instance_changes_one_of_each_operation(injector):
     program, x = lenet()
     kinds = ("CONV2D", "MATMUL", "RELU")
     config = {"Ops": [f"{k} = 1" for k in kinds], "InjectMode": "dynamicInstance",

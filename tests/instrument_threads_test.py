@@ -70,16 +70,16 @@ def prepared(kind: str):
 
 
 @pytest.mark.parametrize("kind", ["eager", "graph", "loop", "branch", "compiled"])
-def test_calls_of_other_threads_are_not_struck(kind):
+def test_calls_of_other_threads_have_no_fault(kind):
     fi, site, user = prepared(kind)
     golden = user(X).numpy()
 
-    def struck() -> int:
+    def faulty() -> int:
         for element in range(CALLS):
-            with fi.injected(zero(site, [element % 4])) as strikes:
+            with fi.injected(zero(site, [element % 4])) as injections:
                 faulty = user(X).numpy()
             assert np.flatnonzero(faulty != golden).tolist() == [element % 4]
-            assert [(s.elements.tolist(), s.times) for s in strikes] == [
+            assert [(s.elements.tolist(), s.times) for s in injections] == [
                 ([element % 4], 1)
             ]
         return CALLS
@@ -90,7 +90,7 @@ def test_calls_of_other_threads_are_not_struck(kind):
             np.testing.assert_array_equal(user(X).numpy(), golden)
         return CALLS
 
-    assert together(struck, plain, plain) == [CALLS] * 3
+    assert together(faulty, plain, plain) == [CALLS] * 3
 
 
 @pytest.mark.parametrize("kind", ["eager", "graph", "loop"])
@@ -102,12 +102,12 @@ def test_each_thread_has_faults_and_a_log_of_its_own(kind):
         word = int(np.float32(100 + element).view(np.uint32))
 
         def run() -> list:
-            with fi.injected(replace(site, [element], bits=[word])) as strikes:
+            with fi.injected(replace(site, [element], bits=[word])) as injections:
                 for _ in range(CALLS):
                     faulty = user(X).numpy()
                     assert np.flatnonzero(faulty != golden).tolist() == [element]
                     assert faulty[element] == 100 + element
-            return [(s.elements.tolist(), s.times) for s in strikes]
+            return [(s.elements.tolist(), s.times) for s in injections]
 
         return run
 
@@ -133,18 +133,18 @@ def test_a_configuration_draws_each_run_for_one_thread():
     golden = program(X).numpy()
 
     def drawn() -> list:
-        with fi.injected() as strikes:
+        with fi.injected() as injections:
             for _ in range(CALLS // 4):
                 assert (fi(X).numpy() != golden).any()
-        return [(s.site.id, s.elements.tolist()) for s in strikes]
+        return [(s.site.id, s.elements.tolist()) for s in injections]
 
     logs = together(drawn, drawn)
     assert fi.planned.next == 2 * (CALLS // 4)
     alone = tpufi.instrument(program, CONFIG)
-    with alone.injected() as strikes:
+    with alone.injected() as injections:
         for _ in range(fi.planned.next):
             alone(X)
-    runs = sorted((s.site.id, s.elements.tolist()) for s in strikes)
+    runs = sorted((s.site.id, s.elements.tolist()) for s in injections)
     assert sorted(logs[0] + logs[1]) == runs
 
 
@@ -180,36 +180,36 @@ def test_a_graph_in_a_graph_in_a_thread_has_a_gradient():
 
     golden = step().numpy()
 
-    def struck() -> None:
-        with fi.injected(zero(site, [2])) as strikes:
+    def faulty() -> None:
+        with fi.injected(zero(site, [2])) as injections:
             for _ in range(CALLS // 4):
                 assert step().numpy().tolist() == [*golden[:2], 0.0, golden[3]]
-        assert [s.times for s in strikes] == [CALLS // 4]
+        assert [s.times for s in injections] == [CALLS // 4]
 
     def plain() -> None:
         for _ in range(CALLS // 4):
             np.testing.assert_array_equal(step().numpy(), golden)
 
-    together(struck, plain)
+    together(faulty, plain)
 
 
-def test_an_instrumented_program_in_another_one_is_struck_by_its_own_faults():
+def test_an_instrumented_program_in_another_one_has_its_own_faults():
     fi, site, _ = prepared("eager")
     outer = tpufi.instrument(lambda x: tf.sqrt(fi(x)), sites=["Sqrt"])
     (own,) = outer.armed(X).sites
-    golden = outer.strike((), X).outputs.numpy()
-    with fi.injected(zero(site, [1])) as strikes:
-        run = outer.strike([zero(own.id, [2])], X)
+    golden = outer.run((), X).outputs.numpy()
+    with fi.injected(zero(site, [1])) as injections:
+        run = outer.run([zero(own.id, [2])], X)
     assert np.flatnonzero(run.outputs != golden).tolist() == [1, 2]
-    assert [s.times for s in (*strikes, *run.strikes)] == [1, 1]
-    assert_same(outer.strike((), X).outputs, tf.sqrt(program(X)))
+    assert [s.times for s in (*injections, *run.injections)] == [1, 1]
+    assert_same(outer.run((), X).outputs, tf.sqrt(program(X)))
 
 
 def test_a_pipeline_that_is_made_in_a_block_has_no_fault_after_it():
     fi, site, _ = prepared("eager")
-    with fi.injected(zero(site, [1])) as strikes:
+    with fi.injected(zero(site, [1])) as injections:
         pipeline = tf.data.Dataset.from_tensors(X).map(fi)
-        (struck,) = pipeline
-    assert struck[1] == 0.0 and [s.times for s in strikes] == [1]
+        (faulty,) = pipeline
+    assert faulty[1] == 0.0 and [s.times for s in injections] == [1]
     (after,) = pipeline
     assert_same(after, tf.function(program)(X))

@@ -57,19 +57,19 @@ def test_a_node_has_one_id_and_a_new_node_a_new_one():
 
 
 @pytest.mark.parametrize("graph", [False, True])
-def test_the_log_names_what_was_struck_in_each_trace(graph):
+def test_the_log_names_what_was_injected_in_each_trace(graph):
     fi = instrumented()
     calls = [(graph_of(fi, deep) if graph else fi, deep) for deep in (False, True)]
     fault = zero(site_of(fi, "Sqrt", X, deep=False).id, [3])
-    with fi.injected(fault) as strikes:
+    with fi.injected(fault) as injections:
         for call, deep in calls:
             faulty = call(X) if graph else call(X, deep=deep)
             assert np.flatnonzero(faulty != program(X, deep)).tolist() == [3]
-    assert [(s.site.op, s.site.name, s.times) for s in strikes] == [
+    assert [(s.site.op, s.site.name, s.times) for s in injections] == [
         ("Sqrt", "Sqrt:0", 1)
     ] * 2
     golden = [program(X, deep).numpy()[3] for deep in (False, True)]
-    assert [s.golden.view(np.uint64).tolist() for s in strikes] == [
+    assert [s.golden.view(np.uint64).tolist() for s in injections] == [
         [int(g.view(np.uint32))] for g in golden
     ]
 
@@ -84,15 +84,15 @@ def test_elements_are_those_of_the_trace_that_runs(graph, longer_first):
         fi.armed(x, deep=False)
         calls[len(x)] = graph_of(fi, False, x) if graph else lambda x: fi(x, deep=False)
     (site,) = fi.sites
-    with fi.injected(zero(site.id, [4])) as strikes:
+    with fi.injected(zero(site.id, [4])) as injections:
         assert calls[5](X).numpy().tolist() == [1, 2, 3, 4, 0]
         with pytest.raises(tpufi.InputError, match=r"element 4 is outside \[0, 2\)"):
             calls[2](PAIR)
-    assert [s.site.shape for s in strikes] == [(5,)]
-    with fi.injected(zero(site.id, [1])) as strikes:
+    assert [s.site.shape for s in injections] == [(5,)]
+    with fi.injected(zero(site.id, [1])) as injections:
         assert calls[5](X).numpy().tolist() == [1, 0, 3, 4, 5]
         assert calls[2](PAIR).numpy().tolist() == [1, 0]
-    assert [s.site.shape for s in strikes] == [(5,), (2,)]
+    assert [s.site.shape for s in injections] == [(5,), (2,)]
 
 
 @pytest.mark.parametrize("graph", [False, True])
@@ -102,18 +102,18 @@ def test_a_site_of_another_trace_is_refused_by_name(graph):
     user = graph_of(fi, False) if graph else lambda x: fi(x, deep=False)
     told = (
         r"site \d+, mul:0, is not in the trace for \(float32\[5\], deep=False\), but "
-        r"in another one; strike a site that armed\(...\).sites lists"
+        r"in another one; inject into a site that armed\(...\).sites lists"
     )
     refused = pytest.raises(tpufi.InputError, match=told)
     with refused as caught, fi.injected(fault):
         user(X)
     assert "\n" not in str(caught.value)
     with pytest.raises(tpufi.InputError, match=told):
-        fi.strike([fault], X, deep=False)
+        fi.run([fault], X, deep=False)
     assert not fi.enabled
     assert_same(user(X), program(X, False))
-    (strike,) = fi.strike([fault], X, deep=True).strikes
-    assert strike.site.op == "Mul" and strike.times == 1
+    (injection,) = fi.run([fault], X, deep=True).injections
+    assert injection.site.op == "Mul" and injection.times == 1
 
 
 def test_a_name_that_stands_for_two_operations_stands_for_two_sites():
@@ -125,7 +125,7 @@ def test_a_name_that_stands_for_two_operations_stands_for_two_sites():
     assert (first.op, first.name) == ("Sqrt", "same:0")
     assert (second.op, second.name) == ("Exp", "same@1:0")
     with pytest.raises(tpufi.InputError, match=r"float32\[5\], 'exp'\)"):
-        fi.strike([zero(first.id, [0])], X, "exp")
+        fi.run([zero(first.id, [0])], X, "exp")
 
 
 def test_a_function_keeps_its_sites_when_another_is_called_before_it():
@@ -151,9 +151,11 @@ def test_a_function_keeps_its_sites_when_another_is_called_before_it():
         fi.armed(X, True)
         assert len({s.name for s in fi.sites}) == len({s.id for s in fi.sites}) > 1
         for deep in (False, True):
-            (strike,) = fi.strike([zero(site.id, [4])], X, deep).strikes
+            (injection,) = fi.run([zero(site.id, [4])], X, deep).injections
             golden = 50.0 * (3 if deep and whole is deep_first else 1)
-            assert strike.golden.tolist() == [int(np.float32(golden).view(np.uint32))]
+            assert injection.golden.tolist() == [
+                int(np.float32(golden).view(np.uint32))
+            ]
 
 
 def test_types_are_those_of_the_trace_that_runs():
@@ -162,10 +164,10 @@ def test_types_are_those_of_the_trace_that_runs():
     (site,) = fi.armed(narrow).sites
     (other,) = fi.armed(wide).sites
     assert site.id == other.id and (site.dtype, other.dtype) == ("float32", "float64")
-    (strike,) = fi.strike([flip(site.id, 0, 40)], wide).strikes
-    assert strike.entry()["dtype"] == "float64"
+    (injection,) = fi.run([flip(site.id, 0, 40)], wide).injections
+    assert injection.entry()["dtype"] == "float64"
     with pytest.raises(tpufi.InputError, match="wider than the 32 bits of float32"):
-        fi.strike([flip(site.id, 0, 40)], narrow)
+        fi.run([flip(site.id, 0, 40)], narrow)
 
 
 def test_executions_and_saved_programs_are_of_their_own_trace(tmp_path):
@@ -198,14 +200,14 @@ def test_a_configuration_draws_from_the_trace_that_runs():
     }
     fi = tpufi.instrument(program, config)
     seen = set()
-    with fi.injected() as strikes:
+    with fi.injected() as injections:
         for run in range(24):
             deep = run % 2 == 1
             faulty = fi(X if run % 3 else PAIR, deep=deep)
-            strike = strikes[-1]
+            injection = injections[-1]
             armed = fi.armed(X if run % 3 else PAIR, deep=deep)
-            assert strike.site == armed.site(strike.site.id)
-            assert strike.times == 1
-            assert strike.site.shape == faulty.shape
-            seen.add((strike.site.op, deep))
+            assert injection.site == armed.site(injection.site.id)
+            assert injection.times == 1
+            assert injection.site.shape == faulty.shape
+            seen.add((injection.site.op, deep))
     assert seen == {("Sqrt", False), ("Sqrt", True), ("Mul", True)}

@@ -55,7 +55,7 @@ def test_a_layer_keeps_its_bits(name, compiled):
     )
     if compiled:
         # XLA contracts products and sums where no site keeps them apart.
-        golden = fi.strike((), x).outputs
+        golden = fi.run((), x).outputs
         np.testing.assert_allclose(golden, model(x), rtol=2e-5, atol=2e-6)
     else:
         check_off(fi, model, x)
@@ -124,7 +124,7 @@ def test_errors_come_from_high_exponent_bits_not_from_the_mantissa(trained):
         faulty = 0
         for element in range(0, site.size, 13):
             for bit in bits:
-                run = fi.strike([flip(site.id, element, bit)], x)
+                run = fi.run([flip(site.id, element, bit)], x)
                 faulty += int((np.argmax(run.outputs, -1) != labels).any())
         wrong[bits] = faulty / len(range(0, site.size, 13)) / len(bits)
     low, high = wrong.values()
@@ -143,7 +143,7 @@ def test_errors_grow_with_the_number_of_flips(trained):
         for _ in range(12):
             elements = rng.choice(site.size, amount, replace=False).tolist()
             words = [1 << int(bit) for bit in rng.integers(0, 32, amount)]
-            run = fi.strike([SiteFault(site.id, elements, -1, words)], x)
+            run = fi.run([SiteFault(site.id, elements, -1, words)], x)
             wrong += (np.argmax(run.outputs, -1) != labels).mean()
         shares.append(wrong / 12)
     assert shares[0] < shares[1] < shares[2]

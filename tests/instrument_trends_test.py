@@ -69,7 +69,7 @@ def wrong(model, lenet, layer: str, op: str, amount: int, bits, runs: int) -> fl
             [i * each + rng.choice(each, amount, replace=False) for i in range(100)]
         )
         words = [1 << int(bit) for bit in rng.choice(bits, len(elements))]
-        run = fi.strike([SiteFault(site.id, elements.tolist(), -1, words)], x)
+        run = fi.run([SiteFault(site.id, elements.tolist(), -1, words)], x)
         outputs = run.outputs.numpy()
         changed = np.argmax(outputs, -1) != labels
         failed += (changed | np.isnan(outputs).any(-1)).mean()
@@ -83,7 +83,7 @@ def test_a_trained_network_keeps_its_accuracy_with_the_injector(lenet):
     assert accuracy > 0.75
     fi = tpufi.instrument(model)
     assert_same(fi(x), model(x))
-    armed = fi.strike((), x).outputs
+    armed = fi.run((), x).outputs
     assert np.mean(np.argmax(armed, -1) == labels) == accuracy
 
 
@@ -141,7 +141,7 @@ def test_a_logistic_regression_writes_the_drop_of_its_accuracy(tmp_path):
     assert clean > 0.7
     with open(tmp_path / "accuracy.csv") as file:
         table = [tuple(map(float, row)) for row in csv.reader(file)]
-    struck = [drop for _, _, drop in table if drop]
-    assert 0 < len(struck) < len(table) == 12
+    injected = [drop for _, _, drop in table if drop]
+    assert 0 < len(injected) < len(table) == 12
     assert all(drop == before - after for before, after, drop in table)
-    assert all(drop > 0 for drop in struck)
+    assert all(drop > 0 for drop in injected)

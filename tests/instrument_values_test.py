@@ -25,15 +25,15 @@ def doubled(dtype: str):
 @pytest.mark.parametrize("value", [1e4, -2.0, 0.1, float("inf"), float("nan")])
 def test_a_value_is_a_number_of_the_type_of_the_site(dtype, value):
     fi, x, site = doubled(dtype)
-    run = fi.strike(replace(site, [4], [value]), x)
+    run = fi.run(replace(site, [4], [value]), x)
     want = np.full([2, 3], 2, ELEMENTS[dtype].numpy)
     want[1, 1] = value
     found = run.outputs.numpy()
     assert found.tobytes() == want.tobytes()
-    (strike,) = run.strikes
-    assert strike.golden_values.tolist() == [2]
-    assert strike.faulty_values.tobytes() == want[1, 1].tobytes()
-    entry = strike.entry()
+    (injection,) = run.injections
+    assert injection.golden_values.tolist() == [2]
+    assert injection.faulty_values.tobytes() == want[1, 1].tobytes()
+    entry = injection.entry()
     assert entry["golden_values"] == ["2.0"] or entry["golden_values"] == ["2"]
     assert entry["faulty_values"] == [str(want[1, 1])]
 
@@ -42,26 +42,26 @@ def test_a_value_is_a_number_of_the_type_of_the_site(dtype, value):
 def test_a_value_of_an_integer_site_is_an_integer(dtype):
     fi, x, site = doubled(dtype)
     most = np.iinfo(dtype).max
-    run = fi.strike(replace(site, [(0, 1), (1, 2)], [most, 5]), x)
+    run = fi.run(replace(site, [(0, 1), (1, 2)], [most, 5]), x)
     assert run.outputs.numpy().ravel().tolist() == [2, most, 2, 2, 2, 5]
 
 
 def test_one_value_is_for_all_elements():
     fi, x, site = doubled("float32")
-    run = fi.strike(replace(site.id, range(2), 7), x)
+    run = fi.run(replace(site.id, range(2), 7), x)
     assert run.outputs.numpy().ravel().tolist() == [7, 7, 2, 2, 2, 2]
 
 
 def test_bits_are_patterns():
     fi, x, site = doubled("float32")
-    run = fi.strike([replace(site, [0], bits=[0x7F800000])], x)
+    run = fi.run([replace(site, [0], bits=[0x7F800000])], x)
     assert run.outputs.numpy()[0, 0] == np.inf
 
 
 def test_an_element_may_have_an_index_for_each_axis():
     fi, x, site = doubled("float32")
-    by_axes = fi.strike([flip(site, (1, 2), 31), zero(site, [(0, 0)])], x)
-    flat = fi.strike([flip(site.id, 5, 31), zero(site.id, [0])], x)
+    by_axes = fi.run([flip(site, (1, 2), 31), zero(site, [(0, 0)])], x)
+    flat = fi.run([flip(site.id, 5, 31), zero(site.id, [0])], x)
     assert by_axes.outputs.numpy().tolist() == flat.outputs.numpy().tolist()
     assert by_axes.outputs.numpy()[1, 2] == -2
 
@@ -69,8 +69,8 @@ def test_an_element_may_have_an_index_for_each_axis():
 def test_faults_come_one_or_several_in_calls_and_blocks_alike():
     fi, x, site = doubled("float32")
     fault = flip(site, 0, 31)
-    want = fi.strike(fault, x).outputs.numpy().tolist()
-    assert fi.strike([fault], x).outputs.numpy().tolist() == want
+    want = fi.run(fault, x).outputs.numpy().tolist()
+    assert fi.run([fault], x).outputs.numpy().tolist() == want
     for given in ((fault,), ([fault],)):
         with fi.injected(*given):
             assert fi(x).numpy().tolist() == want
@@ -98,7 +98,7 @@ def test_a_wrong_fault_is_one_line(case):
     fi, x, site = doubled("float32")
     make, why = WRONG[case]
     with pytest.raises(InputError, match=why) as error:
-        fi.strike(make(site), x)
+        fi.run(make(site), x)
     assert "\n" not in str(error.value)
 
 
@@ -115,7 +115,7 @@ def test_a_wrong_fault_is_one_line(case):
 def test_a_value_that_the_type_does_not_have_is_refused(dtype, value, why):
     fi, x, site = doubled(dtype)
     with pytest.raises(InputError, match=why):
-        fi.strike(replace(site, [0], [value]), x)
+        fi.run(replace(site, [0], [value]), x)
 
 
 def test_a_weight_takes_a_number_too():

@@ -32,13 +32,13 @@ def test_a_persistent_fault_is_there_in_the_block_and_gone_after_it(program):
     fault = WeightFault("kernel", [3], -1, [1 << 31])
     with fi.corrupted(fault) as (change,):
         faulty = fi(X)
-        check_exposed(golden[1], faulty[1], _as_strike(change))
+        check_exposed(golden[1], faulty[1], _as_injection(change))
     assert faulty[0].numpy().tolist() == [[22.5, 27.5 - 2 * 2 * 4]]
     np.testing.assert_array_equal(w, before)
     assert_same(fi(X), golden)
 
 
-def _as_strike(change):
+def _as_injection(change):
     assert change.variable == "kernel"
     return change
 
@@ -55,14 +55,14 @@ def test_a_persistent_fault_is_undone_after_an_exception_too(program):
     np.testing.assert_array_equal(w, before)
 
 
-def test_a_transient_fault_strikes_one_read_only(program):
+def test_a_transient_fault_is_injected_into_one_read_only(program):
     fi, w, _ = program
     golden = fi(X)
     reads = [s for s in fi.sites if s.op == "ReadVariableOp" and s.shape == (3, 2)]
     assert len(reads) == 2
-    run = fi.strike([flip(reads[1].id, 2, 31)], X)
+    run = fi.run([flip(reads[1].id, 2, 31)], X)
     assert_same(run.outputs[0], golden[0])
-    check_exposed(golden[1], run.outputs[1], run.strikes[0])
+    check_exposed(golden[1], run.outputs[1], run.injections[0])
     assert_same(fi(X), golden)
 
 
@@ -112,5 +112,5 @@ def test_executions_are_counted_by_running_without_a_trace_of_it():
     assert {s.size for s in fi.sites if s.op == "Exp"} == {None}
     exp = [s for s in fi.sites if s.op == "Exp"][0]
     with pytest.raises(tpufi.InputError, match=r"flat indices are \[0, 5\)"):
-        fi.strike([flip(exp.id, 5, 0)], tf.zeros(5))
+        fi.run([flip(exp.id, 5, 0)], tf.zeros(5))
     assert fi.traces == 1

@@ -182,7 +182,7 @@ def test_every_declared_site_is_visited_and_reports_what_was_asked(case: Case, m
         words = np.full(count, WORD[dtype][0])
         for replica in (0, EVERY_REPLICA):
             fault = replacing(site_id, replica, np.arange(start, site.size), words)
-            assert program(values, fault).struck.count == count, site.name
+            assert program(values, fault).injected.count == count, site.name
     assert program.traces == 1
 
 
@@ -196,7 +196,7 @@ def test_a_disarmed_layer_equals_one_without_sites(case: Case, mode):
         _equal_to_rounding(disarmed.results, clean.results)
     else:
         _same(disarmed.results, clean.results)
-    assert disarmed.struck.count == 0
+    assert disarmed.injected.count == 0
 
 
 @in_every_mode
@@ -208,6 +208,6 @@ def test_a_fault_of_another_replica_changes_no_bit(case: Case, mode):
     for site_id, site in enumerate(program.table):
         fault = replacing(site_id, 1, np.array([site.size // 2]), WORD[dtype])
         outcome = program(values, fault, replica=0)
-        assert outcome.struck.count == 0, site.name
+        assert outcome.injected.count == 0, site.name
         _same(outcome.results, expected)
-        assert program(values, fault, replica=1).struck.count == 1, site.name
+        assert program(values, fault, replica=1).injected.count == 1, site.name

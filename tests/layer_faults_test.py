@@ -25,7 +25,7 @@ SITES = [
     pytest.param(
         *(*case.values, site_id),
         id=f"{case.id}-{site.direction}-{site.operand}",
-        # Whether XLA strikes the same elements, the record and the ops tell as well.
+        # Whether XLA changes the same elements, the record and the ops tell as well.
         marks=pytest.mark.slow if case.values[1] == "xla" else case.marks,
     )
     for case in CASES_IN_MODES
@@ -113,7 +113,7 @@ def _where_kernels_differ(
 def _where_depthwise_kernels_differ(
     case: Case, values: Values, site: Site, position: int
 ) -> dict[str, np.ndarray]:
-    """Elements of the struck channel that meet the struck element nowhere.
+    """Elements of the faulty channel that meet the faulty element nowhere.
 
     Both gradients read their operands as the kernel does, which may multiply the zeros
     of padding and stride or skip them.
@@ -136,8 +136,8 @@ def _where_depthwise_kernels_differ(
     one_hot.flat[position] = 1
 
     def only(direction: str, operand: str, x: np.ndarray) -> np.ndarray:
-        struck = (direction, operand) == (site.direction, site.operand)
-        return one_hot if struck else x
+        injected = (direction, operand) == (site.direction, site.operand)
+        return one_hot if injected else x
 
     meets = np.moveaxis(textbook(case, ones, only)[name] != 0, axis, 0)
     at = np.unravel_index(position, site.shape)
@@ -190,7 +190,7 @@ def test_a_finite_fault_equals_numpy_on_the_altered_operand(case: Case, mode, si
                 )
             touched = _touched(expected, clean)
             _check_untouched(actual.results, disarmed, touched)
-            (golden,) = actual.struck.golden.view(np.float64)
+            (golden,) = actual.injected.golden.view(np.float64)
             np.testing.assert_allclose(golden, operand.flat[position], rtol=1e-11)
 
 

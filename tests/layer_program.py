@@ -13,7 +13,7 @@ from tests.modes import in_mode
 from tpufi.descriptor import (
     CAPACITY,
     Descriptor,
-    Struck,
+    Injected,
     disarmed,
     read_record,
     record_shape,
@@ -31,11 +31,11 @@ class Outcome(NamedTuple):
     Fields:
       results: by name: `output`, `gradient/input`, `gradient/W` of each weight,
         `statistics/S` of each statistic.
-      struck: what the fault did.
+      injected: what the fault did.
     """
 
     results: dict[str, np.ndarray]
-    struck: Struck
+    injected: Injected
 
 
 class LayerProgram:
@@ -63,8 +63,8 @@ class LayerProgram:
             tf.constant(fault.words),
         )
         arrays = {name: tensor.numpy() for name, tensor in results.items()}
-        (struck,) = read_record(record.numpy())
-        return Outcome(arrays, struck)
+        (injected,) = read_record(record.numpy())
+        return Outcome(arrays, injected)
 
     def _traced(
         self,

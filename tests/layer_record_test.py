@@ -80,8 +80,8 @@ def test_a_fault_in_a_result_changes_exactly_the_elements_of_its_record(
         expected = disarmed.copy()
         expected[positions] = words
         assert (_words(outcome.results[name], site) == expected).all()
-        assert outcome.struck.count == count
-        assert (outcome.struck.golden == disarmed[positions]).all()
+        assert outcome.injected.count == count
+        assert (outcome.injected.golden == disarmed[positions]).all()
 
 
 def _words(x: np.ndarray, site: Site) -> np.ndarray:
@@ -125,4 +125,4 @@ def test_gradients_of_strided_convolutions_lie_among_zeros(kernel, size):
         site_id = program.table.id_of(f"conv/{name}")
         fault = replacing(site_id, 0, everywhere, words ^ 1, capacity=operand.size)
         assert program.table[site_id].shape == operand.shape
-        assert (program(values, fault).struck.golden == words).all()
+        assert (program(values, fault).injected.golden == words).all()

@@ -130,7 +130,7 @@ def main() -> None:
             told[how] = {
                 "share_of_bound": share_of_bound(before, result, own),
                 "accuracy": [result.accuracy, own.correct.sum() / batch.labels.size],
-                "struck": read_record(result.record)[0].count if armed else 0,
+                "injected": read_record(result.record)[0].count if armed else 0,
             }
         report["steps"].append(told)
     copies = [

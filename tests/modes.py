@@ -34,7 +34,7 @@ def random_bits(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarra
     return words.reshape(shape).view(layout.numpy)
 
 
-def struck(x: np.ndarray, start: int, count: int, rule: Callable) -> np.ndarray:
+def injected(x: np.ndarray, start: int, count: int, rule: Callable) -> np.ndarray:
     """Return `x` with `rule(word, index)` applied to the words of a run."""
     words = to_words(x).reshape(-1)
     for i in range(start, start + count):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tpufi
-from tests.modes import MODES, assert_same_bits, in_mode, random_bits, struck
+from tests.modes import MODES, assert_same_bits, in_mode, injected, random_bits
 from tpufi.element import ELEMENTS, to_words
 
 # (shape, dtype) of one traced program each; ranks 0 to 6, scalars and empty tensors.
@@ -45,7 +45,7 @@ def test_nan_payloads_signed_zeros_and_denormals_survive(dtype, mode):
     x = np.array(words, layout.word).view(layout.numpy)
     flip = in_mode(mode, lambda t, m: tpufi.flip_bits(t, 2, 4, m))
     for mask in (0, 1, 2, sign, top, layout.mask):
-        expected = struck(x, 2, 4, lambda word, _, mask=mask: word ^ mask)
+        expected = injected(x, 2, 4, lambda word, _, mask=mask: word ^ mask)
         assert_same_bits(flip(tf.constant(x), tf.constant(mask, tf.uint64)), expected)
 
 
@@ -75,9 +75,9 @@ def test_5000_random_faults_agree_in_all_modes_and_with_numpy():
             key = tuple(int(k) for k in rng.integers(0, 1 << 32, 2))
             drawn = tpufi.random_patterns(dtype, key, start, count)
             expected = (
-                struck(x, start, count, lambda word, _, mask=mask: word ^ mask),
-                struck(x, start, count, lambda *_: 0),
-                struck(x, start, count, lambda _, i, d=drawn, s=start: int(d[i - s])),
+                injected(x, start, count, lambda word, _, mask=mask: word ^ mask),
+                injected(x, start, count, lambda *_: 0),
+                injected(x, start, count, lambda _, i, d=drawn, s=start: int(d[i - s])),
             )
             arguments = (
                 tf.constant(x),
@@ -106,8 +106,8 @@ def test_a_value_that_is_used_again_is_copied_not_overwritten():
         hidden = x * 2.0
         return tpufi.zero_out(hidden, 0, 2), hidden
 
-    struck_values, hidden = both(tf.constant([1.0, 2.0, 3.0]))
-    np.testing.assert_array_equal(struck_values.numpy(), [0.0, 0.0, 6.0])
+    faulty_values, hidden = both(tf.constant([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(faulty_values.numpy(), [0.0, 0.0, 6.0])
     np.testing.assert_array_equal(hidden.numpy(), [2.0, 4.0, 6.0])
 
 
@@ -138,7 +138,7 @@ def test_a_thousand_different_faults_need_one_trace():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-def test_tensors_of_more_than_2_31_elements_are_struck_at_the_far_end(mode):
+def test_tensors_of_more_than_2_31_elements_are_faulty_at_the_far_end(mode):
     size = (1 << 31) + 64
     x = tf.zeros([size], tf.uint8)
     y = in_mode(mode, lambda t, start: tpufi.flip_bits(t, start, 8, 0x81))(

@@ -21,12 +21,12 @@ WORDS = np.array([0x3F800000, 0xC0490FDB, 0, 0x42F6E979], np.uint64)
 
 @pytest.fixture(scope="module")
 def ours():
-    """The program, its inputs, and the state after a step struck at a site."""
+    """The program, its inputs, and the state after a step with a fault at a site."""
     program = Program(TINY, 1, 4)
     batch, keys = tiny_batch(1, 4)
     state = initial_state(TINY, 3)
 
-    def struck(site: str):
+    def injected(site: str):
         fault = replacing(program.table.id_of(site), 0, POSITIONS, WORDS)
         return program.step(state, batch, keys, TINY.learning_rate, fault).state
 
@@ -36,7 +36,7 @@ def ours():
         tf.constant(keys[0]),
         tf.constant(TINY.learning_rate),
     )
-    return state, inputs, struck
+    return state, inputs, injected
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,9 @@ def ours():
 def test_a_peer_leaves_the_state_that_we_leave(module, name, site, ours, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
     peer = getattr(importlib.import_module(f"peers.{module}"), name)(TINY)
-    state, inputs, struck = ours
+    state, inputs, injected = ours
     found, _ = peer.step(state, inputs, site, POSITIONS, WORDS)
-    assert same_state(found, struck(site))
+    assert same_state(found, injected(site))
     assert not same_state(found, state)
 
 

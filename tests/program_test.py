@@ -101,14 +101,14 @@ def test_two_traces_serve_clean_steps_and_a_fault_in_every_site(program, state):
         words = rng.integers(0, 1 << 32, count, np.uint64)
         fault = replacing(site_id, replica, np.arange(start, start + count), words)
         result = program.step(state, batch, keys, RATE, fault)
-        (struck,) = read_record(result.record)
-        assert struck.count == count, site.name
+        (injected,) = read_record(result.record)
+        assert injected.count == count, site.name
     program.step(state, batch, keys, RATE, disarmed())
     program.step(state, batch, keys, RATE)
     assert program.traces == 2
 
 
-def test_a_fault_of_every_replica_strikes_each_of_them_and_the_update_once(
+def test_a_fault_of_every_replica_is_injected_into_each_of_them_and_the_update_once(
     program, state
 ):
     batch, keys = _batch()
@@ -150,8 +150,8 @@ def test_a_fault_of_an_absent_replica_changes_no_bit(program, state):
 def test_the_same_step_gives_the_same_bits_and_leaves_its_state_alone(program, state):
     before = {name: array.copy() for name, array in to_arrays(state).items()}
     batch, keys = _batch()
-    struck = _fault(program, "conv1/forward/output", 1)
-    for fault in (None, disarmed(), struck):
+    injected = _fault(program, "conv1/forward/output", 1)
+    for fault in (None, disarmed(), injected):
         first = program.step(state, batch, keys, RATE, fault)
         for _ in range(3):
             again = program.step(state, batch, keys, RATE, fault)
@@ -190,8 +190,8 @@ def test_a_fault_in_one_replica_stays_there_until_the_reduction(
             )
         ]
         assert any(changed) == (replica == 1)
-        (struck,) = read_record(faulty.record.numpy())
-        assert struck.count == (replica == 1)
+        (injected,) = read_record(faulty.record.numpy())
+        assert injected.count == (replica == 1)
 
 
 def test_the_update_uses_the_sum_of_the_replicas_gradients():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random faults of all models at all kinds of sites strike what they say, by bits."""
+"""Random faults of all models change what they say at all kinds of sites, bitwise."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def drawn_faults(workload: Workload) -> list[Fault]:
 
 
 def check_random_injections(workload: Workload) -> None:
-    """Draw faults, strike each, and compare the struck tensor with the golden one."""
+    """Draw and inject faults; compare each faulty tensor with the golden one."""
     faults = drawn_faults(workload)
     step = TappedStep(workload, PER_REPLICA, {fault.site for fault in faults})
     state = initial_state(workload, 4)
@@ -66,10 +66,10 @@ def check_random_injections(workload: Workload) -> None:
     for fault in faults:
         if fault.stale:
             before = recording(fault, 49).descriptor(step.table)
-            _, struck = step(state, *batches[0], before)
-            fault = holding(fault, struck.golden.tolist())
+            _, injected = step(state, *batches[0], before)
+            fault = holding(fault, injected.golden.tolist())
         descriptor = fault.descriptor(step.table)
-        tensors, struck = step(state, *batches[1], descriptor)
+        tensors, injected = step(state, *batches[1], descriptor)
         old, new = golden[fault.site].numpy(), tensors[fault.site].numpy()
         want, before = reference(old, descriptor, tuple(range(old.ndim)))
         assert_same_bits(new, want)
@@ -77,8 +77,8 @@ def check_random_injections(workload: Workload) -> None:
         others = np.ones(old.size, bool)
         others[where] = False
         assert_same_bits(new.ravel()[others], old.ravel()[others])
-        assert struck.count == len(where) == fault.elements.count
-        assert struck.golden.tolist() == before[:CAPACITY].tolist()
+        assert injected.count == len(where) == fault.elements.count
+        assert injected.golden.tolist() == before[:CAPACITY].tolist()
         changed += (to_words(new) != to_words(old)).any()
     assert len(faults) >= INJECTIONS
     assert {fault.model for fault in faults} >= {"INPUT_16", "N64_WT_16", "RD_GLB"}

@@ -65,7 +65,7 @@ def test_results_in_reach_see_the_fault_and_all_others_are_golden(
         assert_same_bits(
             outcome.results[RESULTS[direction]], np.where(mask, faulty, clean)
         )
-        assert outcome.struck.count == everywhere.struck.count
+        assert outcome.injected.count == everywhere.injected.count
         for result, values_of in outcome.results.items():
             if result != RESULTS[direction]:
                 assert_same_bits(values_of, everywhere.results[result])

@@ -21,7 +21,7 @@ from tpufi.show.subject import from_file
 CONFIG = GoldenConfig(
     "resnet18", "synthetic:64", replicas=1, per_replica=4, compiled=True
 )
-STEPS, STRUCK = 6, 2
+STEPS, FAULTY = 6, 2
 FAULT = Injection(
     model="resnet18",
     stage="fwrd_inject",
@@ -29,7 +29,7 @@ FAULT = Injection(
     target_worker=0,
     target_layer="conv1",
     target_epoch=0,
-    target_step=STRUCK,
+    target_step=FAULTY,
     inj_pos=((1, 3, 3, 2), (1, 3, 3, 3)),
     inj_values=(40.0, -7.0),
     learning_rate=0.001,
@@ -71,7 +71,7 @@ def test_a_fault_changes_the_run_and_the_record_says_where_it_ran(
     result = replay(FAULT, golden, name="x", out=tmp_path, session=session)
     assert session.program.traces == 2
     found = [point.state for point in result.faulty]
-    assert len(found) == STEPS - STRUCK
+    assert len(found) == STEPS - FAULTY
     assert not set(found) & set(states(golden))
     head, *_ = entries(result)
     assert (head["device"], head["compiled"]) == ("cpu", True)
@@ -81,12 +81,12 @@ def test_a_fault_that_writes_what_is_there_leaves_the_golden_run(
     session, golden, tmp_path
 ):
     result = replay(FAULT, golden, name="x", out=tmp_path, horizon=1, session=session)
-    struck = next(e["injection"] for e in entries(result) if "injection" in e)
-    bits = tuple(int(word, 16) for word in struck["golden_bits"])
+    injected = next(e["injection"] for e in entries(result) if "injection" in e)
+    bits = tuple(int(word, 16) for word in injected["golden_bits"])
     values = np.array(bits, np.uint32).view(np.float32).tolist()
     same = dataclasses.replace(FAULT, inj_values=tuple(values), inj_bits=bits)
     result = replay(same, golden, name="same", out=tmp_path, session=session)
-    assert [point.state for point in result.faulty] == states(golden)[STRUCK:]
+    assert [point.state for point in result.faulty] == states(golden)[FAULTY:]
     assert result.outcome == "masked (bit-identical to golden)"
 
 

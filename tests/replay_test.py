@@ -110,7 +110,7 @@ def test_one_replay_in_two_processes_gives_the_same_files(session, golden, tmp_p
     assert [s["loss"] == s["golden_loss"] for s in steps[:3]] == [True, True, False]
 
 
-def test_the_record_names_what_was_struck_with_its_bits(session, golden, tmp_path):
+def test_the_record_names_what_was_injected_with_its_bits(session, golden, tmp_path):
     result = replay(
         OUTPUT, golden, name="nan", out=tmp_path, horizon=3, session=session
     )
@@ -129,12 +129,12 @@ def test_the_record_names_what_was_struck_with_its_bits(session, golden, tmp_pat
     assert text[8].startswith("Position is 1/3/3/85, Golden data is ")
     assert text[9].endswith("inject data is -2.5")
     assert text[-1] == "Encounter NaN! Terminate training!"
-    struck = [json.loads(line) for line in lines][3]
-    assert struck["loss"] == "nan"
-    assert struck["injection"]["faulty_bits"] == [
+    injected = [json.loads(line) for line in lines][3]
+    assert injected["loss"] == "nan"
+    assert injected["injection"]["faulty_bits"] == [
         "0x7fc00123", "0xc0200000", "0x7149f2ca",
     ]  # fmt: skip
-    assert len(set(struck["injection"]["golden_bits"])) == 3
+    assert len(set(injected["injection"]["golden_bits"])) == 3
 
 
 def test_a_replay_crosses_the_end_of_an_epoch(session, golden, tmp_path):

@@ -40,7 +40,7 @@ FINE = Measured(
     ended_early=False,
     validation=Validation(0.55, (0.56, 0.57)),
     state={"weights": Quantity(1.0, 2.0, 1.5, "conv1/kernel", 7, 0)},
-    struck=(("0x3f800000", "0x40000000"),),
+    injected=(("0x3f800000", "0x40000000"),),
 )
 BROKEN = dataclasses.replace(
     FINE,

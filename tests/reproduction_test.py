@@ -94,17 +94,17 @@ def test_a_case_is_followed_from_its_published_step_in_the_published_size(
     assert config.start.run.per_replica == 4 and config.start.run.replicas == 1
 
 
-def test_the_other_golden_runs_start_at_the_struck_step_and_differ(measured):
+def test_the_other_golden_runs_start_at_the_faulty_step_and_differ(measured):
     assert len(measured.others) == 2
     losses = {tuple(p.loss for p in run) for run in (measured.golden, *measured.others)}
     assert len(losses) == 3
 
 
-def test_the_evidence_is_of_the_step_that_was_struck(measured):
+def test_the_evidence_is_of_the_faulty_step(measured):
     assert measured.state["moving_mean"].tensor == "block_bn2/moving_mean"
     assert measured.state["moving_mean"].changed == 1
     assert measured.state["weights"].changed > 0
-    (bits,) = measured.struck
+    (bits,) = measured.injected
     assert bits[1] == "0x40a00000" != bits[0]
 
 
@@ -121,7 +121,7 @@ def test_a_second_call_does_nothing_again(measured, runs, out):
 def test_a_case_that_was_killed_gives_the_same_measurements(
     moment, measured, out, tmp_path, monkeypatch
 ):
-    """Killed after the struck step, or after another golden run was trained."""
+    """Killed after the faulty step, or after another golden run was trained."""
     data = "synthetic:64"
     again = Runs("resnet18", PLAN, data, load_dataset(data), tmp_path)
     case = case_of(out)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.chi_square import assert_distributed
-from tests.fault_reference import struck_indices
+from tests.fault_reference import faulty_indices
 from tests.tiny_workload import TINY
 from tpufi.errors import InputError
 from tpufi.faults.artefact_lists import sampling_list
@@ -52,7 +52,7 @@ def test_every_model_draws_faults_of_its_own_sites(name, dtype):
         site = space.table[space.table.id_of(fault.site)]
         fault.check(site)
         assert model.misfit(site, space.operation_of(site)) is None
-        assert max(struck_indices(fault)) < site.size
+        assert max(faulty_indices(fault)) < site.size
         assert fault.replica == 0 or site.direction != "update"
         assert 1 <= fault.step <= 4
         if model.confined_to is None:
@@ -106,10 +106,10 @@ def test_every_published_model_reaches_every_element_of_its_operand(name):
     target = fault_model(name).target
     site = space.table[space.table.id_of(f"fc/forward/{target}")]
     sampler = Sampler(space, plan(name, patterns=(site.name,)))
-    struck: set[int] = set()
+    injected: set[int] = set()
     for number in range(1500 if fault_model(name).extent.size == 1 else 60):
-        struck |= set(struck_indices(sampler.draw(12, number)))
-    assert struck == set(range(site.size))
+        injected |= set(faulty_indices(sampler.draw(12, number)))
+    assert injected == set(range(site.size))
 
 
 @pytest.mark.parametrize("weights", ["elements", "sites", "macs"])

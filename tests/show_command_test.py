@@ -70,7 +70,7 @@ def test_a_file_is_shown_as_bits_tables_and_a_picture(golden, file, capsys, tmp_
     assert lines[1].endswith("e+28 faulty") or lines[1].endswith("e+29 faulty")
     assert lines[4] == "  2/5" and lines[6].endswith("  -2.5")
     assert "  and 1 more; --elements shows more" in lines
-    # Forward only the struck layer and the loss; backward every layer before.
+    # Forward only the faulty layer and the loss; backward every layer before.
     rows = {line.split()[0]: line for line in lines if line}
     assert "conv1" in rows and "- " in rows["conv1"] and "fc/kernel" in rows
     assert rows["fc"].split()[1] == "5%"  # 2 of 4 x 10.

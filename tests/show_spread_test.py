@@ -35,9 +35,9 @@ IMAGES, REPLICAS = 3, 2
 KEYS = np.zeros((REPLICAS, 2), np.uint32)
 
 
-def plain_step(x, labels, first, second, strike=lambda hidden: hidden):
+def plain_step(x, labels, first, second, inject=lambda hidden: hidden):
     """Forward and backward pass of all replicas' images in float64."""
-    hidden = strike(x @ first)
+    hidden = inject(x @ first)
     active = np.maximum(hidden, 0)
     logits = active @ second
     powers = np.exp(logits - logits.max(-1, keepdims=True))
@@ -68,7 +68,7 @@ def test_shares_and_changes_are_those_of_numpy(value):
     }
     replica, image, unit = 1, 2, 3
     weights["second/kernel"][unit] = [0.5, 0, -0.25, 0]
-    weights["first/kernel"][:, unit] = 1  # The struck unit is active.
+    weights["first/kernel"][:, unit] = 1  # The faulty unit is active.
 
     state = initial_state(TWO_LAYERS, 0)._replace(
         parameters={n: tf.constant(w, tf.float32) for n, w in weights.items()}
@@ -85,15 +85,15 @@ def test_shares_and_changes_are_those_of_numpy(value):
     faulty = step(state, inputs, fault, golden)
     found = changes(golden.tensors, faulty.tensors)
 
-    def strike(hidden):
-        struck = hidden.copy()
-        struck[replica * IMAGES + image, unit] = value
-        return struck
+    def inject(hidden):
+        faulty = hidden.copy()
+        faulty[replica * IMAGES + image, unit] = value
+        return faulty
 
     flat = x.reshape(-1, 5), labels.reshape(-1), *weights.values()
     with np.errstate(invalid="ignore", over="ignore"):
         right = plain_step(*flat)
-        wrong = plain_step(*flat, strike=strike)
+        wrong = plain_step(*flat, inject=inject)
     here = slice(replica * IMAGES, (replica + 1) * IMAGES)
     for name, before in right.items():
         before, after = before[here], wrong[name][here]
@@ -135,7 +135,7 @@ def test_changes_of_several_tensors_add_up():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("workload", "struck"),
+    ("workload", "faulty_site"),
     [
         (TINY, "block_conv1/grad_in/input"),
         (TINY, "conv1/forward/weight"),
@@ -144,11 +144,11 @@ def test_changes_of_several_tensors_add_up():
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_observed_step_is_the_step_of_the_program_by_bits(workload, struck):
-    replicas, per_replica, replica = 2, 2, 0 if "update" in struck else 1
+def test_the_observed_step_is_the_step_of_the_program_by_bits(workload, faulty_site):
+    replicas, per_replica, replica = 2, 2, 0 if "update" in faulty_site else 1
     program = Program(workload, replicas, per_replica)
     table = program.table
-    site_id = _site(table, struck)
+    site_id = _site(table, faulty_site)
     site = table[site_id]
     state = initial_state(workload, 3)
     inputs = _inputs(workload, replicas, per_replica)
@@ -163,8 +163,8 @@ def test_the_observed_step_is_the_step_of_the_program_by_bits(workload, struck):
     result = program.step(state, *inputs, fault)
     assert same_state(faulty.state, result.state)
     assert faulty.loss == result.loss or np.isnan(result.loss)
-    # What is seen of the struck site is what the program reports of it.
-    (row,) = faulty.struck
+    # What is seen of the faulty site is what the program reports of it.
+    (row,) = faulty.injected
     words = to_words(golden.tensors[site.name].numpy().reshape(-1))
     assert (row.count, row.golden.tolist()) == (1, [words[place]])
     words = to_words(faulty.tensors[site.name].numpy().reshape(-1))

@@ -40,8 +40,8 @@ each_layer = pytest.mark.parametrize(
     "case", ONE_OF_EACH, ids=lambda c: c.kind, scope="module"
 )
 # Sites of the tiny workload in all directions; of a convolution also operands that only
-# the textbook form has.
-STRUCK = (
+# the reference form has.
+FAULTY = (
     "conv1/forward/output",
     "block_conv1/grad_in/weight",
     "conv1/grad_wt/weight",
@@ -119,7 +119,7 @@ def test_a_disarmed_layer_equals_one_without_sites(case: Case, dtype, mode):
     with exact_arithmetic():
         ours = layer_program(case, dtype, mode)(values)
         theirs = layer_program(case, dtype, mode, with_sites=False)(values).results
-    assert ours.struck.count == 0
+    assert ours.injected.count == 0
     for name, want in theirs.items():
         if mode == "graph":
             assert_same_bits(ours.results[name], want)
@@ -194,7 +194,7 @@ def test_a_workload_trains_in_its_type(dtype, mode):
 
 @in_slow_modes
 @in_both
-@pytest.mark.parametrize("name", STRUCK)
+@pytest.mark.parametrize("name", FAULTY)
 def test_a_flipped_bit_is_recorded_and_changes_the_step(name, dtype, mode):
     program, (batch, keys) = _program(dtype, mode), _batch(dtype)
     # After a step, slots are not zero.
@@ -204,9 +204,9 @@ def test_a_flipped_bit_is_recorded_and_changes_the_step(name, dtype, mode):
     bits = element(site.dtype).bits
     fault = _flip(program, name, site.size // 2, bits - 2)
     result = program.step(state, batch, keys, RATE, fault)
-    (struck,) = read_record(result.record)
-    assert struck.count == 1
-    assert int(struck.golden[0]) < 1 << bits
+    (injected,) = read_record(result.record)
+    assert injected.count == 1
+    assert int(injected.golden[0]) < 1 << bits
     # The top bit of an exponent cannot be overlooked unless the element counts for
     # nothing, as the zeros between the pixels of a gradient do.
     assert not same_state(result.state, clean.state)
@@ -222,14 +222,14 @@ def test_a_flip_in_an_update_changes_one_element_of_one_tensor(operand, dtype, m
     position, sign = 3, element(dtype).bits - 1
     fault = _flip(program, f"fc/kernel/update/{operand}", position, sign)
     result = program.step(state, batch, keys, RATE, fault)
-    (struck,) = read_record(result.record)
+    (injected,) = read_record(result.record)
     for name, array in to_arrays(result.state).items():
         old, new = (
             to_words(np.atleast_1d(a)).reshape(-1) for a in (clean[name], array)
         )
         if name == f"slots/fc/kernel/{operand}":
-            assert old[position] == struck.golden[0]
-            assert new[position] == struck.golden[0] ^ (1 << sign)
+            assert old[position] == injected.golden[0]
+            assert new[position] == injected.golden[0] ^ (1 << sign)
         changed = np.flatnonzero(old != new).tolist()
         if name == "parameters/fc/kernel" or name == f"slots/fc/kernel/{operand}":
             assert changed == [position], name
@@ -260,13 +260,13 @@ def test_a_flip_in_a_weight_gradient_changes_that_element_alone(dtype, mode):
         none = disarmed()
         clean, _ = run(tf.constant(none.faults), tf.constant(none.words))
         gradients, record = run(tf.constant(fault.faults), tf.constant(fault.words))
-        (struck,) = read_record(record.numpy())
-        assert struck.count == 1
+        (injected,) = read_record(record.numpy())
+        assert injected.count == 1
         for name, gradient in gradients.items():
             words = to_words(clean[name].numpy()).reshape(-1)
             if name == f"{layer}/kernel":
                 # The last element is the last one in the transposed layout as well.
                 if mode == "graph":
-                    assert words[-1] == struck.golden[0]
+                    assert words[-1] == injected.golden[0]
                 words[-1] ^= np.uint64(1 << bit)
             assert (to_words(gradient.numpy()).reshape(-1) == words).all(), name

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stale faults: reading one step earlier, striking with what was read."""
+"""Stale faults: reading one step earlier, injecting with what was read."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 
-from tests.fault_reference import apply, struck_indices
+from tests.fault_reference import apply, faulty_indices
 from tests.modes import assert_same_bits, random_bits
 from tests.tiny_workload import TINY
 from tpufi.element import to_words
@@ -29,11 +29,11 @@ def test_the_element_keeps_the_value_of_the_step_before(number):
     now = random_bits(rng, fault.shape, fault.dtype)
     read = recording(fault, 10)
     assert_same_bits(apply(read, before), before)
-    struck = struck_indices(read)
-    bits = to_words(before).reshape(-1)[struck]
+    injected = faulty_indices(read)
+    bits = to_words(before).reshape(-1)[injected]
     after = apply(holding(fault, bits), now)
     expected = now.copy().reshape(-1)
-    expected[struck] = before.reshape(-1)[struck]
+    expected[injected] = before.reshape(-1)[injected]
     assert_same_bits(after, expected.reshape(now.shape))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import Descriptor, Struck, disarmed, read_record
+from tpufi.descriptor import Descriptor, Injected, disarmed, read_record
 from tpufi.show.tapped_sites import TappedContext
 from tpufi.training import State
 from tpufi.training.determinism import exact_arithmetic
@@ -37,7 +37,7 @@ class TappedStep:
         examples: np.ndarray,
         labels: np.ndarray,
         fault: Descriptor | None = None,
-    ) -> tuple[dict[str, tf.Tensor], Struck]:
+    ) -> tuple[dict[str, tf.Tensor], Injected]:
         """Return the tensors by site name, in the sites' layouts, and the record."""
         fault = fault or disarmed()
         with exact_arithmetic():
@@ -48,8 +48,8 @@ class TappedStep:
                 tf.constant(fault.faults),
                 tf.constant(fault.words),
             )
-        (struck,) = read_record(record.numpy())
-        return tensors, struck
+        (injected,) = read_record(record.numpy())
+        return tensors, injected
 
     def _traced(
         self,

@@ -6,7 +6,7 @@ import pytest
 from tpufi.tpu.program_text import read_program
 
 CYCLES = 'backend_config={{"window_config":{{"estimated_cycles":"{}"}}}}'
-BRANCHES = "branch_computations={%struck, %spared}"
+BRANCHES = "branch_computations={%faulty, %clean}"
 PROGRAM = f"""HloModule jit_step, is_scheduled=true
 
 %fused (p: f32[8]) -> f32[8] {{
@@ -17,11 +17,11 @@ PROGRAM = f"""HloModule jit_step, is_scheduled=true
   ROOT %in_loop = f32[8]{{0}} fusion(%p), calls=%fused, {CYCLES.format(7)}
 }}
 
-%struck (p: f32[8]) -> f32[8] {{
+%injected (p: f32[8]) -> f32[8] {{
   ROOT %dear = f32[8]{{0}} fusion(%p), calls=%fused, {CYCLES.format(1000)}
 }}
 
-%spared (p: f32[8]) -> f32[8] {{
+%clean (p: f32[8]) -> f32[8] {{
   ROOT %cheap = f32[8]{{0}} fusion(%p), calls=%fused, {CYCLES.format(10)}
 }}
 

@@ -149,7 +149,7 @@ def test_the_gradient_is_the_difference_quotient_of_the_flip(dtype, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_elements_that_are_not_struck_pass_the_gradient_on_bit_for_bit(mode):
+def test_elements_that_are_not_injected_pass_the_gradient_on_bit_for_bit(mode):
     inf, payload = 0x7F800000, 0x7F800001
     x = np.array([payload, inf, 0, 0, 0, 1, 0x3F800000], np.uint32).view(np.float32)
     upstream = np.array([1, payload, 0, 0, 0, 1, inf], np.uint32).view(np.float32)

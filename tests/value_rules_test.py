@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.chi_square import assert_distributed
-from tests.fault_reference import apply, struck_indices
+from tests.fault_reference import apply, faulty_indices
 from tests.modes import assert_same_bits, random_bits
 from tpufi.element import ELEMENTS, element, to_words
 from tpufi.fault import Elements, Fault, Strided
@@ -40,18 +40,18 @@ def fault(rule, dtype, number=0, positions=RUN, shape=SHAPE) -> Fault:
     )
 
 
-def strike(rule, dtype, number=0, positions=RUN, bits=None):
-    """Return words before and after of the struck elements; others must not change."""
+def inject(rule, dtype, number=0, positions=RUN, bits=None):
+    """Return words before and after of the faulty elements; others must not change."""
     x = random_bits(np.random.default_rng(number), SHAPE, dtype)
     if bits is not None:
         x = np.full(SHAPE, bits, element(dtype).word).view(element(dtype).numpy)
     f = fault(rule, dtype, number, positions)
     y = apply(f, x)
-    struck = struck_indices(f)
+    injected = faulty_indices(f)
     old, new = to_words(x).reshape(-1), to_words(y).reshape(-1)
-    others = np.setdiff1d(np.arange(x.size), struck)
+    others = np.setdiff1d(np.arange(x.size), injected)
     assert np.array_equal(old[others], new[others])
-    return old[struck].tolist(), new[struck].tolist()
+    return old[injected].tolist(), new[injected].tolist()
 
 
 def fields(dtype):
@@ -71,7 +71,7 @@ def test_a_flip_inverts_one_bit_of_its_field_and_reaches_all_of_them(dtype, fiel
     seen = []
     places = fields(dtype)[field]
     for number in range(4 * len(places)):
-        old, new = strike(FlipBits(field=field), dtype, number)
+        old, new = inject(FlipBits(field=field), dtype, number)
         flipped = [a ^ b for a, b in zip(old, new, strict=True)]
         assert all(mask.bit_count() == 1 for mask in flipped)
         seen += [mask.bit_length() - 1 for mask in flipped]
@@ -83,9 +83,9 @@ def test_a_flip_inverts_one_bit_of_its_field_and_reaches_all_of_them(dtype, fiel
 def test_several_flips_are_distinct_bits_and_bursts_are_adjacent(dtype, bits):
     lowest = []
     for number in range(60):
-        old, new = strike(FlipBits(bits), dtype, number)
+        old, new = inject(FlipBits(bits), dtype, number)
         assert all((a ^ b).bit_count() == bits for a, b in zip(old, new, strict=True))
-        old, new = strike(FlipBits(bits, adjacent=True), dtype, number)
+        old, new = inject(FlipBits(bits, adjacent=True), dtype, number)
         for a, b in zip(old, new, strict=True):
             low = ((a ^ b) & -(a ^ b)).bit_length() - 1
             assert a ^ b == ((1 << bits) - 1) << low
@@ -95,7 +95,7 @@ def test_several_flips_are_distinct_bits_and_bursts_are_adjacent(dtype, bits):
 
 
 @pytest.mark.parametrize("dtype", list(ELEMENTS))
-def test_a_stuck_bit_is_the_same_in_all_elements_and_striking_twice_changes_nothing(
+def test_a_stuck_bit_is_the_same_in_all_elements_and_injecting_twice_changes_nothing(
     dtype,
 ):
     for level in (0, 1):
@@ -105,7 +105,7 @@ def test_a_stuck_bit_is_the_same_in_all_elements_and_striking_twice_changes_noth
         assert_same_bits(apply(f, once), once)
         (bit,) = {element(dtype).mask & ~f.keep}
         assert bit.bit_count() == 1
-        words = to_words(once).reshape(-1)[struck_indices(f)]
+        words = to_words(once).reshape(-1)[faulty_indices(f)]
         assert all(bool(int(w) & bit) == bool(level) for w in words)
     levels = [fault(StuckAt(None), dtype, i).words[0] != 0 for i in range(200)]
     assert_distributed(levels, {False: 1, True: 1})
@@ -113,7 +113,7 @@ def test_a_stuck_bit_is_the_same_in_all_elements_and_striking_twice_changes_noth
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_random_values_are_finite_and_differ_between_elements(dtype):
-    _, new = strike(RandomFinite(), dtype)
+    _, new = inject(RandomFinite(), dtype)
     e = element(dtype)
     values = np.array(new, e.word).view(e.numpy).astype(np.float64)
     assert np.isfinite(values).all() and len(set(new)) == len(new)
@@ -126,7 +126,7 @@ def test_copies_come_from_uniform_positions_of_the_same_tensor(dtype):
         f = fault(CopyRandomPosition(), dtype, number)
         x = random_bits(np.random.default_rng(number), SHAPE, dtype)
         y = apply(f, x)
-        for index, source in zip(struck_indices(f), f.words, strict=True):
+        for index, source in zip(faulty_indices(f), f.words, strict=True):
             assert to_words(y).flat[index] == to_words(x).flat[source]
         sources += f.words
     assert_distributed(sources, dict.fromkeys(range(20), 1))
@@ -153,7 +153,7 @@ def test_constants_are_what_numpy_says(dtype, value):
         assert "float8_e4m3fn has no infinity" in Constant(value).misfit(element(dtype))
         return
     assert Constant(value).misfit(element(dtype)) is None
-    _, new = strike(Constant(value), dtype)
+    _, new = inject(Constant(value), dtype)
     e = element(dtype)
     (word,) = set(new)
     got = np.array([word], e.word).view(e.numpy).astype(np.float64)[0]
@@ -164,7 +164,7 @@ def test_constants_are_what_numpy_says(dtype, value):
 
 
 def test_integer_constants_are_exact_or_refused():
-    assert set(strike(Constant(-3), "int8")[1]) == {0xFD}
+    assert set(inject(Constant(-3), "int8")[1]) == {0xFD}
     assert Constant(-3).misfit(element("int8")) is None
     assert "beyond uint8" in Constant(-3).misfit(element("uint8"))
     assert "not a number of type int8" in Constant(1.5).misfit(element("int8"))
@@ -181,7 +181,7 @@ def test_noise_adds_and_multiplies(dtype):
     for rule in (AddNoise(0.5), RelativeNoise(0.5)):
         found = []
         for number in range(100):
-            _, new = strike(rule, dtype, number, bits=one)
+            _, new = inject(rule, dtype, number, bits=one)
             found += np.array(new, e.word).view(e.numpy).astype(np.float64).tolist()
         assert np.mean(found) == pytest.approx(1, abs=0.07)  # 1 + e and 1 * (1 + e).
         assert np.std(found) == pytest.approx(0.5, abs=0.05)

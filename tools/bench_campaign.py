@@ -40,12 +40,12 @@ class Timed:
 
     Args:
       ours: seconds, the walk of the golden run to it included.
-      struck: the same up to the end of the struck step.
+      faulty: the same up to the end of the faulty step.
       theirs: seconds of the artefact's way.
     """
 
     ours: float
-    struck: float
+    faulty: float
     theirs: Spent
 
 
@@ -96,9 +96,9 @@ def main(argv: Sequence[str] | None) -> int:
         f"{result['median_ratio_without_start']:.1f}"
     )
     print(
-        "up to the end of the struck step (load, fast-forward, two passes, trace) "
-        f"{result['ratio_to_struck_step']:.1f} times; median of pairs "
-        f"{result['median_ratio_to_struck_step']:.1f}"
+        "up to the end of the faulty step (load, fast-forward, two passes, trace) "
+        f"{result['ratio_to_faulty_step']:.1f} times; median of pairs "
+        f"{result['median_ratio_to_faulty_step']:.1f}"
     )
     if options.json:
         print(json.dumps(result))
@@ -126,15 +126,15 @@ def _measured(
         ours = time.monotonic() - begun
         begun = time.monotonic()
         short.run(number)
-        struck = time.monotonic() - begun
+        faulty = time.monotonic() - begun
         theirs = run_in_new_process(
             file.absolute(), number, row.steps_run, starts.path.absolute()
         )
-        found.append(Timed(ours, struck, theirs))
+        found.append(Timed(ours, faulty, theirs))
         print(
             f"experiment {number}: {row.fault.model}, step {row.fault.step}, "
-            f"{row.steps_run} steps; ours {ours:.2f} s ({struck:.2f} to the end of the "
-            f"struck step), the artefact's way "
+            f"{row.steps_run} steps; ours {ours:.2f} s ({faulty:.2f} to the end of the "
+            f"faulty step), the artefact's way "
             f"{theirs.total:.2f} s: start {theirs.start:.2f}, load {theirs.load:.2f}, "
             f"up to the step {theirs.forward:.2f}, inject {theirs.inject:.2f}, "
             f"follow {theirs.follow:.2f}"
@@ -146,8 +146,8 @@ def _summary(found: list[Timed]) -> dict:
     ours = [timed.ours for timed in found]
     whole = [timed.theirs.total for timed in found]
     running = [timed.theirs.total - timed.theirs.start for timed in found]
-    struck = [timed.struck for timed in found]
-    to_struck = [t.theirs.load + t.theirs.forward + t.theirs.inject for t in found]
+    faulty = [timed.faulty for timed in found]
+    to_faulty = [t.theirs.load + t.theirs.forward + t.theirs.inject for t in found]
 
     def median(mine: list[float], theirs: list[float]) -> float:
         return statistics.median(b / a for a, b in zip(mine, theirs, strict=True))
@@ -158,12 +158,12 @@ def _summary(found: list[Timed]) -> dict:
         "theirs_per_hour": 3600 * len(found) / sum(whole),
         "ratio": sum(whole) / sum(ours),
         "ratio_without_start": sum(running) / sum(ours),
-        "ratio_to_struck_step": sum(to_struck) / sum(struck),
+        "ratio_to_faulty_step": sum(to_faulty) / sum(faulty),
         "median_ratio": median(ours, whole),
         "median_ratio_without_start": median(ours, running),
-        "median_ratio_to_struck_step": median(struck, to_struck),
+        "median_ratio_to_faulty_step": median(faulty, to_faulty),
         "seconds": [
-            {"ours": t.ours, "struck": t.struck, **dataclasses.asdict(t.theirs)}
+            {"ours": t.ours, "faulty": t.faulty, **dataclasses.asdict(t.theirs)}
             for t in found
         ],
     }

@@ -86,7 +86,8 @@ def main(argv: Sequence[str] | None) -> int:
 def _steps(bench: StepBench, rounds: int) -> dict:
     """Time steps without a fault and armed ones; the first four in more rounds.
 
-    Each of the armed ones strikes another site, drawn from all with the same chance.
+    Each of the armed ones has a fault at another site, drawn from all with the same
+    chance.
     """
     anywhere = iter([bench.run_of_words(), *bench.anywhere(rounds)])
     bench.step(bench.ours, disarmed())  # What "no fault" has traced, and clean not.

@@ -36,7 +36,7 @@ def lenet() -> keras.Model:
     x = inputs = keras.Input((28, 28, 1))
     x = layers.Conv2D(6, 5, padding="same", activation="relu", name="first")(x)
     x = layers.AveragePooling2D(2)(x)
-    x = layers.Conv2D(16, 5, activation="relu", name="struck")(x)
+    x = layers.Conv2D(16, 5, activation="relu", name="faulty")(x)
     x = layers.Flatten()(layers.AveragePooling2D(2)(x))
     x = layers.Dense(84, activation="relu")(layers.Dense(120, activation="relu")(x))
     return keras.Model(inputs, layers.Dense(10, activation="softmax")(x))
@@ -49,8 +49,8 @@ def resnet50(size: int) -> keras.Model:
     )
 
 
-# Model, struck layer, whose output every path passes, and a layer with weights.
-PLACES = {"lenet": ("struck", "struck"), "resnet50": ("conv3_block4_out", "conv1_conv")}
+# Model, faulty layer, whose output every path passes, and a layer with weights.
+PLACES = {"lenet": ("faulty", "faulty"), "resnet50": ("conv3_block4_out", "conv1_conv")}
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -104,7 +104,7 @@ def measure(
 ) -> dict:
     """Time all ways on one model."""
     x = tf.random.stateless_normal((1, *model.input_shape[1:]), (1, 2))
-    struck, weights = PLACES[name]
+    faulty, weights = PLACES[name]
     clean = tf.function(lambda x: model(x, training=False))
     made, seconds = {}, {}
 
@@ -116,7 +116,7 @@ def measure(
 
     ours = make("graph", lambda: _armed(model, x, None))
     compiled = make("xla", lambda: _armed(model, x, True))
-    split = make("split once", lambda: SplitModel(model, struck))
+    split = make("split once", lambda: SplitModel(model, faulty))
     setter = make("set_weights", lambda: SetWeights(model, weights))
     unstacked = make("tensorfi2 weights", lambda: UnstackedWeights(model, weights))
     twin = make("callback twin", lambda: HostTwin(model))
@@ -133,12 +133,12 @@ def measure(
 
     ways = {
         "clean": lambda: clean(x).numpy(),
-        "graph": lambda: _strike(ours, x, number()),
-        "xla": lambda: _strike(compiled, x, number()),
+        "graph": lambda: _inject(ours, x, number()),
+        "xla": lambda: _inject(compiled, x, number()),
         "weights": weight_fault,
         "split once": lambda: split.infer(x, number() % 100, number() % BITS),
         "set_weights": lambda: setter.infer(x, number() % 100, number() % BITS),
-        "callback twin": lambda: twin.infer(x, struck, number() % 100, number() % BITS),
+        "callback twin": lambda: twin.infer(x, faulty, number() % 100, number() % BITS),
         "tensorfi2 weights": lambda: unstacked.infer(x, number() % 100, 3),
     }
     if peer is not None:
@@ -148,8 +148,8 @@ def measure(
         function()  # Traces or compiles.
         seconds[way] = seconds.get(way, 0.0) + time.perf_counter() - begun
     times = interleaved(ways, rounds)
-    # TensorFI2 makes both halves anew for each injection: too slow for every round.
-    remade = {"tensorfi2 outputs": lambda: SplitModel(model, struck).infer(x, 5, 3)}
+    # TensorFI2 makes both halves again for each injection: too slow for every round.
+    remade = {"tensorfi2 outputs": lambda: SplitModel(model, faulty).infer(x, 5, 3)}
     few = interleaved({"graph": ways["graph"], **remade}, REMADE_ROUNDS)
     return {
         "sites": {"graph": len(ours.sites), "xla": len(compiled.sites)},
@@ -175,7 +175,7 @@ def campaign(fi: Instrumented, x: tf.Tensor, injections: int) -> dict[str, float
     """Time a campaign of single faults."""
     begun = time.perf_counter()
     for number in range(injections):
-        _strike(fi, x, number)
+        _inject(fi, x, number)
     return {"injections": time.perf_counter() - begun}
 
 
@@ -191,9 +191,9 @@ def _fault(fi: Instrumented, number: int) -> SiteFault:
     return flip(site.id, number * 31 % site.size, number % BITS)
 
 
-def _strike(fi: Instrumented, x: tf.Tensor, number: int) -> object:
-    outcome = fi.strike([_fault(fi, number)], x)
-    assert outcome.strikes[0].times == 1
+def _inject(fi: Instrumented, x: tf.Tensor, number: int) -> object:
+    outcome = fi.run([_fault(fi, number)], x)
+    assert outcome.injections[0].times == 1
     return outcome.outputs.numpy()
 
 

@@ -10,7 +10,7 @@
 #   --path P     show P of this machine in the root too, at the same place, read-only
 #                (for example a folder of Python packages that pip is set up to use)
 #
-# DIR is created by the first run and kept; later runs reuse it and take the sources anew
+# DIR is created by the first run and kept; later runs reuse it and take the sources again
 # only if DIR/src/tpufi was removed. Needs root, debootstrap and the network's Debian mirror.
 set -euo pipefail
 

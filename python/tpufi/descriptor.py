@@ -49,13 +49,13 @@ class Descriptor:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Struck:
-    """What one row did: how many elements it struck and their bits before.
+class Injected:
+    """What one row did: how many elements it changed, and their bits before.
 
     Args:
-      count: elements struck.
+      count: how many elements the fault was injected into.
       golden: uint64, bits of the first `capacity` of them before the fault. Records of
-        replicas are added up: the bits of a row that strikes every one of several
+        replicas are added up: the bits of a row that is injected into several
         replicas cannot be told apart; give a row for each replica to read them.
     """
 
@@ -83,8 +83,8 @@ def replacing(
     many rows as it has runs. The number of rows is part of a program's signature.
 
     Args:
-      site: id of the struck site.
-      replica: the struck replica, or `EVERY_REPLICA`.
+      site: id of the faulty site.
+      replica: the faulty replica, or `EVERY_REPLICA`.
       positions: int64 [n], distinct flat indices in the site's layout, in any order.
       words: uint64 [n], the new bits.
       capacity: words per row, >= 1.
@@ -100,7 +100,7 @@ def replacing(
             f"and {words.size} words"
         )
     if len(positions) == 0:
-        raise InputError("a fault without positions strikes nothing; give at least one")
+        raise InputError("a fault without positions injects nothing; give at least one")
     if positions.min() < 0:
         raise InputError(f"position {positions.min()} is negative; choose 0 or more")
     if capacity < 1:
@@ -276,7 +276,7 @@ def record_shape(words: np.ndarray, noted: int = -1) -> tuple[int, int, int]:
     return rows, 4, 1 + (capacity if noted < 0 else min(noted, capacity))
 
 
-def read_record(record: np.ndarray) -> tuple[Struck, ...]:
+def read_record(record: np.ndarray) -> tuple[Injected, ...]:
     """Decode the record of a step, one entry per row of its descriptor.
 
     Args:
@@ -287,6 +287,6 @@ def read_record(record: np.ndarray) -> tuple[Struck, ...]:
     if record.dtype != np.int64:
         numbers = sum(numbers[:, q] << np.uint64(16 * q) for q in range(4))
     return tuple(
-        Struck(int(row[0]), row[1 : 1 + min(int(row[0]), len(row) - 1)])
+        Injected(int(row[0]), row[1 : 1 + min(int(row[0]), len(row) - 1)])
         for row in numbers
     )

@@ -28,8 +28,8 @@ from tpufi.site_table import Site, SiteTable
 
 _KEEPING = ("replace", "error_rate")
 _OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
-# Of listed elements: each row begins a random stream anew, and a copy may read what the
-# row before it wrote.
+# Of listed elements: each row begins its own random stream, and a copy may read what
+# the row before it wrote.
 _LISTED = ("zero", *_OF_ELEMENT_WIDTH)
 _WORD = 1 << 64
 _MOST_LISTED = 1 << 20
@@ -179,18 +179,18 @@ class AffectedOutputs(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """Where, when and how one fault strikes; nothing is left to be drawn.
+    """Where, when and how one fault is injected; nothing is left to be drawn.
 
     Args:
       model: name of the fault model it was drawn from; for the reader only.
-      site: name of the struck site, `layer/direction/operand`.
+      site: name of the faulty site, `layer/direction/operand`.
       dtype: element type of the site.
       shape: shape of the site, in the layout that positions refer to.
-      replica: struck replica, or `descriptor.EVERY_REPLICA` (-1).
-      epoch: epoch of the first struck step, from 0.
-      step: first struck step in that epoch, from 0.
-      duration: struck steps one after the other, >= 1; counted across epochs.
-      elements: struck elements. Listed ones take a row of a descriptor for each run,
+      replica: faulty replica, or `descriptor.EVERY_REPLICA` (-1).
+      epoch: epoch of the first faulty step, from 0.
+      step: first faulty step in that epoch, from 0.
+      duration: faulty steps one after the other, >= 1; counted across epochs.
+      elements: faulty elements. Listed ones take a row of a descriptor for each run,
         and the operations flip, zero, replace, add and multiply only.
       operation: what is done to an element, one of `descriptor.OPERATIONS`; the
         documentation of the op defines them.
@@ -202,7 +202,7 @@ class Fault:
       affected: for operands of a convolution, the results that keep the error; None:
         all of them.
       stale: the words are the elements' bits one step before `step`. A stale fault
-        without words strikes once `fault.holding` has filled them in.
+        without words can be injected once `fault.holding` has filled them in.
 
     Raises:
       InputError: a field is out of range or contradicts another; the message names it.
@@ -249,7 +249,7 @@ class Fault:
         """Return the fault as rows of run-time operands.
 
         Args:
-          table: the sites of the program that is struck.
+          table: the sites of the program that the fault is injected into.
           rows: at least so many; those that the fault does not need name no site. The
             number of rows is part of a program's signature.
 
@@ -385,7 +385,8 @@ def recording(fault: Fault, steps_per_epoch: int) -> Fault:
 
     Raises:
       InputError: the fault is not stale, names every replica (records of replicas are
-        added up), strikes the very first step, or its step is not in the epoch.
+        added up), is injected into the very first step, or its step is not in the
+        epoch.
     """
     _check_stale(fault)
     if fault.step >= steps_per_epoch:
@@ -416,10 +417,10 @@ def holding(fault: Fault, bits: Sequence[int]) -> Fault:
 
     Args:
       fault: a stale fault.
-      bits: bits of the struck elements one step earlier, in the order of positions.
+      bits: bits of the faulty elements one step earlier, in the order of positions.
 
     Returns:
-      The same fault, ready to strike.
+      The same fault, ready to be injected.
 
     Raises:
       InputError: the fault is not stale, or the bits are not one word for each element.

@@ -3,7 +3,8 @@
 
 `straight_through` (the default): the gradient passes as if there were no fault; a
 transient fault changes a value, not the program that differentiates it.
-`zero_at_struck`: it is stopped at the struck elements.
+`zero_at_faulty`: it is stopped at the faulty elements. The ops call it by its former
+name, `zero_at_struck` (`tpufi.ops.gradient_attribute`).
 `true`: the derivative of what the op computes. A replaced value does not depend on
 `x`, so it is zero there; flipping bits gives +-2**(change of exponent), and NaN where
 the old or new value is Inf or NaN and no derivative exists.
@@ -52,7 +53,9 @@ def _inject_fault_gradient(
         x, replica, faults, words = op.inputs
         # The same rows, replacing by zero. A row that is void in a compiled program
         # because its words do not fit stays so.
-        columns = dict(zip(host.fault_fields, tf.unstack(faults, axis=1), strict=True))
+        fields = host.fault_fields
+        given = tf.unstack(faults, num=len(fields), axis=1)
+        columns = dict(zip(fields, given, strict=True))
         operation, given = columns["operation"], columns["words"]
         known = tf.logical_and(operation >= 0, operation < len(host.operations))
         one, never = tf.ones_like(given), -tf.ones_like(given)
@@ -131,5 +134,5 @@ def _times_slope(dy: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     scaled = tf.where(tf.equal(sign, tf.cast(1, word)), -scaled, scaled)
     undefined = tf.logical_or(tf.equal(fields[0], top), tf.equal(fields[1], top))
     nan = tf.constant(float("nan"), dy.dtype)
-    struck = tf.not_equal(*bits)
-    return tf.where(struck, tf.where(undefined, nan, scaled), dy)
+    injected = tf.not_equal(*bits)
+    return tf.where(injected, tf.where(undefined, nan, scaled), dy)

@@ -2,6 +2,7 @@
 """Faults as TensorFlow operations; the same bits in eager, graph and XLA mode."""
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,9 @@ from tpufi import gradients as _gradients  # noqa: F401  Registers those of the 
 from tpufi._library import ops as _ops
 from tpufi.element import element
 from tpufi.site_table import Site
+
+# The value of the attribute for `zero_at_faulty`.
+_ZERO_AT_FAULTY = "zero_at_struck"
 
 IntLike = int | np.integer | tf.Tensor
 
@@ -37,7 +41,7 @@ def flip_bits(
       start: int64 scalar, flat row-major index, 0 <= start <= size - count.
       count: int64 scalar, 0 <= count <= size; 0 changes nothing, for any start.
       mask: unsigned scalar, bits to flip; bit 0 is the least significant.
-      gradient: `straight_through`, `zero_at_struck` or `true` (decision 0003).
+      gradient: `straight_through`, `zero_at_faulty` or `true` (decision 0003).
       name: name of the operation.
 
     Returns:
@@ -55,7 +59,8 @@ def flip_bits(
     x = tf.convert_to_tensor(x)
     start, count = _range("flip_bits", x, start, count)
     mask = _unsigned("flip_bits", "mask", mask, element(x.dtype.name).mask)
-    return _ops.tpufi_flip_bits(x, start, count, mask, gradient=gradient, name=name)
+    kind = gradient_attribute(gradient)
+    return _ops.tpufi_flip_bits(x, start, count, mask, gradient=kind, name=name)
 
 
 def inject_random(
@@ -80,7 +85,7 @@ def inject_random(
       count: int64 scalar, 0 <= count <= size; 0 changes nothing, for any start.
       seed: two uint32 words.
       finite: bool scalar; False makes all bit patterns equally likely.
-      gradient: `straight_through`, `zero_at_struck` or `true` (decision 0003).
+      gradient: `straight_through`, `zero_at_faulty` or `true` (decision 0003).
       name: name of the operation.
 
     Returns:
@@ -100,8 +105,9 @@ def inject_random(
         if len(seed) != 2:
             raise ValueError(f"inject_random: seed has {len(seed)} words, needs 2")
         seed = tf.constant(seed, tf.uint32)
+    kind = gradient_attribute(gradient)
     return _ops.tpufi_inject_random(
-        x, start, count, seed, finite, gradient=gradient, name=name
+        x, start, count, seed, finite, gradient=kind, name=name
     )
 
 
@@ -119,11 +125,11 @@ def zero_out(
       x: tensor of any shape; see `flip_bits`.
       start: int64 scalar, flat row-major index, 0 <= start <= size - count.
       count: int64 scalar, 0 <= count <= size; 0 changes nothing, for any start.
-      gradient: `straight_through`, `zero_at_struck` or `true` (decision 0003).
+      gradient: `straight_through`, `zero_at_faulty` or `true` (decision 0003).
       name: name of the operation.
 
     Returns:
-      Tensor like `x`; struck elements are +0.
+      Tensor like `x`; faulty elements are +0.
 
     Raises:
       ValueError: a Python number is outside its bound.
@@ -136,7 +142,8 @@ def zero_out(
     x = tf.convert_to_tensor(x)
     element(x.dtype.name)
     start, count = _range("zero_out", x, start, count)
-    return _ops.tpufi_zero_out(x, start, count, gradient=gradient, name=name)
+    kind = gradient_attribute(gradient)
+    return _ops.tpufi_zero_out(x, start, count, gradient=kind, name=name)
 
 
 def inject_fault(
@@ -160,13 +167,13 @@ def inject_fault(
       site: id of this site; fixed when the program is traced.
       replica: int64 scalar, the replica that runs.
       faults: int64 [rows, 12], see `tpufi.descriptor`.
-      words: uint64 [rows, capacity], bits for the struck elements.
+      words: uint64 [rows, capacity], bits for the faulty elements.
       perm: axis order that positions refer to; view axis j is axis `perm[j]` of `x`.
       confines: whether rows may be confined to some results, which the caller then has
         to see to (decision 0012).
       record: type of the record: float32, which can flow through a gradient, or int64.
       noted: most golden bits of a record; -1: as many as there are words.
-      gradient: `straight_through` or `zero_at_struck` (decision 0003).
+      gradient: `straight_through` or `zero_at_faulty` (decision 0003).
       name: name of the operation.
 
     Returns:
@@ -188,9 +195,27 @@ def inject_fault(
         confines=confines,
         R=record,
         noted=noted,
-        gradient=gradient,
+        gradient=gradient_attribute(gradient),
         name=name,
     )
+
+
+def gradient_attribute(gradient: str) -> str:
+    """Return how the operations call a gradient option.
+
+    Saved programs hold the attribute, so its values keep their first names.
+
+    Args:
+      gradient: `straight_through`, `zero_at_faulty` or `true`; `zero_at_struck` is the
+        former name of `zero_at_faulty`.
+    """
+    if gradient == _ZERO_AT_FAULTY:
+        warnings.warn(
+            f"gradient={gradient!r} goes in 0.2: use 'zero_at_faulty'",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+    return _ZERO_AT_FAULTY if gradient == "zero_at_faulty" else gradient
 
 
 class Planes(NamedTuple):

@@ -80,9 +80,9 @@ class SGD(Optimizer):
         slots: dict[str, tf.Tensor],
         step_size: tf.Tensor,
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        gradient = sites.strike(gradient, "update", "gradient")
+        gradient = sites.inject(gradient, "update", "gradient")
         change = tf.cast(widened(gradient) * widened(step_size), weight.dtype)
-        change = sites.strike(change, "update", "output")
+        change = sites.inject(change, "update", "output")
         return weight - change, {}
 
 
@@ -126,15 +126,15 @@ class Adam(Optimizer):
         def wide(x: tf.Tensor) -> tf.Tensor:
             return tf.cast(x, accumulator(weight.dtype.name))
 
-        def strike(x: tf.Tensor, operand: str) -> tf.Tensor:
-            return sites.strike(tf.cast(x, weight.dtype), "update", operand)
+        def inject(x: tf.Tensor, operand: str) -> tf.Tensor:
+            return sites.inject(tf.cast(x, weight.dtype), "update", operand)
 
-        g = wide(strike(gradient, "gradient"))
+        g = wide(inject(gradient, "gradient"))
         m, v = wide(slots["first_moment"]), wide(slots["second_moment"])
-        m = strike(m + (g - m) * (1 - self.beta_1), "first_moment")
-        v = strike(v + (tf.square(g) - v) * (1 - self.beta_2), "second_moment")
+        m = inject(m + (g - m) * (1 - self.beta_1), "first_moment")
+        v = inject(v + (tf.square(g) - v) * (1 - self.beta_2), "second_moment")
         change = wide(step_size) * wide(m) / (tf.sqrt(wide(v)) + self.epsilon)
-        change = strike(change, "output")
+        change = inject(change, "output")
         return weight - change, {"first_moment": m, "second_moment": v}
 
 

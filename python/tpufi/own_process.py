@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A call in a process of its own, which starts anew and gives its memory back."""
+"""A call in a separate process, which starts fresh and gives its memory back."""
 
 import multiprocessing
 from collections.abc import Callable

@@ -101,8 +101,8 @@ def check_ops() -> str:
 def check_replay() -> str:
     """Train, replay without and with a fault, and compare states.
 
-    The fault goes through the injection file. It strikes right before a normalisation,
-    so it changes the statistics of the batch and cannot be masked.
+    The fault goes through the injection file. It is injected right before a
+    normalisation, so it changes the statistics of the batch and cannot be masked.
 
     Raises:
       CheckFailed: the control differs from the golden run, the fault changes nothing,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sites: the tensors of a workload that a fault can strike, and their table."""
+"""Sites: the tensors of a workload that can have a fault, and their table."""
 
 import dataclasses
 import difflib
@@ -14,7 +14,7 @@ DIRECTIONS = (*PASSES, UPDATE)
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """One tensor of one operation where a fault can strike.
+    """One tensor of one operation that can have a fault.
 
     Args:
       layer: name of the layer, e.g. `basicblock_2_basic_0_conv2`.

@@ -11,13 +11,13 @@ from tpufi.training.step import FaultOperands, StepInputs, StepOutputs
 class CountedStep:
     """Stands in for the armed step of a program and counts the bytes of faults.
 
-    State and inputs go to every step, struck or not, and are not counted.
+    State and inputs go to every step, faulty or not, and are not counted.
 
     Args:
       program: the program; its armed step is replaced.
 
     Attributes:
-      fault_bytes: operands of the faults and records of what they struck, so far.
+      fault_bytes: operands of the faults and records of what they did, so far.
       most: the most of one step.
     """
 

@@ -14,7 +14,7 @@ from tpufi.faults.plan import SamplingPlan, equally
 from tpufi.golden import GoldenConfig, train_golden
 from tpufi.outcomes.outcome_thresholds import read_thresholds
 
-_FIRST = 1  # The struck step.
+_FIRST = 1  # The faulty step.
 _TRIES = 20
 
 
@@ -26,7 +26,7 @@ def experiment_cost(bench: StepBench, steps: int, rounds: int) -> dict:
 
     Args:
       bench: its programs run the steps.
-      steps: of the experiment, the struck one included, >= 1.
+      steps: of the experiment, the faulty one included, >= 1.
       rounds: of both, >= 2.
 
     Returns:
@@ -67,8 +67,8 @@ def experiment_cost(bench: StepBench, steps: int, rounds: int) -> dict:
         def single_steps() -> None:
             state = begin
             for step in range(_FIRST, _FIRST + steps):
-                strikes = fault if step == _FIRST else None
-                state = session.step(state, step, strikes).state
+                given = fault if step == _FIRST else None
+                state = session.step(state, step, given).state
 
         single_steps()
         variants = {

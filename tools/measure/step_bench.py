@@ -12,7 +12,7 @@ from tpufi.training import Program, State, initial_state
 
 SITE = "basicblock_2_basic_0_conv2/forward/output"
 BACKWARD_SITE = "basicblock_2_basic_0_conv2/grad_in/output"
-TEXTBOOK_SITE = "basicblock_2_basic_0_conv2/grad_in/input"
+REFERENCE_SITE = "basicblock_2_basic_0_conv2/grad_in/input"
 EXAMPLES_SITE = "conv1/grad_in/output"  # A gradient that nothing reads.
 
 
@@ -24,7 +24,7 @@ class StepBench:
       compiled: whether XLA compiles the programs.
 
     Attributes:
-      ours: the program that faults strike; its steps without a fault are clean, too.
+      ours: the program with faults; its steps without a fault are clean, too.
       clean: a program that has never traced its armed step.
     """
 
@@ -89,6 +89,6 @@ class StepBench:
             "armed add": self.at(SITE, "add", words=[0x3F800000]),
             "armed multiply": self.at(SITE, "multiply", words=[0x40000000]),
             "armed backward": self.at(BACKWARD_SITE, "replace", words=words),
-            "armed textbook": self.at(TEXTBOOK_SITE, "replace", words=words),
+            "armed reference": self.at(REFERENCE_SITE, "replace", words=words),
             "armed examples": self.at(EXAMPLES_SITE, "replace", words=words),
         }

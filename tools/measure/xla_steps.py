@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times compiled steps and strikes many sites with one compiled program.
+"""Times compiled steps and injects faults into many sites with one compiled program.
 
     python -m measure.xla_steps IMAGES ROUNDS INJECTIONS
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One experiment as the ISCA'23 artefact does it: a process of its own, from the epoch.
 
-It loads the checkpoint of the epoch's start, trains up to the struck step, injects with
-two passes and a new trace, and trains on. Spared are the second convolution of confined
-faults and the validation at the end of each epoch.
+It loads the checkpoint of the epoch's start, trains up to the faulty step, injects with
+two passes and a new trace, and trains on. Left out are the second convolution of
+confined faults and the validation at the end of each epoch.
 """
 
 import dataclasses
@@ -30,8 +30,8 @@ class Spent:
 
     Args:
       load: of the checkpoint.
-      forward: up to the struck step, with the trace of the clean step.
-      inject: the fetching pass, the new trace and the struck step.
+      forward: up to the faulty step, with the trace of the clean step.
+      inject: the fetching pass, the new trace and the faulty step.
       follow: the steps after it.
       start: of the process: imports, data, program.
     """
@@ -56,7 +56,7 @@ def run_in_new_process(
     Args:
       file: campaign file; its golden run has one replica.
       number: of the experiment.
-      steps: to train, the struck one included.
+      steps: to train, the faulty one included.
       starts: folder with a checkpoint at the start of every epoch.
     """
     begun = time.monotonic()
@@ -86,7 +86,7 @@ def experiment(
     for number in range(begin, first):
         state = ours.step(state, number).state
     moments.append(time.monotonic())
-    state = _struck(ours, state, fault, first)
+    state = _injected(ours, state, fault, first)
     moments.append(time.monotonic())
     for number in range(first + 1, first + steps):
         state = ours.step(state, number).state
@@ -94,8 +94,8 @@ def experiment(
     return Spent(*np.diff(moments).tolist())
 
 
-def _struck(session: Session, state: State, fault: Fault, first: int) -> State:
-    """Return the state after the struck step; the new values are the fault's words."""
+def _injected(session: Session, state: State, fault: Fault, first: int) -> State:
+    """Return the state after the faulty step; the new values are the fault's words."""
     batch = session.batches.train(fault.epoch, fault.step)
     key = derive(session.seed, "dropout", fault.epoch, fault.step, 0)
     rate = session.program.workload.schedule.rate(session.learning_rate, first)

@@ -56,7 +56,7 @@ class PeerSites:
         """Return what a pass of the layer makes of its inputs."""
         return compute(self, *inputs)
 
-    def strike(
+    def inject(
         self, x: tf.Tensor, direction: str, operand: str, perm: Sequence[int] = ()
     ) -> tf.Tensor:
         """Return what takes the place of `x`, changed in the layout of the site."""
@@ -87,14 +87,14 @@ class PeerSites:
         names = [f"{self._layer}/{direction}/{operand}" for operand in operands]
         if reference is not None and any(map(self._wanted, names)):
             again = reference
-        y = again(self.strike)
-        return self.strike(y, direction, "output", perm)
+        y = again(self.inject)
+        return self.inject(y, direction, "output", perm)
 
     def records(self) -> tuple:
         """Return what was reported: nothing."""
         return ()
 
-    def if_struck(
+    def if_injected(
         self,
         direction: str,
         operand: str,

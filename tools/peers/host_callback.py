@@ -13,7 +13,7 @@ from tpufi.workload import Workload
 
 
 class HostCallbackInjector:
-    """One trace; a callback behind every operation decides whether to strike.
+    """One trace; a callback behind every operation decides whether to inject a fault.
 
     Args:
       workload: what is trained.
@@ -39,7 +39,7 @@ class HostCallbackInjector:
         positions: np.ndarray | None = None,
         words: np.ndarray | None = None,
     ) -> tuple[State, tf.Tensor]:
-        """Run the step; without a site nothing is struck."""
+        """Run the step; without a site nothing is injected."""
         self._target = site and (site, positions, words)
         with exact_arithmetic():
             return self._run(state, *inputs)
@@ -50,9 +50,9 @@ class HostCallbackInjector:
             if self._target is None or self._target[0] != name:
                 return value
             _, positions, words = self._target
-            struck = value.copy()
-            struck.flat[positions] = from_words(words, value.dtype.name)
-            return struck
+            faulty = value.copy()
+            faulty.flat[positions] = from_words(words, value.dtype.name)
+            return faulty
 
         y = tf.numpy_function(callback, [x], x.dtype)
         y.set_shape(x.shape)

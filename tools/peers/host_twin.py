@@ -35,14 +35,14 @@ class HostTwin:
         self._target = layer, element, bit
         return self._run(x).numpy()
 
-    def strike(self, layer: str, value: np.ndarray) -> np.ndarray:
+    def inject(self, layer: str, value: np.ndarray) -> np.ndarray:
         """Return a layer's result as the current injection leaves it."""
         if self._target is None or self._target[0] != layer:
             return value
         _, element, bit = self._target
-        struck = value.copy()
-        struck.reshape(-1).view(np.uint32)[element] ^= np.uint32(1 << bit)
-        return struck
+        faulty = value.copy()
+        faulty.reshape(-1).view(np.uint32)[element] ^= np.uint32(1 << bit)
+        return faulty
 
 
 class _Callback(tf.keras.layers.Layer):
@@ -50,12 +50,12 @@ class _Callback(tf.keras.layers.Layer):
 
     def __init__(self, twin: HostTwin, target: str):
         super().__init__(trainable=False)
-        self._twin, self._struck = [twin], target  # A list: Keras tracks attributes.
+        self._twin, self._injected = [twin], target  # A list: Keras tracks attributes.
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Return what the twin makes of `x`."""
         y = tf.numpy_function(
-            lambda value: self._twin[0].strike(self._struck, value), [x], x.dtype
+            lambda value: self._twin[0].inject(self._injected, value), [x], x.dtype
         )
         y.set_shape(x.shape)
         return y

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Injects as the ISCA'23 artefact does: fetch, mask and delta constants, a new trace.
 
-At its best: the fetching program is traced once per site and reused, only the struck
+At its best: the fetching program is traced once per site and reused, only the faulty
 tensor comes to the host, positions and values are numpy arrays, mask and delta are of
-the element type, and only the struck layer takes its textbook form.
+the element type, and only the faulty layer takes its reference form.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ class MaskDeltaInjector:
         Args:
           state: the state before it.
           inputs: (examples, labels, seed, rate) tensors.
-          site: name of the struck site.
+          site: name of the faulty site.
           positions: flat indices in the site's layout.
           words: the new bits.
         """

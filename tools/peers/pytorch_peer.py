@@ -11,7 +11,7 @@ _SERVER = pathlib.Path(__file__).with_name("pytorch_server.py")
 
 
 class PyTorchFI:
-    """A PyTorch model that PyTorchFI strikes: one value of one convolution's output.
+    """A PyTorch model with PyTorchFI's fault: one value of one convolution's output.
 
     Args:
       python: of an environment with torch and pytorchfi.
@@ -40,7 +40,7 @@ class PyTorchFI:
             )
 
     def infer(self, number: int) -> int:
-        """Strike the place of this number and return the class."""
+        """Inject the fault of this number and return the class."""
         self._process.stdin.write(f"{number}\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())

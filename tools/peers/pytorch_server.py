@@ -2,7 +2,7 @@
 """Injects with PyTorchFI, in an environment of its own without TensorFlow or tpufi.
 
 Started by `pytorch_peer.py` with a model's name, image size and threads; writes
-`ready`, then for each line with a number the class that the struck inference gives.
+`ready`, then for each line with a number the class that the faulty inference gives.
 """
 
 import logging
@@ -83,12 +83,12 @@ def main() -> None:
         layer = number * 7919 % len(layers)
         _, *dims = layers[layer]
         where = [[number * 31 % d] for d in dims]
-        struck = injector.declare_neuron_fi(
+        faulty = injector.declare_neuron_fi(
             batch=[0], layer_num=[layer], dim1=where[0], dim2=where[1], dim3=where[2],
             value=[10000.0],
         )  # fmt: skip
         with torch.no_grad():
-            print(int(struck(x).argmax()), flush=True)
+            print(int(faulty(x).argmax()), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class SplitModel:
-    """Strikes the output of a layer on the host, between two halves of the model.
+    """Injects into the output of a layer on the host, between two halves of the model.
 
     TensorFI2 makes the halves for each injection; so make one of these for each, or one
     for all to see what the way could do.
@@ -31,7 +31,7 @@ class SplitModel:
 
 
 class UnstackedWeights:
-    """Strikes a weight as TensorFI2 does: as one tensor for each element, eagerly.
+    """Injects into a weight as TensorFI2 does: as one tensor for each element, eagerly.
 
     Args:
       model: a Keras model.
@@ -56,7 +56,7 @@ class UnstackedWeights:
 
 
 class SetWeights:
-    """Strikes a weight by `set_weights`, and sets it back.
+    """Injects into a weight by `set_weights`, and sets it back.
 
     Args:
       model: a Keras model.

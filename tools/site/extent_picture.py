@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which elements of an image faults strike: real draws, one panel for each model."""
+"""Faulty elements of an image: real draws, one panel for each model."""
 
 import math
 
@@ -46,16 +46,16 @@ def extent_picture() -> str:
         name: extent.draw(Draws(2, number), _SITE, _CONVOLUTION).indices()
         for number, (name, extent) in enumerate(_MODELS.items())
     }
-    struck = Elements.run(_flat(2, 3, 5), 1)
+    injected = Elements.run(_flat(2, 3, 5), 1)
     panels["results that read one input"] = _readers()
-    panels["... confined to 4: INPUT_16 (16)"] = _confined("input", struck)
-    panels["... of one weight: WT_16 (16)"] = _confined("weight", struck)
+    panels["... confined to 4: INPUT_16 (16)"] = _confined("input", injected)
+    panels["... of one weight: WT_16 (16)"] = _confined("weight", injected)
     shapes = [
         label(
             _LEFT,
             24,
             f"One image of {_HEIGHT} x {_WIDTH} pixels; the stripes of a pixel are its "
-            f"{_CHANNELS} channels. Orange: struck, or reached.",
+            f"{_CHANNELS} channels. Orange: faulty, or reached.",
         )
     ]
     for number, (name, elements) in enumerate(panels.items()):
@@ -66,7 +66,7 @@ def extent_picture() -> str:
     rows = math.ceil(len(panels) / _COLUMNS)
     return picture(
         _LEFT + _COLUMNS * _PANEL[0], _TOP + rows * _PANEL[1],
-        "Elements of an image that fault models strike", shapes,
+        "Elements of an image that fault models inject into", shapes,
     )  # fmt: skip
 
 
@@ -81,8 +81,8 @@ def _readers() -> np.ndarray:
     )
 
 
-def _confined(operand: str, struck: Elements) -> np.ndarray:
-    kept = draw_affected_outputs(Draws(2, 1), _CONVOLUTION, operand, struck, 4)
+def _confined(operand: str, injected: Elements) -> np.ndarray:
+    kept = draw_affected_outputs(Draws(2, 1), _CONVOLUTION, operand, injected, 4)
     return kept.start + kept.stride * np.arange(kept.count)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the pictures of docs/explanation anew."""
+"""Draws the pictures of docs/explanation."""
 
 import pathlib
 from collections.abc import Callable, Mapping

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where in a training step a fault can strike: three products of one convolution."""
+"""Places of faults in a training step: three products of one convolution."""
 
 from tools.site.svg import arrow, label, picture, rectangle
 
@@ -21,7 +21,7 @@ def site_picture() -> str:
     """Return the picture: a line for each direction, a box for each site."""
     shapes = [
         label(16, 24, "The nine sites of a convolution or dense layer: each box can be "
-              "struck on its own.")
+              "faulty on its own.")
     ]  # fmt: skip
     for line, (direction, first, second, result, use, colour) in enumerate(_PRODUCTS):
         y = 62 + line * _ROW

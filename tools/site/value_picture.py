@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What value rules make of the bits of one float32: real faults, struck by the op."""
+"""What value rules make of the bits of one float32: real faults, injected by the op."""
 
 import numpy as np
 import tensorflow as tf
@@ -34,13 +34,13 @@ def value_picture() -> str:
         *_row(0, "golden", golden, golden),
     ]
     for number, name in enumerate(_NAMES):
-        shapes += _row(number + 1, name, golden, struck(name, number))
+        shapes += _row(number + 1, name, golden, injected(name, number))
     height = _TOP + (len(_NAMES) + 1) * _LINE
     title = "Bits of a float32 before and after faults"
     return picture(_x(_BITS) + 130, height, title, shapes)
 
 
-def struck(name: str, number: int) -> np.float32:
+def injected(name: str, number: int) -> np.float32:
     """Return what the fault `number` of a model makes of the first of `_VALUES`."""
     model, first = any_fault_model(name), Elements.run(0, 1)
     value = model.rule.draw(Draws(5, number), element("float32"), first, len(_VALUES))

@@ -7,7 +7,7 @@ from tpufi.campaign.engine.unplanned import UNPLANNED
 from tpufi.outcomes import outcome as classes
 
 MASKED = (classes.MASKED_IDENTICAL, classes.MASKED)
-# From no effect to the gravest, with the words of docs/outcomes.md.
+# From no effect to the most severe, with the words of docs/outcomes.md.
 CLASSES = (
     *MASKED,
     classes.LOW_TEST_ACCURACY,

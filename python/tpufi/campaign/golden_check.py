@@ -28,31 +28,31 @@ def check_golden(plan: CampaignPlan) -> GoldenConfig:
     last_replica = max(moments.replicas)
     if last_replica >= config.replicas:
         raise InputError(
-            f"{place} with {config.replicas} replicas, the plan strikes replica "
+            f"{place} with {config.replicas} replicas, the plan injects into replica "
             f"{last_replica}; expected at most {config.replicas - 1}"
         )
     if moments.step >= per_epoch:
         raise InputError(
-            f"{place} with {per_epoch} steps an epoch, the plan strikes step "
+            f"{place} with {per_epoch} steps an epoch, the plan injects into step "
             f"{moments.step}; expected at most {per_epoch - 1}"
         )
     first, last = moments.first, moments.last
     if first < config.first_step:
         raise InputError(
-            f"{place} begins at step {config.first_step}, the plan strikes step "
+            f"{place} begins at step {config.first_step}, the plan injects into step "
             f"{first}, counted over epochs; begin epochs or steps later"
         )
     end, trained = last + plan.horizon, max(folder.curve(), default=-1) + 1
     if end > trained:
         raise InputError(
-            f"{place} has {trained} steps, the last experiment needs {end} (struck at "
-            f"{last}, followed for {plan.horizon}); train it longer with "
+            f"{place} has {trained} steps, the last experiment needs {end} (injected "
+            f"at {last}, followed for {plan.horizon}); train it longer with "
             f"tpufi golden --steps {end}, or choose earlier epochs or a shorter "
             "horizon"
         )
     if moments.stale and first == config.first_step:
         raise InputError(
-            f"{place} begins at step {first}, which the plan strikes; "
+            f"{place} begins at step {first}, which the plan injects into; "
             f"{moments.stale[0]} needs the step before; begin epochs or steps later, "
             "or leave that model out"
         )

@@ -27,7 +27,7 @@ class CampaignPlan:
       golden: folder of the golden run that experiments fork from.
       seed: of the campaign, 0 <= seed < 2**64.
       sampling: what faults are drawn from.
-      horizon: steps to follow an experiment, the first struck one included; >= 1.
+      horizon: steps to follow an experiment, the first faulty one included; >= 1.
       thresholds: of the outcome classes.
       stop: when there are enough experiments.
       band: folders of golden runs with other seeds, for the band of the outcome
@@ -89,7 +89,7 @@ class CampaignPlan:
         )
 
     def moments(self, steps_per_epoch: int) -> "Moments":
-        """Return when and where the plan's faults strike."""
+        """Return when and where the plan's faults are injected."""
         if not self.injections:
             return Moments.of_plan(self.sampling, steps_per_epoch)
         return Moments.of_files([i for _, i in self.injections], steps_per_epoch)
@@ -129,10 +129,10 @@ def _fault(name: str, injection: InjectionFile, table: SiteTable) -> Fault:
 
 
 class Moments(NamedTuple):
-    """When and where the faults of a plan strike.
+    """When and where the faults of a plan are injected.
 
     Args:
-      replicas: that can be struck.
+      replicas: that faults can be injected into.
       step: largest step within an epoch.
       first: first step, counted over epochs.
       last: last first step of a fault, counted over epochs.

@@ -76,8 +76,8 @@ def _plan(options: argparse.Namespace) -> int:
     if options.calibrate:
         cost = calibrate(plan, options.calibrate)
         folder = GoldenFolder(plan.golden)
-        struck = plan.moments(folder.read_manifest()[1]["steps_per_epoch"]).steps
-        hours = cost.hours(plan.stop.experiments, struck, options.workers)
+        injected = plan.moments(folder.read_manifest()[1]["steps_per_epoch"]).steps
+        hours = cost.hours(plan.stop.experiments, injected, options.workers)
         print(
             f"measured: {cost.seconds:.3g} s an experiment, {cost.walk:.3g} s a golden "
             f"step, {cost.start:.3g} s to start; the campaign takes {hours:.3g} hours "

@@ -63,7 +63,7 @@ def _add_options(parser: CommandParser) -> None:
         help="go on if the golden run cannot be repeated; noted in the manifest",
     )
     add(
-        "--allow-inactive", action="store_true", help="go on if a fault strikes nothing"
+        "--allow-inactive", action="store_true", help="go on if a fault is not injected"
     )
     add_device_options(parser, "where the golden run was trained")
     add("--tensorboard", type=pathlib.Path, metavar="FOLDER", help="write scalars")
@@ -125,8 +125,8 @@ def _run(options: argparse.Namespace) -> int:
     if ended.not_active:
         print(
             f"{options.out}: experiment {ended.not_active[0]} and "
-            f"{len(ended.not_active) - 1} more struck nothing; see their errors in the "
-            "journal; --allow-inactive goes on all the same",
+            f"{len(ended.not_active) - 1} more were not injected; see their errors in "
+            "the journal; --allow-inactive goes on all the same",
             file=sys.stderr,
         )
         return 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Three published injections strike a ResNet-18 that trains on real images.
+"""Three published injections into a ResNet-18 that trains on real images.
 
 Trains a short golden run at the real batch (8 replicas of 128 images) on Fashion-MNIST,
 replays each injection from it, and shows losses and outcomes as a table and a picture.

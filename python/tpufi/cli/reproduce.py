@@ -49,12 +49,12 @@ def _add_options(parser: CommandParser) -> None:
     parser.add_argument(
         "--warm",
         type=positive,
-        help="golden steps of the published size before the struck one",
+        help="golden steps of the published size before the faulty one",
     )
     parser.add_argument(
         "--horizon",
         type=positive,
-        help="steps to follow, the struck one included; another --out for each number",
+        help="steps to follow, the faulty one included; another --out for each number",
     )
     parser.add_argument(
         "--report-only",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shows how one fault spreads through the step it strikes.
+"""Shows how one fault spreads through the step it is injected into.
 
-The bits of the struck elements, and of each layer's results what changed.
+The bits of the faulty elements, and of each layer's results what changed.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def _add_options(parser: CommandParser) -> None:
     add("--step", type=natural, help="instead of the file's step")
     add("--out", type=pathlib.Path, help="picture to write: .svg, .png or .pdf")
     add_device_options(parser, "where the golden run was trained")
-    add("--elements", type=positive, default=4, help="struck elements, default 4")
+    add("--elements", type=positive, default=4, help="faulty elements, default 4")
     add("--all", action="store_true", help="also layers without any change")
 
 

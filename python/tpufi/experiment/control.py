@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden steps of the armed program: what a struck step is compared with.
+"""Golden steps of the armed program: what a faulty step is compared with.
 
 XLA may round the armed program and the clean one of the golden run in two ways. Then a
 fault's doing is what differs from the armed program without it (decision 0018).
@@ -18,7 +18,7 @@ _NEAR = 8
 
 
 def control_of(compiled: bool) -> str:
-    """Return what struck steps are compared with.
+    """Return what faulty steps are compared with.
 
     Args:
       compiled: whether XLA compiles the programs. In graph mode on a CPU the armed
@@ -63,34 +63,34 @@ class Control:
             self._fork, self._armed = (first, rows), {0: golden}
             self._digests, self._clean = {}, {}
 
-    def state(self, struck: int, clean: int = 0) -> State:
+    def state(self, armed: int, clean: int = 0) -> State:
         """Return the state after steps without a fault.
 
         Args:
-          struck: steps of the armed program, >= 1.
+          armed: steps of the armed program, >= 1.
           clean: steps of the clean program that follow.
         """
-        state = self._after_armed(struck)
+        state = self._after_armed(armed)
         for count in range(1, clean + 1):
-            if (struck, count) not in self._clean:
-                number = self._fork[0] + struck + count - 1
+            if (armed, count) not in self._clean:
+                number = self._fork[0] + armed + count - 1
                 result = self._session.step(state, number)
                 self._count()
-                self._clean[struck, count] = result.state
-            state = self._clean[struck, count]
+                self._clean[armed, count] = result.state
+            state = self._clean[armed, count]
         return state
 
-    def is_same(self, state: State, struck: int) -> bool:
+    def is_same(self, state: State, armed: int) -> bool:
         """Tell whether a state is the one after so many armed steps, by bits."""
-        if struck <= _NEAR:
-            return same_state(self.state(struck), state)
-        if struck not in self._digests:
-            self._digests[struck] = state_digest(self.state(struck))
-        return state_digest(state) == self._digests[struck]
+        if armed <= _NEAR:
+            return same_state(self.state(armed), state)
+        if armed not in self._digests:
+            self._digests[armed] = state_digest(self.state(armed))
+        return state_digest(state) == self._digests[armed]
 
-    def _after_armed(self, struck: int) -> State:
-        while struck not in self._armed:
-            begin = max(n for n in self._armed if n < struck)
+    def _after_armed(self, armed: int) -> State:
+        while armed not in self._armed:
+            begin = max(n for n in self._armed if n < armed)
             first, rows = self._fork
             result = self._session.step(
                 self._armed[begin], first + begin, disarmed(rows)
@@ -99,7 +99,7 @@ class Control:
             self._armed[begin + 1] = result.state
             if begin > _NEAR:
                 del self._armed[begin]
-        return self._armed[struck]
+        return self._armed[armed]
 
     def _count(self) -> None:
         self.steps += 1

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tpufi.descriptor import Descriptor, disarmed
 from tpufi.experiment.control import ARMED, control_of
 from tpufi.experiment.fork import GoldenWalk
-from tpufi.experiment.inject import check_struck, filled
+from tpufi.experiment.inject import check_injected, filled
 from tpufi.experiment.propagation import AFTER, Propagation
 from tpufi.experiment.spread import Spread
 from tpufi.experiment.validation import Validator
@@ -29,7 +29,7 @@ class Seen:
 
     Args:
       number: of the step, since the start of training.
-      fault: the fault that struck it, with its words; None: it was clean.
+      fault: the fault that was injected into it, with its words; None: it was clean.
       result: loss, accuracy and record; its state is the state after the step.
     """
 
@@ -179,7 +179,7 @@ class Follower:
 
         Raises:
           InputError: the golden state cannot be reproduced here.
-          NotActive: the fault did not strike what it names.
+          NotActive: the fault was not injected into all that it names.
         """
         table, first = self.session.program.table, self.first(fault)
         row = fault.descriptor(table, self._rows)
@@ -213,7 +213,7 @@ class Follower:
         result = self.session.step(state, number, run.descriptor(step))
         self._alive()
         if faulty and run.with_fault:
-            check_struck(run.fault, result.record)
+            check_injected(run.fault, result.record)
         state, after = result.state, step + 1
         digest = state_digest(state) if run.observer is not None else None
         golden = self._is_golden(state, run, after, digest)
@@ -224,9 +224,9 @@ class Follower:
             digest = self._golden_after(run.first, after)
         course.add(result, golden, digest or "")
         if run.observer is not None:
-            struck = run.fault if faulty and run.with_fault else None
+            injected = run.fault if faulty and run.with_fault else None
             result = dataclasses.replace(result, state=state)
-            if not run.observer(Seen(number, struck, result)) and course.is_finite:
+            if not run.observer(Seen(number, injected, result)) and course.is_finite:
                 course.end()
         else:
             # From an equal state on, every later step is golden's.
@@ -240,8 +240,10 @@ class Follower:
         after = len(run.course.faulty)
         if self._propagation and after in AFTER:
             if self.control == ARMED:
-                struck = min(after, run.fault.duration)
-                right = self._walk.control(run.first, struck, after - struck, run.rows)
+                injected = min(after, run.fault.duration)
+                right = self._walk.control(
+                    run.first, injected, after - injected, run.rows
+                )
             else:
                 right = self._walk.ahead(run.first + after)
             run.course.spread += self._propagation.spread(after, right, state)

@@ -65,7 +65,7 @@ class GoldenWalk:
             self._reached = self._entered(number)
             self._verified = -1
         self._check(number)
-        # Stale faults read the step before the struck one.
+        # Stale faults read the step before the faulty one.
         self._reached = {n: s for n, s in self._reached.items() if n >= number - 1}
         return self._reached[number]
 

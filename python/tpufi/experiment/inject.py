@@ -19,7 +19,7 @@ _OF_THE_ELEMENT = ("zero", "flip", "replace", "add", "multiply")
 
 
 class NotActive(Exception):
-    """A fault did not strike what it names."""
+    """A fault was not injected into all that it names."""
 
 
 def check_fits(injection: InjectionFile, config: GoldenConfig) -> None:
@@ -72,21 +72,21 @@ def filled(
     before_it = recording(fault, session.steps_per_epoch)
     row = before_it.descriptor(session.program.table, rows)
     result = session.step(before, number - 1, row)
-    struck, *_ = read_record(result.record)
-    if struck.count != fault.elements.count:
+    injected, *_ = read_record(result.record)
+    if injected.count != fault.elements.count:
         raise NotActive(
-            f"{fault.site}: {struck.count} of {fault.elements.count} stale values "
+            f"{fault.site}: {injected.count} of {fault.elements.count} stale values "
             "could be read"
         )
-    return holding(fault, struck.golden.tolist())
+    return holding(fault, injected.golden.tolist())
 
 
-def check_struck(fault: Fault, record: np.ndarray) -> None:
-    """Raise NotActive unless a step struck all elements that the fault names."""
-    struck = sum(row.count for row in read_record(record))
-    if struck != fault.elements.count:
+def check_injected(fault: Fault, record: np.ndarray) -> None:
+    """Raise NotActive unless a step had the fault in all elements that it names."""
+    injected = sum(row.count for row in read_record(record))
+    if injected != fault.elements.count:
         raise NotActive(
-            f"{fault.site}: {struck} of {fault.elements.count} elements were struck"
+            f"{fault.site}: {injected} of {fault.elements.count} elements were injected"
         )
 
 
@@ -95,20 +95,20 @@ def golden_bits(fault: Fault, record: np.ndarray) -> np.ndarray:
 
     Args:
       fault: the fault.
-      record: of the step it struck.
+      record: of the step it was injected into.
 
     Returns:
       uint64 array, in the order of the elements: of listed ones all, of others the
       first `CAPACITY`.
 
     Raises:
-      RuntimeError: the step struck fewer elements than the fault names.
+      RuntimeError: the step had the fault in fewer elements than it names.
     """
     rows = read_record(record)
-    struck = sum(row.count for row in rows)
-    if struck != fault.elements.count:
+    injected = sum(row.count for row in rows)
+    if injected != fault.elements.count:
         raise RuntimeError(
-            f"the fault at {fault.site} struck {struck} of {fault.elements.count} "
+            f"the fault at {fault.site} changed {injected} of {fault.elements.count} "
             "positions: it did not become active as described"
         )
     return np.concatenate([row.golden for row in rows if row.count])

@@ -7,7 +7,7 @@ from tpufi.element import element
 from tpufi.experiment.spread import Spread
 from tpufi.training import State
 
-# Steps, the struck one included, after which experiments are compared with golden.
+# Steps, the faulty one included, after which experiments are compared with golden.
 AFTER = (1, 2, 4, 8)
 
 PARTS = ("weights", "slots", "statistics")
@@ -25,7 +25,7 @@ class Propagation:
         """Return what differs, for each part of the state in which anything does.
 
         Args:
-          after: steps since the fault, the struck one included.
+          after: steps since the fault, the faulty one included.
           golden: the golden state.
           faulty: the state of the experiment after as many steps.
         """

@@ -53,10 +53,10 @@ def hit_of(
       injection: the file's injection, whose order the elements take.
       fault: its fault, with its words.
       site: its site.
-      record: of the step that it struck.
+      record: of the step that it was injected into.
 
     Raises:
-      RuntimeError: the step struck fewer elements than the fault names.
+      RuntimeError: the step had the fault in fewer elements than it names.
     """
     golden = golden_bits(fault, record)
     flat = injection.flat_positions(site.shape)[: len(golden)]

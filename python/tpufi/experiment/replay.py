@@ -60,7 +60,7 @@ def replay(
 ) -> ReplayResult:
     """Inject one fault into a training run and follow it.
 
-    The run is entered right before the struck step, from the golden run's checkpoints;
+    The run is entered right before the faulty step, from the golden run's checkpoints;
     that its state is the golden one is verified by digest. It ends at the horizon or at
     the first non-finite loss.
 
@@ -71,7 +71,7 @@ def replay(
       out: folder for the record files.
       epoch: overrides the injection's epoch.
       step: overrides the injection's step.
-      horizon: steps to run, the struck one included; default: to the golden run's end.
+      horizon: steps to run, the faulty one included; default: to the golden run's end.
       with_fault: False is the control, the armed program without the fault; in graph
         mode it has the golden run's bits.
       session: a session of the golden run, to reuse its compiled program.
@@ -82,7 +82,7 @@ def replay(
     Raises:
       InputError: the injection does not fit the workload or the golden run, the golden
         state cannot be reproduced here, or what `judge` needs is not there.
-      RuntimeError: the fault did not strike what it names.
+      RuntimeError: the fault was not injected into all that it names.
     """
     judge = judge or Judge(read_thresholds())
     config, _ = GoldenFolder(pathlib.Path(golden)).read_manifest()
@@ -191,7 +191,7 @@ def _validate(
 def _golden_head(
     record: ReplayRecord, session: Session, first: int, curve: dict[int, dict]
 ) -> list[dict]:
-    """Write the epoch's steps before the struck one, which are the golden run's."""
+    """Write the epoch's steps before the faulty one, which are the golden run's."""
     begin = first - first % session.steps_per_epoch
     lines = []
     # A run that started within the epoch has only the later of these steps.

@@ -8,7 +8,7 @@ class Spread(NamedTuple):
     """What of one part of the state differs from golden after some steps.
 
     Args:
-      after: steps since the fault, the struck one included.
+      after: steps since the fault, the faulty one included.
       part: `weights`, `slots` or `statistics`.
       tensors: tensors that differ in any bit.
       elements: elements that differ in any bit.

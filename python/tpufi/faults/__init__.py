@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults and fault models: where a fault strikes, how many elements, what it writes."""
+"""Faults and fault models: where they are injected, how many elements, which values."""

@@ -82,7 +82,7 @@ def operation(
             (1, 1, channels, filters),
             (y // filters, 1, 1, filters),
         )
-    if direction != "forward":  # The textbook form: stride 1, padding in the operand.
+    if direction != "forward":  # The reference form: stride 1, padding in the operand.
         return Operation(*shapes)
     before = [
         max((pixels - 1) * layer.stride + layer.kernel - size, 0) // 2
@@ -98,14 +98,14 @@ def draw_affected_outputs(
 
     Args:
       draws: the experiment's draws.
-      operation: the struck convolution.
+      operation: the faulty convolution.
       operand: `input` or `weight`.
-      positions: struck elements of the operand.
+      positions: faulty elements of the operand.
       width: consecutive results, 16 for the `_16` models. The first of them is a
         multiple of `width`; the last ones are cut at the end of the channels or pixels.
 
     Returns:
-      The results; None if no result reads any struck element (a pixel between the
+      The results; None if no result reads any faulty element (a pixel between the
       windows of a strided convolution): there is nothing to confine.
 
     Raises:

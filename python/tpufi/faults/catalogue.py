@@ -41,12 +41,12 @@ TARGETS = ("input", "weight", "output", "any")
 
 @dataclasses.dataclass(frozen=True)
 class FaultModel:
-    """Where a fault strikes inside an operation, and what it writes there.
+    """Where a fault is injected inside an operation, and what it writes there.
 
     Args:
       name: e.g. `N16_RD`.
-      target: operand that is struck: `input`, `weight`, `output`, or `any` for every
-        site, statistics and optimiser slots included.
+      target: operand that faults are injected into: `input`, `weight`, `output`, or
+        `any` for every site, statistics and optimiser slots included.
       extent: which elements of the tensor.
       rule: what is written.
       confined_to: consecutive results the error reaches (channels of one output pixel
@@ -78,8 +78,9 @@ class FaultModel:
             self.extent.most is None or self.extent.most > self.rule.most
         ):
             raise InputError(
-                f"fault model {self.name}: {self.extent} strikes more elements than "
-                f"the {self.rule.most} that {self.rule} can serve; choose another rule"
+                f"fault model {self.name}: {self.extent} injects into more elements "
+                f"than the {self.rule.most} that {self.rule} can serve; choose "
+                "another rule"
             )
         if isinstance(self.rule, Swap) and not isinstance(self.extent, Pair):
             raise InputError(f"fault model {self.name}: Swap needs the extent Pair")
@@ -92,7 +93,9 @@ class FaultModel:
           operation: the convolution the tensor belongs to, or None.
         """
         if self.target not in ("any", site.operand):
-            return f"its operand is {site.operand}, {self.name} strikes {self.target}"
+            return (
+                f"its operand is {site.operand}, {self.name} injects into {self.target}"
+            )
         if self.confined_to is not None and operation is None:
             return "it belongs to no convolution or dense layer, so nothing is confined"
         return self.extent.misfit(site, operation) or self.rule.misfit(

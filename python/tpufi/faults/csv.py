@@ -40,7 +40,7 @@ def read_injection(
     Args:
       path: the file; UTF-8, at most 16 MiB.
       sites: gives the sites of a workload by its name; then the layer, the operand
-        and the positions are checked against the tensor that is struck. None: only
+        and the positions are checked against the faulty tensor. None: only
         what the file itself says is checked.
 
     Returns:

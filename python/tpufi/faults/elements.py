@@ -13,7 +13,7 @@ from tpufi.site_table import Site
 
 
 class Extent(abc.ABC):
-    """A rule that draws the struck elements of a tensor; every element can be drawn."""
+    """A rule that draws the faulty elements of a tensor; every element can be drawn."""
 
     most: int | None = None  # Most elements of one fault; None: as many as there are.
 
@@ -29,7 +29,7 @@ class Extent(abc.ABC):
 
     @abc.abstractmethod
     def draw(self, draws: Draws, site: Site, operation: Operation | None) -> Elements:
-        """Draw the struck elements."""
+        """Draw the faulty elements."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,11 +133,11 @@ class SystolicArray(Extent):
     drawn uniformly among the tiles in which the PE works:
 
     - `output` stationary: PE (r, c) accumulates result (m, n) with m mod height = r
-      and n = t * width + c; struck are the pixels r, r + height, ... of channel n.
+      and n = t * width + c; faulty are the pixels r, r + height, ... of channel n.
     - `weight` stationary: partial sums of channel n = t * width + c flow through column
-      c for every pixel; struck is the whole channel n.
+      c for every pixel; faulty is the whole channel n.
     - `input` stationary: partial sums of pixel m = t * width + c flow through column c
-      for every channel; struck are all channels of pixel m.
+      for every channel; faulty are all channels of pixel m.
 
     Args:
       dataflow: which operand stays in the array: `output`, `weight` or `input`.

@@ -181,21 +181,21 @@ STAGES = ("fwrd_inject", "bkwd_inject")
 
 @dataclasses.dataclass(frozen=True)
 class Injection(InjectionFile):
-    """One fault: site, positions, values, and the moment and replica it strikes.
+    """One fault: site, positions, values, and the faulty step and replica.
 
     Checked when made, also by `dataclasses.replace`; what needs the shape of the
-    struck tensor is checked by `resolve`. The values replace the elements. Values are
+    faulty tensor is checked by `resolve`. The values replace the elements. Values are
     float32 numbers: a decimal number is rounded to the nearest one, ties to even.
 
     Args:
       model: workload, one of `WORKLOADS`.
       stage: `fwrd_inject` or `bkwd_inject`.
-      fmodel: name of a fault model; it selects the operand that is struck.
+      fmodel: name of a fault model; it selects the faulty operand.
       target_worker: replica, 0 to 7.
       target_layer: layer; in the backward stage followed by `_grad_in` or `_grad_wt`.
       target_epoch: epoch, from 0.
       target_step: step in the epoch, from 0.
-      inj_pos: index tuples into the struck tensor, all of one rank, none twice.
+      inj_pos: index tuples into the faulty tensor, all of one rank, none twice.
       inj_values: the value written at each position.
       learning_rate: initial learning rate of the schedule, positive.
       seed: the artefact's seed row, kept and not used by a replay; None if absent.
@@ -241,7 +241,7 @@ class Injection(InjectionFile):
 
     @property
     def direction(self) -> str:
-        """Direction of the struck site: `forward`, `grad_in` or `grad_wt`."""
+        """Direction of the faulty site: `forward`, `grad_in` or `grad_wt`."""
         return "forward" if self.stage == "fwrd_inject" else self.target_layer[-7:]
 
     @property
@@ -253,12 +253,12 @@ class Injection(InjectionFile):
 
     @property
     def operand(self) -> str:
-        """Operand that is struck: `input`, `weight` or `output`."""
+        """Faulty operand: `input`, `weight` or `output`."""
         return fault_model(self.fmodel).target
 
     @property
     def site_name(self) -> str:
-        """Name of the struck site, `layer/direction/operand`."""
+        """Name of the faulty site, `layer/direction/operand`."""
         return f"{self.layer}/{self.direction}/{self.operand}"
 
     def resolve(self, table: SiteTable) -> Site:
@@ -295,7 +295,7 @@ class Injection(InjectionFile):
         """Return the bit pattern written at each position.
 
         Args:
-          dtype: element type of the struck tensor; `float32` is the only one that
+          dtype: element type of the faulty tensor; `float32` is the only one that
             an injection file can describe.
 
         Returns:
@@ -345,7 +345,7 @@ class Injection(InjectionFile):
             operands = [s.operand for s in here if s.direction == self.direction]
             return FieldError(
                 "fmodel",
-                f"{self.fmodel} strikes the {self.operand} of a layer, and "
+                f"{self.fmodel} injects into the {self.operand} of a layer, and "
                 f"{self.layer} in direction {self.direction} has none; it has: "
                 f"{', '.join(operands)}; choose a fault model for one of these",
             )

@@ -22,7 +22,7 @@ _OPERANDS = ("input", "weight", "output")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SiteSpace:
-    """Where faults of one workload can strike.
+    """Where faults of one workload can be injected.
 
     Args:
       workload: its name, as the artefact's sampling lists know it.
@@ -110,8 +110,8 @@ class SamplingPlan:
       epochs: first and last epoch.
       steps: first and last step in the epoch.
       durations: shortest and longest duration in steps.
-      replicas: replicas that can be struck. The update of a weight happens once: its
-        sites name replica 0.
+      replicas: replicas that faults can be injected into. The update of a weight
+        happens once: its sites name replica 0.
 
     Raises:
       InputError: a field is out of range; the message names it and the bound.

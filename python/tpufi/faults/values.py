@@ -147,7 +147,7 @@ FIELDS = ("all", "sign", "exponent", "mantissa")
 
 @dataclasses.dataclass(frozen=True)
 class FlipBits(ValueRule):
-    """Different bits of one field flip, drawn anew for every element.
+    """Different bits of one field flip, drawn separately for every element.
 
     Args:
       bits: how many bits, >= 1; all sets of so many are equally likely.

@@ -77,7 +77,7 @@ class Comparison:
       dtype: type of weights and gradients.
       losses: mean loss of the step with the reference and with the other.
       rows: a difference for each variable in the order of creation, then `(all)`.
-      struck: for a fault, what it did to each element, for people.
+      injected: for a fault, what it did to each element, for people.
     """
 
     reference: str
@@ -85,7 +85,7 @@ class Comparison:
     dtype: str
     losses: tuple[float, float]
     rows: tuple[Difference, ...]
-    struck: tuple[str, ...] = ()
+    injected: tuple[str, ...] = ()
 
 
 def against_autodiff(case: Case, dtype: str = "float32") -> Comparison:
@@ -117,7 +117,7 @@ def with_injection(case: Case, injection: InjectionFile) -> Comparison:
 
     Raises:
       InputError: the injection does not fit the workload or its replicas.
-      RuntimeError: the fault did not strike what it names.
+      RuntimeError: the fault was not injected into all that it names.
     """
     program = case.session.program
     workload = program.workload
@@ -136,14 +136,14 @@ def with_injection(case: Case, injection: InjectionFile) -> Comparison:
     after = [f"({fault.operation})"] * len(before)
     if hit.faulty is not None:
         after = from_words(hit.faulty, site.dtype)
-    struck = tuple(
+    injected = tuple(
         f"{site.name} of replica {fault.replica} at "
         f"{'/'.join(map(str, position))}: {old} -> {new}"
         for position, old, new in zip(hit.positions, before, after, strict=True)
     )
     rows = compare_all(golden.gradients, faulty.gradients)
     losses = (golden.loss, faulty.loss)
-    return Comparison("golden", "faulty", workload.dtype, losses, rows, struck)
+    return Comparison("golden", "faulty", workload.dtype, losses, rows, injected)
 
 
 def _number(session: Session, epoch: int, step: int) -> int:

@@ -26,7 +26,7 @@ class Summed(NamedTuple):
     Fields:
       loss: mean loss over the global batch.
       gradients: by parameter name, in the order of creation.
-      record: what was struck; see `tpufi.descriptor.read_record`.
+      record: what was injected; see `tpufi.descriptor.read_record`.
     """
 
     loss: float
@@ -170,7 +170,7 @@ def in_dtype(workload: Workload, state: State, dtype: str) -> tuple[Workload, St
 
 
 def _added(total: Summed, own: Summed) -> Summed:
-    # A struck replica may overflow; that is a result.
+    # A faulty replica may overflow; that is a result.
     with np.errstate(over="ignore", invalid="ignore"):
         return Summed(
             total.loss + own.loss,

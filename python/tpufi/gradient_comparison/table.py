@@ -90,7 +90,7 @@ def as_text(comparison: Comparison, rows: Sequence[Difference]) -> str:
     variables = [row for row in comparison.rows if row.name != ALL]
     count = sum(row.changed > 0 for row in variables)
     head = [
-        *comparison.struck,
+        *comparison.injected,
         f"gradients, {comparison.dtype}: {comparison.other} against "
         f"{comparison.reference}; {count} of {len(variables)} variables differ",
         f"loss: {comparison.reference} {reference:.9g}, {comparison.other} {other:.9g}",

@@ -10,20 +10,22 @@ import inspect
 import os
 import sys
 import types
+import warnings
 from collections.abc import Mapping, Sequence
 
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.instrumented import Instrumented, Run
 from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
-from tpufi.instrument.strike import Strike
 from tpufi.instrument.tensorfi.any_plan import plan_of
 from tpufi.instrument.tensorfi.config import read_config
 from tpufi.instrument.weights import WeightFault
+from tpufi.ops import gradient_attribute
 
 __all__ = [
     "GraphSite",
@@ -31,7 +33,7 @@ __all__ = [
     "Run",
     "Selector",
     "SiteFault",
-    "Strike",
+    "InjectionRecord",
     "WeightFault",
     "flip",
     "instrument",
@@ -75,7 +77,7 @@ def instrument(
       exclude: the same, for outputs that are not armed.
       jit_compile: whether XLA compiles the armed program; None: what the program says,
         but with a GPU it does.
-      gradient: `straight_through` or `zero_at_struck`, if a tape differentiates a call.
+      gradient: `straight_through` or `zero_at_faulty`, if a tape differentiates a call.
       replicas: how many replicas call it under a distribution strategy.
       bounds: a mitigation: smallest and largest value of sites, by name
         (`tpufi.instrument.inference.activation_bounds`).
@@ -95,10 +97,10 @@ def instrument(
       >>> x = tf.constant([1.0, 2.0])
       >>> [site.op for site in fi.armed(x).sites]
       ['AddV2', 'Relu']
-      >>> with fi.injected(flip(site=fi.sites[0].id, element=1, bit=31)) as strikes:
+      >>> with fi.injected(flip(site=fi.sites[0].id, element=1, bit=31)) as injections:
       ...     fi(x).numpy().tolist()
       [2.0, 0.0]
-      >>> strikes[0].golden, strikes[0].faulty
+      >>> injections[0].golden, injections[0].faulty
       (array([1077936128], dtype=uint64), array([3225419776], dtype=uint64))
     """
     if config is None:
@@ -114,9 +116,20 @@ def instrument(
         choose,
         planned,
         jit_compile,
-        Options(gradient, bounds, nan_guard),
+        Options(gradient_attribute(gradient), bounds, nan_guard),
         replicas,
     )
+
+
+def __getattr__(name: str) -> object:
+    if name != "Strike":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn(
+        "tpufi.instrument.Strike goes in 0.2: use tpufi.instrument.InjectionRecord",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return InjectionRecord
 
 
 class _Package(types.ModuleType):

@@ -72,8 +72,8 @@ class ArmedProgram:
         if name is not None and site_id not in self._all:
             raise InputError(
                 f"site {site_id}, {name}, is not in the trace for "
-                f"{self.program.signature}, but in another one; strike a site that "
-                "armed(...).sites lists for such a call, or leave the call out"
+                f"{self.program.signature}, but in another one; inject into a site "
+                "that armed(...).sites lists for such a call, or leave the call out"
             )
         if site_id not in self._by_id:
             known = ", ".join(map(str, list(self._by_id)[:5]))

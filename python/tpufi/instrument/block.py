@@ -6,23 +6,23 @@ from collections.abc import Callable, Sequence
 
 from tpufi.instrument.armed_program import ArmedProgram
 from tpufi.instrument.graph_faults import GraphFaults
+from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.site_fault import Row, SiteFault
-from tpufi.instrument.strike import Strike
 
 
 class Block:
     """What is on from the start of a `with` block, or from `turn_on`, to its end.
 
     Args:
-      faults: strike each call; None: the configuration draws them.
+      faults: injected into each call; None: the configuration draws them.
 
     Attributes:
-      strikes: what eager calls struck so far.
+      injections: what was injected into eager calls so far.
     """
 
     def __init__(self, faults: Sequence[SiteFault] | None):
         self.faults = faults
-        self.strikes: list[Strike] = []
+        self.injections: list[InjectionRecord] = []
         self._traces: dict[ArmedProgram, GraphFaults] = {}
         self._alike: dict[tuple, GraphFaults] = {}
 
@@ -46,9 +46,9 @@ class Block:
             self._traces[armed] = self._alike[key]
         return self._traces[armed]
 
-    def in_graphs(self) -> list[Strike]:
-        """Return what calls in graphs struck so far, added up for each signature."""
-        return [s for faults in self._alike.values() for s in faults.strikes()]
+    def in_graphs(self) -> list[InjectionRecord]:
+        """Return the injections of calls in graphs, added up for each signature."""
+        return [s for faults in self._alike.values() for s in faults.injections()]
 
     def end(self) -> None:
         """Take the faults out of graphs that may still run."""

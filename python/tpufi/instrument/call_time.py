@@ -18,7 +18,7 @@ Values = tuple[tf.Tensor, ...]
 def told_at_call(
     tell: Callable[[], Values], specs: tuple[tf.TensorSpec, ...], key: Hashable
 ) -> Values:
-    """Return tensors of the graph that is being built, told anew for each call of it.
+    """Return tensors of the graph that is being built, given again for each call of it.
 
     Args:
       tell: called without arguments, eagerly, before each call from Python.

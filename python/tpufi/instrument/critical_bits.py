@@ -79,7 +79,7 @@ def critical_bits(
             nonlocal trials
             trials += 1
             fault = flip(site, element, bit, iterations=iterations)
-            return bool(is_critical(fi.strike([fault], *args, **kwargs).outputs))
+            return bool(is_critical(fi.run([fault], *args, **kwargs).outputs))
 
         if method == "exhaustive":
             critical = {bit for bit in range(width) if harms(bit)}

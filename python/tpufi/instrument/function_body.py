@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tree of functions that a program calls, with every place a fault could strike.
+"""The tree of functions that a program calls, with every place for a fault.
 
 A function that is called twice appears twice, so that each call has sites of its own.
 """

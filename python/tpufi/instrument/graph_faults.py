@@ -9,8 +9,8 @@ from tpufi.descriptor import CAPACITY, disarmed
 from tpufi.errors import InputError
 from tpufi.instrument.call_time import Values, plain_variable
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.injection_record import InjectionRecord, injections_of
 from tpufi.instrument.site_fault import Row, descriptor_of
-from tpufi.instrument.strike import Strike, strikes_of
 
 ROWS = 8
 HANDLES = (tf.TensorSpec((), tf.resource),) * 3
@@ -38,7 +38,7 @@ class GraphFaults:
             raise InputError(
                 f"{len(rows)} rows of up to {descriptor.words.shape[1]} elements; a "
                 f"call inside a tf.function takes {ROWS} runs of {CAPACITY} elements; "
-                "call it eagerly or strike fewer"
+                "call it eagerly or inject fewer"
             )
         full = disarmed(ROWS)
         full.faults[: len(descriptor.faults)] = descriptor.faults
@@ -48,9 +48,9 @@ class GraphFaults:
         self._variables = tuple(map(plain_variable, values))
         self.handles: Values = tuple(v.handle for v in self._variables)
 
-    def strikes(self) -> list[Strike]:
-        """Return what each row struck so far."""
-        return list(strikes_of(self._rows, self._sites, self._variables[2].numpy()))
+    def injections(self) -> list[InjectionRecord]:
+        """Return what each row of the faults did so far."""
+        return list(injections_of(self._rows, self._sites, self._variables[2].numpy()))
 
     def end(self) -> None:
         """Have no fault from now on; a pipeline made in a block may still read this."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A place in a program where a fault can strike: an output of an operation."""
+"""A place in a program where a fault can be injected: an output of an operation."""
 
 import dataclasses
 import math

@@ -30,8 +30,8 @@ def call_in_graph(
     replica = tf.distribute.get_replica_context()
     number = 0 if replica is None else replica.replica_id_in_sync_group
     given = tf.cast(number, tf.int64), *read(handles)
-    outputs, struck = armed(args, kwargs, *given)
-    done = tf.raw_ops.AssignAddVariableOp(resource=handles[2], value=struck)
+    outputs, injected = armed(args, kwargs, *given)
+    done = tf.raw_ops.AssignAddVariableOp(resource=handles[2], value=injected)
     with tf.control_dependencies([done]):
         return tf.nest.map_structure(_after, outputs)
 

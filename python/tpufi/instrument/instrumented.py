@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pathlib
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
@@ -19,6 +20,11 @@ from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.graph_site import GraphSite, describe
 from tpufi.instrument.in_graph import call_in_graph
+from tpufi.instrument.injection_record import (
+    InjectionRecord,
+    injections_of,
+    told_of_sizes,
+)
 from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
@@ -32,18 +38,27 @@ from tpufi.instrument.site_fault import (
     rows_of,
 )
 from tpufi.instrument.site_ids import SiteIds
-from tpufi.instrument.strike import Strike, strikes_of, told_of_sizes
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
-from tpufi.instrument.unstruck import warn_of_unstruck
+from tpufi.instrument.uninjected import warn_of_uninjected
 from tpufi.instrument.weights import WeightFault, corrupted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-    """One run of an instrumented program: what it returned and what was struck."""
+    """One run of an instrumented program: what it returned and what was injected."""
 
     outputs: object
-    strikes: tuple[Strike, ...]
+    injections: tuple[InjectionRecord, ...]
+
+    @property
+    def strikes(self) -> tuple[InjectionRecord, ...]:
+        """Former name of `injections`."""
+        warnings.warn(
+            "Run.strikes goes in 0.2: use Run.injections",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.injections
 
 
 class Instrumented:
@@ -98,7 +113,7 @@ class Instrumented:
             run = self.planned.run(self, args, kwargs)
         else:
             run = self._run(block.faults, args, kwargs)
-        block.strikes.extend(run.strikes)
+        block.injections.extend(run.injections)
         return run.outputs
 
     @property
@@ -138,7 +153,7 @@ class Instrumented:
             self._latest = armed = self._armed[key]
         return armed
 
-    def strike(self, faults: SiteFault | Sequence[SiteFault], *args, **kwargs) -> Run:
+    def run(self, faults: SiteFault | Sequence[SiteFault], *args, **kwargs) -> Run:
         """Run the program once with these faults and none else.
 
         A fault whose site is not executed is warned of.
@@ -155,8 +170,17 @@ class Instrumented:
         """
         faults = listed(faults)
         run = self._run(faults, args, kwargs)
-        warn_of_unstruck(faults, run.strikes, self._ids.name, stacklevel=2)
+        warn_of_uninjected(faults, run.injections, self._ids.name, stacklevel=2)
         return run
+
+    def strike(self, faults: SiteFault | Sequence[SiteFault], *args, **kwargs) -> Run:
+        """Former name of `run`."""
+        warnings.warn(
+            "Instrumented.strike goes in 0.2: use Instrumented.run",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.run(faults, *args, **kwargs)
 
     def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
         """Return every execution of an armed site in such a call, by running it."""
@@ -178,17 +202,18 @@ class Instrumented:
     @contextlib.contextmanager
     def injected(
         self, *faults: SiteFault | Sequence[SiteFault]
-    ) -> Iterator[list[Strike]]:
+    ) -> Iterator[list[InjectionRecord]]:
         """Turn injections on within a `with` block, in the thread that enters it.
 
-        Calls in the block are struck by all of the faults, eager calls and those in the
-        user's own `tf.function` alike. Without faults the configuration draws them
-        anew for each eager call. Calls of other threads are not struck, and each thread
-        can have a block of its own. A fault that struck nothing is warned of.
+        All of the faults are injected into each call in the block, eager calls and
+        those in the user's own `tf.function` alike. Without faults the configuration
+        draws them again for each eager call. Calls of other threads have no fault, and
+        each thread can have a block of its own. A fault that was not injected is warned
+        of.
 
         Yields:
-          The strikes, one entry for each row of each call; those in graphs are added up
-          over the block for each signature and appear at its end.
+          The injections, one entry for each row of each call; those in graphs are added
+          up over the block for each signature and appear at its end.
 
         Raises:
           InputError: the block is inside another one; or, in a call, a fault does not
@@ -203,9 +228,9 @@ class Instrumented:
         block = Block(faults or None)
         self._current.block = block
         try:
-            yield block.strikes
-            block.strikes += block.in_graphs()
-            warn_of_unstruck(faults, block.strikes, self._ids.name, stacklevel=3)
+            yield block.injections
+            block.injections += block.in_graphs()
+            warn_of_uninjected(faults, block.injections, self._ids.name, stacklevel=3)
         finally:
             self._current.block = None
             block.end()
@@ -256,7 +281,8 @@ class Instrumented:
             fault = fitted(given, site)
             check(fault, site, site.size)
             own = rows_of(fault, site.loops, self._replicas)
-            # A strike names the fault as it was given, so that it is found by identity.
+            # An injection names the fault as it was given, so that it is found by
+            # identity.
             rows += [dataclasses.replace(row, fault=given) for row in own]
         return rows
 
@@ -266,7 +292,7 @@ class Instrumented:
         rows = self._rows(armed, faults)
         with told_of_sizes():
             outputs, record = armed(args, kwargs, *operands(rows))
-        return Run(outputs, strikes_of(rows, armed.by_id, record.numpy()))
+        return Run(outputs, injections_of(rows, armed.by_id, record.numpy()))
 
     def _told(self, armed: ArmedProgram) -> Values:
         """Return what a graph is told when this thread calls it."""

@@ -10,7 +10,7 @@ class Options:
     """How sites are made.
 
     Args:
-      gradient: gradient of the fault op (decision 0003).
+      gradient: attribute of the fault op (`tpufi.ops.gradient_attribute`).
       bounds: smallest and largest value that leaves a floating-point site, by its name;
         NaN becomes the smallest. None: any value does.
       nan_guard: whether NaN and Inf become 0 behind each floating-point site.

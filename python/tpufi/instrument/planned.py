@@ -36,9 +36,7 @@ class Program(Protocol):
     def executions(self, *args: object, **kwargs: object) -> tuple[Execution, ...]:
         """Return what such a call executes."""
 
-    def strike(
-        self, faults: Sequence[SiteFault], *args: object, **kwargs: object
-    ) -> Any:
+    def run(self, faults: Sequence[SiteFault], *args: object, **kwargs: object) -> Any:
         """Run the program with faults."""
 
 
@@ -64,7 +62,7 @@ class PlannedRuns:
             number = self.next
             faults = self.faults(fi, number, args, kwargs)
             self.next = number + 1
-        return fi.strike(faults, *args, **kwargs)
+        return fi.run(faults, *args, **kwargs)
 
     def faults(
         self, fi: Program, number: int, args: tuple, kwargs: Mapping
@@ -104,19 +102,19 @@ def peek(
     """
     keep_all, same = -1, (0,)
     where = execution.iterations
-    replica = None if where is None else 0  # `strike` runs replica 0.
+    replica = None if where is None else 0  # `Instrumented.run` runs replica 0.
     fault = SiteFault(execution.site.id, elements, keep_all, same, where, replica)
     with restored(fi.armed(*args, **kwargs).program.variables):
-        strikes = fi.strike([fault], *args, **kwargs).strikes
-    for strike in strikes:
-        if strike.times != 1:
+        injections = fi.run([fault], *args, **kwargs).injections
+    for injection in injections:
+        if injection.times != 1:
             raise InputError(
-                f"{execution.site.name}: {strike.times} executions in iterations "
+                f"{execution.site.name}: {injection.times} executions in iterations "
                 f"{where}; name one of executions(...)"
             )
     found = {
         int(element): word
-        for strike in strikes
-        for element, word in zip(strike.elements, strike.golden, strict=True)
+        for injection in injections
+        for element, word in zip(injection.elements, injection.golden, strict=True)
     }
     return np.array([found[int(element)] for element in elements], np.uint64)

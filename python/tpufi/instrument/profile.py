@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tpufi.descriptor import (
     EVERY_REPLICA,
-    Struck,
+    Injected,
     disarmed,
     fault_row,
     read_record,
@@ -120,7 +120,7 @@ def _watch(
     args: tuple,
     kwargs: Mapping,
     rows: Sequence[tuple[int, int, int]],
-) -> list[Struck]:
+) -> list[Injected]:
     """Run a call; return what was seen of each (site, context, number of elements)."""
     capacity = max((count for _, _, count in rows), default=1)
     given = disarmed(max(len(rows), 1), capacity)

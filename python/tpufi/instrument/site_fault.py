@@ -39,8 +39,8 @@ class SiteFault:
       keep: bits that are kept.
       words: one word for all elements, or one for each.
       iterations: for a site in loops, the iteration of each of them in which the fault
-        strikes, from the outermost; None: every execution.
-      replica: the struck replica; None: every one.
+        is injected into, from the outermost; None: every execution.
+      replica: the faulty replica; None: every one.
       values: numbers in place of words, of the site's element type: one for all
         elements, or one for each.
     """
@@ -204,7 +204,7 @@ def check(fault: SiteFault, site: GraphSite, size: int | None) -> None:
     if len(fault.elements) == 0:
         raise InputError(f"{site.name}: a fault without elements; name at least one")
     if len(set(fault.elements)) != len(fault.elements):
-        raise InputError(f"{site.name}: an element is struck twice; name it once")
+        raise InputError(f"{site.name}: an element is named twice; name it once")
     low, high = min(fault.elements), max(fault.elements)
     if low < 0 or (size is not None and high >= size):
         wrong = low if low < 0 else high
@@ -255,11 +255,11 @@ def rows_of(fault: SiteFault, loops: int, replicas: int) -> list[Row]:
     if loops == 0 and fault.replica is not None:
         contexts = [context(fault.replica)]
     elif fault.iterations is not None and loops:
-        struck = range(replicas) if fault.replica is None else [fault.replica]
-        contexts = [context(r, fault.iterations) for r in struck]
+        faulty = range(replicas) if fault.replica is None else [fault.replica]
+        contexts = [context(r, fault.iterations) for r in faulty]
     elif fault.replica is not None:
         raise InputError(
-            "a fault in every iteration strikes every replica, not only "
+            "a fault in every iteration is injected into every replica, not only "
             f"{fault.replica}; name iterations, or replica None"
         )
     elements = np.asarray(fault.elements, np.int64)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ids and names of a program's sites, the same in all of its traces.
 
-A program is traced anew for another shape or another Python argument. An operation is
+A program is traced again for another shape or another Python argument. An operation is
 the same one in two traces if the way to its function, its name in there, and its type
 are the same.
 """

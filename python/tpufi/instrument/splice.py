@@ -68,9 +68,9 @@ class Splicer:
         renamed, records = {}, []
         for place in body.places:
             if place.site.id in self._chosen:
-                struck, added = self._add_site(definition, place)
-                struck = guarded(definition, place, struck, self._options)
-                renamed[place.tensor] = struck
+                faulty, added = self._add_site(definition, place)
+                faulty = guarded(definition, place, faulty, self._options)
+                renamed[place.tensor] = faulty
                 records += added
         for node in originals:
             for i, name in enumerate(node.input):
@@ -133,10 +133,10 @@ class Splicer:
             is_float = "float" in place.site.dtype
             records = [self._add_range(definition, place)] if is_float else []
             return place.tensor, records
-        struck, record = self._add_fault(definition, place)
+        faulty, record = self._add_fault(definition, place)
         if place.site.size is not None:
-            return struck, [record]
-        return struck, [record, self._add_size(definition, place)]
+            return faulty, [record]
+        return faulty, [record, self._add_size(definition, place)]
 
     def _add_fault(self, definition, place: Place) -> tuple[str, str]:
         name = fault_node(place)
@@ -197,7 +197,7 @@ class Splicer:
         return f"{name}:record:0"
 
     def _add_record(self, definition, records: list[str]) -> None:
-        """Return the sum of all records: at most one of them strikes for a row."""
+        """Return the sum of all records: at most one of them has a count in a row."""
         if not records:
             records = [self.no_record(definition, "tpufi_no_record")]
         name = "tpufi_sum_of_records"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Persistent faults in the variables of a program, undone without fail.
 
-A transient fault, which strikes one read of a variable, is a fault of the site of that
+A transient fault, which changes one read of a variable, is a fault of the site of that
 `ReadVariableOp` instead.
 """
 
@@ -95,7 +95,7 @@ def corrupted(
 ) -> Iterator[list[Corruption]]:
     """Keep faults in variables within a `with` block.
 
-    At its end each struck variable has the bits it had at the start, also after an
+    At its end each faulty variable has the bits it had at the start, also after an
     exception; what the program assigned to it in between is undone.
 
     Args:
@@ -108,13 +108,13 @@ def corrupted(
     Raises:
       InputError: a fault does not fit its variable; none is changed then.
     """
-    struck = [find(variables, fault.variable) for fault in faults]
-    faults = [_fitted(f, v) for f, v in zip(faults, struck, strict=True)]
-    before = {id(v): (v, v.numpy()) for v in struck}
+    injected = [find(variables, fault.variable) for fault in faults]
+    faults = [_fitted(f, v) for f, v in zip(faults, injected, strict=True)]
+    before = {id(v): (v, v.numpy()) for v in injected}
     try:
         yield [
             _corrupt(fault, variable)
-            for fault, variable in zip(faults, struck, strict=True)
+            for fault, variable in zip(faults, injected, strict=True)
         ]
     finally:
         for variable, value in before.values():

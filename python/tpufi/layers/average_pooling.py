@@ -31,15 +31,15 @@ class AveragePooling(Windowed):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        y = tf.raw_ops.AvgPool(value=struck_x, **self._how)
-        return sites.strike(y, "forward", "output"), (x.shape,)
+        faulty_x = sites.inject(x, "forward", "input")
+        y = tf.raw_ops.AvgPool(value=faulty_x, **self._how)
+        return sites.inject(y, "forward", "output"), (x.shape,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (shape,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         dx = tf.raw_ops.AvgPoolGrad(orig_input_shape=shape, grad=dy, **self._how)
         dx = tf.ensure_shape(dx, shape)
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)

@@ -85,23 +85,23 @@ class BatchNorm(Layer):
         gamma: tf.Tensor,
         beta: tf.Tensor,
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = widened(sites.strike(x, "forward", "input"))
+        faulty_x = widened(sites.inject(x, "forward", "input"))
         axes = list(range(x.shape.rank - 1))
-        mean = tf.reduce_mean(struck_x, axes)
+        mean = tf.reduce_mean(faulty_x, axes)
         # As the TPU computes it: a huge element gives Inf - Inf = NaN, not a variance.
-        variance = tf.reduce_mean(tf.square(struck_x), axes) - tf.square(mean)
-        mean = sites.strike(mean, "forward", "mean")
-        variance = sites.strike(variance, "forward", "variance")
+        variance = tf.reduce_mean(tf.square(faulty_x), axes) - tf.square(mean)
+        mean = sites.inject(mean, "forward", "mean")
+        variance = sites.inject(variance, "forward", "variance")
         self._follow(run, "moving_mean", mean)
         self._follow(run, "moving_variance", variance)
-        struck_gamma = widened(sites.strike(gamma, "forward", "weight"))
-        struck_beta = widened(sites.strike(beta, "forward", "bias"))
+        faulty_gamma = widened(sites.inject(gamma, "forward", "weight"))
+        faulty_beta = widened(sites.inject(beta, "forward", "bias"))
         inverse = tf.math.rsqrt(variance + self.epsilon)
         # The backward pass needs the difference too, but without the fault in x.
         centred = widened(x) - mean
-        struck = sites.if_struck("forward", "input", lambda: struck_x - mean, centred)
-        y = struck * (inverse * struck_gamma) + struck_beta
-        y = sites.strike(tf.cast(y, x.dtype), "forward", "output")
+        faulty = sites.if_injected("forward", "input", lambda: faulty_x - mean, centred)
+        y = faulty * (inverse * faulty_gamma) + faulty_beta
+        y = sites.inject(tf.cast(y, x.dtype), "forward", "output")
         return y, (centred, inverse, gamma)
 
     def backward(
@@ -110,18 +110,18 @@ class BatchNorm(Layer):
         centred, inverse, gamma = saved
         dtype = gamma.dtype
         gamma = widened(gamma)
-        dy = widened(sites.strike(dy, "grad_in", "input"))
+        dy = widened(sites.inject(dy, "grad_in", "input"))
         axes = list(range(dy.shape.rank - 1))
         count = tf.cast(tf.size(dy) // tf.size(gamma), dy.dtype)
         normal = centred * inverse
         dgamma = tf.cast(tf.reduce_sum(dy * normal, axes), dtype)
-        dgamma = sites.strike(dgamma, "grad_wt", "output")
+        dgamma = sites.inject(dgamma, "grad_wt", "output")
         dbeta = tf.cast(tf.reduce_sum(dy, axes), dtype)
-        dbeta = sites.strike(dbeta, "grad_wt", "bias_output")
+        dbeta = sites.inject(dbeta, "grad_wt", "bias_output")
         # The batch statistics depend on x as well; their part is what is subtracted.
         shift, tilt = widened(dbeta) / count, widened(dgamma) / count
         dx = (dy - shift - normal * tilt) * (inverse * gamma)
-        return sites.strike(tf.cast(dx, dtype), "grad_in", "output"), dgamma, dbeta
+        return sites.inject(tf.cast(dx, dtype), "grad_in", "output"), dgamma, dbeta
 
     def _follow(self, run: Run, what: str, batch: tf.Tensor) -> None:
         name = f"{self.name}/{what}"

@@ -45,17 +45,17 @@ class Bias(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, bias: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        x = sites.strike(x, "forward", "input")
-        bias = sites.strike(bias, "forward", "weight")
-        return sites.strike(self.add(x, bias), "forward", "output"), ()
+        x = sites.inject(x, "forward", "input")
+        bias = sites.inject(bias, "forward", "weight")
+        return sites.inject(self.add(x, bias), "forward", "output"), ()
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        summed = sites.strike(dy, "grad_wt", "input")
+        summed = sites.inject(dy, "grad_wt", "input")
         dbias = tf.reduce_sum(widened(summed), list(range(dy.shape.rank - 1)))
-        dbias = sites.strike(tf.cast(dbias, dy.dtype), "grad_wt", "output")
-        return sites.strike(dy, "grad_in", "output"), dbias
+        dbias = sites.inject(tf.cast(dbias, dy.dtype), "grad_wt", "output")
+        return sites.inject(dy, "grad_in", "output"), dbias
 
     def add(self, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         """Return the sum; of 16-bit elements in float32, which gives the same sum.

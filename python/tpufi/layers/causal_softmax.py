@@ -43,18 +43,18 @@ class CausalSoftmax(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        y = _causal_softmax(sites.strike(x, "forward", "input"))
-        y = sites.strike(y, "forward", "output")
+        y = _causal_softmax(sites.inject(x, "forward", "input"))
+        y = sites.inject(y, "forward", "output")
         return y, (y,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (y,) = saved
-        y, dy = _wide(y), _wide(sites.strike(dy, "grad_in", "input"))
+        y, dy = _wide(y), _wide(sites.inject(dy, "grad_in", "input"))
         dx = y * (dy - tf.reduce_sum(dy * y, -1, keepdims=True))
         dx = tf.cast(dx, saved[0].dtype)
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)
 
 
 def _causal_softmax(x: tf.Tensor) -> tf.Tensor:

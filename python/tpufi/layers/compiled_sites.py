@@ -18,10 +18,10 @@ import tensorflow as tf
 from tpufi.descriptor import CAPACITY
 from tpufi.layers.context import (
     FaultContext,
+    Inject,
     LayerSites,
     Made,
     Report,
-    Strike,
     with_operands,
 )
 from tpufi.layers.reach import naming, same_bits, where_bits
@@ -249,7 +249,7 @@ class _CleanSites(LayerSites):
         """Return the name of the site that this tensor left; None: of none."""
         return self._names_by_tensor.get(tensor.ref())
 
-    def strike(
+    def inject(
         self,
         x: tf.Tensor,
         direction: str,
@@ -276,7 +276,7 @@ class _CleanSites(LayerSites):
         operands: Mapping[str, tf.Tensor],
         perms: Mapping[str, Sequence[int]] | None = None,
         *,
-        reference: Callable[[Strike], tf.Tensor] | None = None,
+        reference: Callable[[Inject], tf.Tensor] | None = None,
         perm: Sequence[int] = (),
     ) -> tf.Tensor:
         names = self._names(direction, tuple(operands))
@@ -284,9 +284,9 @@ class _CleanSites(LayerSites):
         self.operands.update(names)
         y = compute(*operands.values())
         self.results[direction] = tf.TensorSpec(y.shape, y.dtype)
-        return self.strike(y, direction, "output", perm)
+        return self.inject(y, direction, "output", perm)
 
-    def if_struck(
+    def if_injected(
         self,
         direction: str,
         operand: str,
@@ -313,7 +313,7 @@ class _FaultySites(LayerSites):
         self.planes: list[Planes] = []
         self.starts: dict[str, _Start] = {}
 
-    def strike(
+    def inject(
         self,
         x: tf.Tensor,
         direction: str,
@@ -340,7 +340,7 @@ class _FaultySites(LayerSites):
         operands: Mapping[str, tf.Tensor],
         perms: Mapping[str, Sequence[int]] | None = None,
         *,
-        reference: Callable[[Strike], tf.Tensor] | None = None,
+        reference: Callable[[Inject], tf.Tensor] | None = None,
         perm: Sequence[int] = (),
     ) -> tf.Tensor:
         if names := self._names(direction, tuple(operands)):
@@ -349,7 +349,7 @@ class _FaultySites(LayerSites):
             y = self._twice(times, like, names, again, perm)
         else:
             y = compute(*operands.values())
-        return self.strike(y, direction, "output", perm)
+        return self.inject(y, direction, "output", perm)
 
     def seen(self) -> Seen:
         """Return what rows of faults have seen so far."""

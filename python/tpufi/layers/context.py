@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where layers meet faults: the sites of one layer while a program is traced.
 
-A layer passes each operand and result through `strike`. What was injected is reported
+A layer passes each operand and result through `inject`. What was injected is reported
 through the gradient of a `probe`: an all-zero tensor that every layer takes as an input
 and whose gradient is the layer's record. The tape adds the records of all layers, so a
 backward pass reports faults without state, host callbacks or extra outputs.
@@ -9,6 +9,7 @@ backward pass reports faults without state, host callbacks or extra outputs.
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from tpufi.layers.seen import Seen
 from tpufi.ops import inject_fault
 from tpufi.site_table import Site, SiteTable
 
-Strike = Callable[..., tf.Tensor]
+Inject = Callable[..., tf.Tensor]
 # What sites report: a record; or, where only a step with a fault gets to, what it saw.
 Report = tf.Tensor | Seen
 Made = TypeVar("Made")
@@ -91,7 +92,7 @@ class FaultContext:
         return self.faults[:, -3:]
 
     def here(self) -> tf.Tensor:
-        """Return which rows strike this replica, bool [rows]."""
+        """Return which rows name this replica, bool [rows]."""
         target = self.faults[:, FIELDS.index("replica")]
         return tf.equal(target, EVERY_REPLICA) | tf.equal(target, self.replica)
 
@@ -142,7 +143,7 @@ class LayerSites:
         """
         return compute(self, *inputs)
 
-    def strike(
+    def inject(
         self,
         x: tf.Tensor,
         direction: str,
@@ -170,6 +171,19 @@ class LayerSites:
         self._reports.append(record)
         return y
 
+    def strike(
+        self,
+        x: tf.Tensor,
+        direction: str,
+        operand: str,
+        perm: Sequence[int] = (),
+        *,
+        confines: bool = False,
+    ) -> tf.Tensor:
+        """Former name of `inject`."""
+        _warn_of_former_name("strike", "inject")
+        return self.inject(x, direction, operand, perm, confines=confines)
+
     def product(
         self,
         direction: str,
@@ -177,7 +191,7 @@ class LayerSites:
         operands: Mapping[str, tf.Tensor],
         perms: Mapping[str, Sequence[int]] | None = None,
         *,
-        reference: Callable[[Strike], tf.Tensor] | None = None,
+        reference: Callable[[Inject], tf.Tensor] | None = None,
         perm: Sequence[int] = (),
     ) -> tf.Tensor | None:
         """Return the result of an operation, with the faults of operands and result.
@@ -196,7 +210,7 @@ class LayerSites:
           perms: axis order of an operand's layout, if it is not that of the tensor.
           reference: computes the result from its reference operands, if the library's
             kernel never builds them (a gradient dilated with zeros); its argument
-            stands for `strike`.
+            stands for `inject`.
           perm: axis order of the result's layout, if it is not that of the result.
 
         Returns:
@@ -213,7 +227,7 @@ class LayerSites:
             return whole(self)
         return self._only_for_faults(direction, (*names, "output"), whole)
 
-    def if_struck(
+    def if_injected(
         self,
         direction: str,
         operand: str,
@@ -239,6 +253,17 @@ class LayerSites:
         y = rarely(test, changed, lambda: tf.identity(same))
         y.set_shape(same.shape)
         return y
+
+    def if_struck(
+        self,
+        direction: str,
+        operand: str,
+        changed: Callable[[], tf.Tensor],
+        same: tf.Tensor,
+    ) -> tf.Tensor:
+        """Former name of `if_injected`."""
+        _warn_of_former_name("if_struck", "if_injected")
+        return self.if_injected(direction, operand, changed, same)
 
     def records(self) -> tuple[tf.Tensor, ...]:
         """Return the sum of what the sites reported; nothing in a clean program."""
@@ -274,7 +299,7 @@ class LayerSites:
         result: tf.Tensor,
         direction: str,
         operands: Sequence[str],
-        again: Callable[[Strike], tf.Tensor],
+        again: Callable[[Inject], tf.Tensor],
         perm: Sequence[int],
     ) -> tf.Tensor:
         """Return `result` as the faults of its operands and its own leave it."""
@@ -289,7 +314,7 @@ class LayerSites:
             if own := self._names(direction, operands):
                 times = 2 * tf.cast(self._any_named(own), tf.int32)
                 y = inner._twice(times, result, own, again, perm)
-            y = inner.strike(y, direction, "output", perm)
+            y = inner.inject(y, direction, "output", perm)
             return y, so_far + inner._report()
 
         def golden() -> tuple[tf.Tensor, tf.Tensor]:
@@ -305,7 +330,7 @@ class LayerSites:
         times: tf.Tensor,
         clean: tf.Tensor | tf.TensorSpec,
         operands: Sequence[str],
-        again: Callable[[Strike], tf.Tensor],
+        again: Callable[[Inject], tf.Tensor],
         perm: Sequence[int],
     ) -> tf.Tensor:
         """Return a result as the faults of its operands leave it.
@@ -327,7 +352,7 @@ class LayerSites:
 
         def body(time: tf.Tensor, last: tf.Tensor, so_far: Report):
             inner = self._inner(self._context.without(tf.equal(time, 0)), so_far)
-            y = again(functools.partial(inner.strike, confines=True))
+            y = again(functools.partial(inner.inject, confines=True))
             y.set_shape(clean.shape)
             faulty = where_reached(reaches, named, y, last, perm)
             if known:
@@ -393,8 +418,8 @@ def with_operands(
     direction: str,
     operands: Mapping[str, tf.Tensor],
     perms: Mapping[str, Sequence[int]] | None,
-) -> Callable[[Strike], tf.Tensor]:
-    """Return what computes an operation from operands as `strike` leaves them.
+) -> Callable[[Inject], tf.Tensor]:
+    """Return what computes an operation from operands as `inject` leaves them.
 
     Args:
       compute: see `LayerSites.product`.
@@ -403,12 +428,20 @@ def with_operands(
       perms: see there.
     """
 
-    def again(strike: Strike) -> tf.Tensor:
+    def again(inject: Inject) -> tf.Tensor:
         return compute(
             *(
-                strike(x, direction, name, (perms or {}).get(name, ()))
+                inject(x, direction, name, (perms or {}).get(name, ()))
                 for name, x in operands.items()
             )
         )
 
     return again
+
+
+def _warn_of_former_name(former: str, name: str) -> None:
+    warnings.warn(
+        f"LayerSites.{former} goes in 0.2: use LayerSites.{name}",
+        DeprecationWarning,
+        stacklevel=3,
+    )

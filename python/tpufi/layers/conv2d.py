@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from tpufi.layers import initializers
-from tpufi.layers.context import LayerSites, Strike
+from tpufi.layers.context import Inject, LayerSites
 from tpufi.layers.dilation import dilate, same_padding
 from tpufi.layers.layer import Layer, Run, Shape, Weight
 from tpufi.site_table import Site
@@ -95,7 +95,7 @@ class Conv2D(Layer):
                 input_sizes=x.shape, filter=kernel, out_backprop=dy, **how
             ),
             {"input": dy, "weight": kernel},
-            reference=lambda strike: self._grad_in(strike, x, kernel, dy),
+            reference=lambda inject: self._grad_in(inject, x, kernel, dy),
         )
         dkernel = sites.product(
             "grad_wt",
@@ -103,13 +103,13 @@ class Conv2D(Layer):
                 input=x, filter_sizes=kernel.shape, out_backprop=dy, **how
             ),
             {"input": x, "weight": dy},
-            reference=lambda strike: self._grad_wt(strike, x, dy),
+            reference=lambda inject: self._grad_wt(inject, x, dy),
             perm=(2, 0, 1, 3),
         )
         return dx, dkernel
 
     def _grad_in(
-        self, strike: Strike, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
+        self, inject: Inject, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
     ) -> tf.Tensor:
         """Input gradient: full correlation with the rotated kernel."""
         sizes = [size + self.kernel - 1 for size in x.shape[1:3]]
@@ -118,20 +118,20 @@ class Conv2D(Layer):
             for size in x.shape[1:3]
         ]
         gradient = dilate(dy, self.stride, sizes, offsets)
-        gradient = strike(gradient, "grad_in", "input")
+        gradient = inject(gradient, "grad_in", "input")
         rotated = tf.transpose(tf.reverse(kernel, [0, 1]), (0, 1, 3, 2))
-        rotated = strike(rotated, "grad_in", "weight")
+        rotated = inject(rotated, "grad_in", "weight")
         return tf.nn.conv2d(gradient, rotated, 1, "VALID")
 
-    def _grad_wt(self, strike: Strike, x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
+    def _grad_wt(self, inject: Inject, x: tf.Tensor, dy: tf.Tensor) -> tf.Tensor:
         """Kernel gradient: correlation over pixels, the batch is the channel axis."""
         half = (self.kernel - 1) // 2
         padded = tf.pad(x, ((0, 0), (half, half), (half, half), (0, 0)))
-        padded = strike(tf.transpose(padded, (3, 1, 2, 0)), "grad_wt", "input")
+        padded = inject(tf.transpose(padded, (3, 1, 2, 0)), "grad_wt", "input")
         offsets = [
             half - same_padding(size, self.kernel, self.stride) for size in x.shape[1:3]
         ]
         gradient = dilate(dy, self.stride, x.shape[1:3], offsets)
-        gradient = strike(tf.transpose(gradient, (1, 2, 0, 3)), "grad_wt", "weight")
+        gradient = inject(tf.transpose(gradient, (1, 2, 0, 3)), "grad_wt", "weight")
         product = tf.nn.conv2d(padded, gradient, 1, "VALID")
         return tf.transpose(product, (1, 2, 0, 3))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gradients of strided windows, spread over zeros as a textbook writes them."""
+"""Gradients of strided windows, spread over zeros as in the reference form."""
 
 from collections.abc import Sequence
 

@@ -54,16 +54,16 @@ class Dropout(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        x = sites.strike(x, "forward", "input")
-        mask = sites.strike(self._mask(run, x), "forward", "mask")
-        return sites.strike(x * mask, "forward", "output"), (mask,)
+        x = sites.inject(x, "forward", "input")
+        mask = sites.inject(self._mask(run, x), "forward", "mask")
+        return sites.inject(x * mask, "forward", "output"), (mask,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (mask,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
-        return (sites.strike(dy * mask, "grad_in", "output"),)
+        dy = sites.inject(dy, "grad_in", "input")
+        return (sites.inject(dy * mask, "grad_in", "output"),)
 
     def _mask(self, run: Run, x: tf.Tensor) -> tf.Tensor:
         """Zeros, and 1 / (1 - rate) where an element is kept."""

@@ -57,16 +57,16 @@ class Embedding(Layer):
     def forward(
         self, sites: LayerSites, run: Run, tokens: tf.Tensor, table: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        vectors = tf.gather(sites.strike(table, "forward", "weight"), tokens)
-        return sites.strike(vectors, "forward", "output"), (tokens,)
+        vectors = tf.gather(sites.inject(table, "forward", "weight"), tokens)
+        return sites.inject(vectors, "forward", "output"), (tokens,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[None, tf.Tensor]:
         (tokens,) = saved
-        dy = sites.strike(dy, "grad_wt", "input")
+        dy = sites.inject(dy, "grad_wt", "input")
         # Not a product with one-hot rows, whose zeros make NaN of any Inf elsewhere.
         wide = tf.cast(dy, accumulator(dy.dtype.name))
         dtable = tf.math.unsorted_segment_sum(wide, tokens, self.vocabulary)
         dtable = tf.cast(dtable, dy.dtype)
-        return None, sites.strike(dtable, "grad_wt", "output")
+        return None, sites.inject(dtable, "grad_wt", "output")

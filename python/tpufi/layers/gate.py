@@ -44,19 +44,19 @@ class ChannelProduct(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, gate: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        struck_gate = sites.strike(gate, "forward", "gate")
-        return sites.strike(struck_x * struck_gate, "forward", "output"), (x, gate)
+        faulty_x = sites.inject(x, "forward", "input")
+        faulty_gate = sites.inject(gate, "forward", "gate")
+        return sites.inject(faulty_x * faulty_gate, "forward", "output"), (x, gate)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         x, gate = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         dgate = tf.reduce_sum(dy * x, [1, 2], keepdims=True)
         return (
-            sites.strike(dy * gate, "grad_in", "output"),
-            sites.strike(dgate, "grad_in", "gate_output"),
+            sites.inject(dy * gate, "grad_in", "output"),
+            sites.inject(dgate, "grad_in", "gate_output"),
         )
 
 

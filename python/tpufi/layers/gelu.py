@@ -29,19 +29,19 @@ class GELU(Elementwise):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        y = struck_x * _probability(struck_x)
+        faulty_x = sites.inject(x, "forward", "input")
+        y = faulty_x * _probability(faulty_x)
         # The output does not determine the input: the backward pass reads that again.
-        return sites.strike(y, "forward", "output"), (x,)
+        return sites.inject(y, "forward", "output"), (x,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (x,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         density = tf.exp(tf.square(x) * -0.5) * (1 / math.sqrt(2 * math.pi))
         dx = dy * (_probability(x) + x * density)
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)
 
 
 def _probability(x: tf.Tensor) -> tf.Tensor:

@@ -80,24 +80,24 @@ class LayerNorm(Layer):
         gamma: tf.Tensor,
         beta: tf.Tensor,
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = _wide(sites.strike(x, "forward", "input"))
-        mean = sites.strike(tf.reduce_mean(struck_x, -1), "forward", "mean")
+        faulty_x = _wide(sites.inject(x, "forward", "input"))
+        mean = sites.inject(tf.reduce_mean(faulty_x, -1), "forward", "mean")
         mean = mean[..., tf.newaxis]
-        centred = struck_x - mean
+        centred = faulty_x - mean
         inverse = self._inverse(centred)
-        inverse = sites.strike(inverse, "forward", "inverse_deviation")
+        inverse = sites.inject(inverse, "forward", "inverse_deviation")
         inverse = inverse[..., tf.newaxis]
-        struck_gamma = _wide(sites.strike(gamma, "forward", "weight"))
-        struck_beta = _wide(sites.strike(beta, "forward", "bias"))
-        y = tf.cast(centred * (inverse * struck_gamma) + struck_beta, x.dtype)
-        return sites.strike(y, "forward", "output"), (x, mean, inverse, gamma)
+        faulty_gamma = _wide(sites.inject(gamma, "forward", "weight"))
+        faulty_beta = _wide(sites.inject(beta, "forward", "bias"))
+        y = tf.cast(centred * (inverse * faulty_gamma) + faulty_beta, x.dtype)
+        return sites.inject(y, "forward", "output"), (x, mean, inverse, gamma)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         x, mean, inverse, gamma = saved
         dtype = x.dtype
-        dy = _wide(sites.strike(dy, "grad_in", "input"))
+        dy = _wide(sites.inject(dy, "grad_in", "input"))
         normal = (_wide(x) - mean) * inverse
         vectors = list(range(x.shape.rank - 1))
         dgamma = tf.cast(tf.reduce_sum(dy * normal, vectors), dtype)
@@ -108,9 +108,9 @@ class LayerNorm(Layer):
         stretch = tf.reduce_mean(scaled * normal, -1, keepdims=True)
         dx = tf.cast((scaled - shift - normal * stretch) * inverse, dtype)
         return (
-            sites.strike(dx, "grad_in", "output"),
-            sites.strike(dgamma, "grad_wt", "output"),
-            sites.strike(dbeta, "grad_wt", "bias_output"),
+            sites.inject(dx, "grad_in", "output"),
+            sites.inject(dgamma, "grad_wt", "output"),
+            sites.inject(dbeta, "grad_wt", "bias_output"),
         )
 
     def _inverse(self, centred: tf.Tensor) -> tf.Tensor:

@@ -33,14 +33,14 @@ class MaxPooling(Windowed):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        y = self._largest(sites.strike(x, "forward", "input"))
-        return sites.strike(y, "forward", "output"), (x,)
+        y = self._largest(sites.inject(x, "forward", "input"))
+        return sites.inject(y, "forward", "output"), (x,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (x,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         # Kernels disagree about where a NaN stands in the order; about Inf they agree.
         inf = tf.constant(float("inf"), x.dtype)
         ordered = tf.where(tf.math.is_nan(x), inf, x)
@@ -50,7 +50,7 @@ class MaxPooling(Windowed):
         dx = tf.raw_ops.MaxPoolGrad(
             orig_input=ordered, orig_output=largest, grad=dy, **self._how
         )
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)
 
     def _largest(self, x: tf.Tensor) -> tf.Tensor:
         """The CPU kernel passes over NaN and makes -Inf alone the lowest number.

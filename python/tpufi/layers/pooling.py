@@ -41,17 +41,17 @@ class GlobalAveragePooling(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        y = tf.reduce_mean(struck_x, [1, 2], keepdims=self.keepdims)
-        return sites.strike(y, "forward", "output"), (x.shape,)
+        faulty_x = sites.inject(x, "forward", "input")
+        y = tf.reduce_mean(faulty_x, [1, 2], keepdims=self.keepdims)
+        return sites.inject(y, "forward", "output"), (x.shape,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (shape,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         share = dy / tf.cast(shape[1] * shape[2], dy.dtype)
         if not self.keepdims:
             share = share[:, None, None, :]
         dx = tf.broadcast_to(share, shape)
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)

@@ -45,13 +45,13 @@ class PositionEmbedding(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, table: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        x = sites.strike(x, "forward", "input")
-        table = sites.strike(table, "forward", "weight")
-        return sites.strike(x + table, "forward", "output"), ()
+        x = sites.inject(x, "forward", "input")
+        table = sites.inject(table, "forward", "weight")
+        return sites.inject(x + table, "forward", "output"), ()
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        dtable = tf.reduce_sum(sites.strike(dy, "grad_wt", "input"), 0)
-        dtable = sites.strike(dtable, "grad_wt", "output")
-        return sites.strike(dy, "grad_in", "output"), dtable
+        dtable = tf.reduce_sum(sites.inject(dy, "grad_wt", "input"), 0)
+        dtable = sites.inject(dtable, "grad_wt", "output")
+        return sites.inject(dy, "grad_in", "output"), dtable

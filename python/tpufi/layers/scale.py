@@ -28,11 +28,11 @@ class Scale(Elementwise):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        x = sites.strike(x, "forward", "input")
-        return sites.strike(x * self.factor, "forward", "output"), ()
+        x = sites.inject(x, "forward", "input")
+        return sites.inject(x * self.factor, "forward", "output"), ()
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
-        dy = sites.strike(dy, "grad_in", "input")
-        return (sites.strike(dy * self.factor, "grad_in", "output"),)
+        dy = sites.inject(dy, "grad_in", "input")
+        return (sites.inject(dy * self.factor, "grad_in", "output"),)

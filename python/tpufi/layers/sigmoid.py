@@ -26,14 +26,14 @@ class Sigmoid(Elementwise):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        y = tf.sigmoid(sites.strike(x, "forward", "input"))
-        y = sites.strike(y, "forward", "output")
+        y = tf.sigmoid(sites.inject(x, "forward", "input"))
+        y = sites.inject(y, "forward", "output")
         return y, (y,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (y,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         dx = dy * (y * (1 - y))
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)

@@ -52,23 +52,23 @@ class SkipGain(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, gain: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        struck_gain = sites.strike(gain, "forward", "weight")
-        y = sites.strike(struck_x * struck_gain, "forward", "output")
+        faulty_x = sites.inject(x, "forward", "input")
+        faulty_gain = sites.inject(gain, "forward", "weight")
+        y = sites.inject(faulty_x * faulty_gain, "forward", "output")
         return y, (x, gain)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         x, gain = saved
-        struck_gain = sites.strike(gain, "grad_in", "weight")
-        dx = sites.strike(dy, "grad_in", "input") * struck_gain
-        struck_x = sites.strike(x, "grad_wt", "input")
-        struck_dy = sites.strike(dy, "grad_wt", "weight")
+        faulty_gain = sites.inject(gain, "grad_in", "weight")
+        dx = sites.inject(dy, "grad_in", "input") * faulty_gain
+        faulty_x = sites.inject(x, "grad_wt", "input")
+        faulty_dy = sites.inject(dy, "grad_wt", "weight")
         # Not a sum over products: XLA rounds it otherwise where fault ops are fused in.
         axes = "abcd"[: x.shape.rank]
-        dgain = tf.einsum(f"{axes},{axes}->", struck_x, struck_dy)
+        dgain = tf.einsum(f"{axes},{axes}->", faulty_x, faulty_dy)
         return (
-            sites.strike(dx, "grad_in", "output"),
-            sites.strike(dgain, "grad_wt", "output"),
+            sites.inject(dx, "grad_in", "output"),
+            sites.inject(dgain, "grad_wt", "output"),
         )

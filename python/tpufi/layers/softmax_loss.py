@@ -75,8 +75,8 @@ class LossPasses(Passes):
     def forward(
         self, sites: LayerSites, run: Run, logits: tf.Tensor, labels: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        logits = sites.strike(logits, "forward", "input")
-        losses = sites.strike(self.loss.infer(logits, labels), "forward", "output")
+        logits = sites.inject(logits, "forward", "input")
+        losses = sites.inject(self.loss.infer(logits, labels), "forward", "output")
         return tf.reduce_sum(losses) / self.count, (logits, labels)
 
     def backward(
@@ -86,7 +86,7 @@ class LossPasses(Passes):
         logits, labels = saved
         target = tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
         dlogits = (self._softmax(logits) - target) * (dy / self.count)
-        return sites.strike(dlogits, "grad_in", "output"), None
+        return sites.inject(dlogits, "grad_in", "output"), None
 
     def _softmax(self, logits: tf.Tensor) -> tf.Tensor:
         """Of Inf or NaN the CPU kernel makes zeros and one NaN; this, a row of NaN."""

@@ -95,14 +95,14 @@ class StandardisedConv2D(Layer):
         gain: tf.Tensor,
         raw: tf.Tensor,
     ) -> tuple[tf.Tensor, tuple]:
-        struck_raw = sites.strike(raw, "forward", "raw_weight")
-        mean = tf.reduce_mean(struck_raw, _FAN_IN)
-        mean = sites.strike(mean, "forward", "mean")
-        variance = tf.reduce_mean(tf.square(struck_raw - mean), _FAN_IN)
-        variance = sites.strike(variance, "forward", "variance")
+        faulty_raw = sites.inject(raw, "forward", "raw_weight")
+        mean = tf.reduce_mean(faulty_raw, _FAN_IN)
+        mean = sites.inject(mean, "forward", "mean")
+        variance = tf.reduce_mean(tf.square(faulty_raw - mean), _FAN_IN)
+        variance = sites.inject(variance, "forward", "variance")
         inverse, follows = self._inverse(raw, variance)
-        struck_gain = sites.strike(gain, "forward", "gain")
-        kernel = (struck_raw - mean) * (inverse * struck_gain)
+        faulty_gain = sites.inject(gain, "forward", "gain")
+        kernel = (faulty_raw - mean) * (inverse * faulty_gain)
         y, convolved = self.convolution.forward(sites, run, x, kernel)
         # Mean, variance and standardised kernel are results: the backward pass sees
         # them as they are. Raw kernel and gain are operands, which it reads again.
@@ -115,13 +115,13 @@ class StandardisedConv2D(Layer):
         dx, dkernel = self.convolution.backward(sites, convolved, dy)
         normal = (raw - mean) * inverse
         dgain = tf.reduce_sum(dkernel * normal, _FAN_IN)
-        dgain = sites.strike(dgain, "grad_wt", "gain_output")
+        dgain = sites.inject(dgain, "grad_wt", "gain_output")
         # `normal` has norm 1 unless the floor holds: what would change it is removed.
         change = tf.where(follows, dgain, tf.zeros_like(dgain))
         draw = (dkernel - normal * change) * (inverse * gain)
         # The mean depends on the kernel as well.
         draw -= tf.reduce_mean(draw, _FAN_IN)
-        return dx, dgain, sites.strike(draw, "grad_wt", "raw_output")
+        return dx, dgain, sites.inject(draw, "grad_wt", "raw_output")
 
     def _inverse(
         self, raw: tf.Tensor, variance: tf.Tensor

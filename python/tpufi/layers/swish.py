@@ -28,19 +28,19 @@ class Swish(Elementwise):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
+        faulty_x = sites.inject(x, "forward", "input")
         # The output does not determine the input, so the backward pass reads that
         # again; the sigmoid is cheaper to compute twice than to keep.
-        return sites.strike(_swish(struck_x), "forward", "output"), (x,)
+        return sites.inject(_swish(faulty_x), "forward", "output"), (x,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (x,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         share = tf.sigmoid(x)
         dx = dy * (share * (1 + x * (1 - share)))
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)
 
 
 def _swish(x: tf.Tensor) -> tf.Tensor:

@@ -49,17 +49,17 @@ class ZeroPadding(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        struck_x = sites.strike(x, "forward", "input")
-        y = tf.pad(struck_x, self._frame)
-        return sites.strike(y, "forward", "output"), (x.shape,)
+        faulty_x = sites.inject(x, "forward", "input")
+        y = tf.pad(faulty_x, self._frame)
+        return sites.inject(y, "forward", "output"), (x.shape,)
 
     def backward(
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (shape,) = saved
-        dy = sites.strike(dy, "grad_in", "input")
+        dy = sites.inject(dy, "grad_in", "input")
         dx = tf.slice(dy, [0, self.width, self.width, 0], shape)
-        return (sites.strike(dx, "grad_in", "output"),)
+        return (sites.inject(dx, "grad_in", "output"),)
 
     @property
     def _frame(self) -> tuple[tuple[int, int], ...]:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which runs the reproduction makes of each published injection.
 
-The files strike after hundreds of steps of 8 x 128 images, too many for a CPU. So a
-cheap run, the approach, trains each workload for a while. Its state then counts as the
-one shortly before the published step: learning rate and optimiser go by that number.
-From there on everything has the published size.
+The files inject a fault after hundreds of steps of 8 x 128 images, too many for a CPU.
+So a cheap run, the approach, trains each workload for a while. Its state then counts as
+the one shortly before the published step: learning rate and optimiser go by that
+number. From there on everything has the published size.
 """
 
 import dataclasses
@@ -46,10 +46,10 @@ class Plan:
     Args:
       approach_steps: steps of the approach.
       approach_images: images of its one replica in a step.
-      warm: golden steps of the published size before the struck one.
-      horizon: steps to follow, the struck one included.
+      warm: golden steps of the published size before the faulty one.
+      horizon: steps to follow, the faulty one included.
       seed: seed of all runs but the others.
-      other_seeds: seeds of the other golden runs of the band, from the struck step on.
+      other_seeds: seeds of the other golden runs of the band, from the faulty step on.
       steps_per_epoch: steps of an epoch, as in the artefact.
       replicas: data-parallel replicas, as in the artefact.
       per_replica: images of each, as in the artefact.

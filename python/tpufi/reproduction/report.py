@@ -57,7 +57,7 @@ class Report:
             "case. A loss over five times golden's is outside its panel.",
             *self._narrow(done),
             "## What the fault left in the state",
-            "Right after the struck step, compared with the golden state after the "
+            "Right after the faulty step, compared with the golden state after the "
             "same step: largest absolute finite values, the largest difference and its "
             "tensor, elements whose bits differ, and elements that are not finite.",
             self._evidence(done),
@@ -82,10 +82,10 @@ class Report:
             "of the injection file; starts from the approach's state, which counts as "
             "the one this many steps before the published step: "
             f"{self._by_workload('warm')}",
-            "horizon": "steps followed, the struck one included: "
+            "horizon": "steps followed, the faulty one included: "
             f"{self._by_workload('horizon')}",
             "steps of an epoch": f"{plan.steps_per_epoch}, as published",
-            "seeds": f"{plan.seed}; the other golden runs of the band, from the struck "
+            "seeds": f"{plan.seed}; the other golden runs of the band, from the faulty "
             f"step on: {', '.join(map(str, plan.other_seeds))}",
             "thresholds": self.limits,
         }
@@ -98,7 +98,7 @@ class Report:
             "What differs from the paper: it trained on all of CIFAR-10 on a TPU "
             "v2-8, at the published size from the first step on, and followed runs "
             "to epoch 80. Here the networks have learned less when the fault "
-            "strikes, and an outcome is the one within the steps that were "
+            "is injected, and an outcome is the one within the steps that were "
             "followed. Site, values, replica, number of the step, learning rate "
             "at that step and batch are the published ones."
         )

@@ -12,6 +12,9 @@ from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.reproduction.evidence import Quantity
 
+# Names of fields in the file, where they are others: files stay as they were.
+_KEYS = {"injected": "struck"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
@@ -19,7 +22,7 @@ class Measured:
 
     Args:
       made_of: all that determines the measurements: plan, data, injection, versions.
-      first: number of the struck step.
+      first: number of the faulty step.
       faulty: the steps with the fault.
       golden: the golden run's.
       others: those of the other golden runs; none yet, or none because a loss was not
@@ -27,8 +30,8 @@ class Measured:
       ended_early: a training or validation loss was not finite.
       validation: test accuracies after the last step, with as many golden ones as there
         are golden runs; None if it ended early.
-      state: what the fault left in the state right after the struck step, by kind.
-      struck: bits of the struck elements before and after, in hexadecimal.
+      state: what the fault left in the state right after the faulty step, by kind.
+      injected: bits of the faulty elements before and after, in hexadecimal.
     """
 
     made_of: dict[str, object]
@@ -39,7 +42,7 @@ class Measured:
     ended_early: bool
     validation: Validation | None
     state: dict[str, Quantity]
-    struck: tuple[tuple[str, str], ...]
+    injected: tuple[tuple[str, str], ...]
 
     def outcome(self, limits: Thresholds) -> str:
         """Return the outcome class."""
@@ -55,7 +58,9 @@ class Measured:
 
 def write_measured(measured: Measured, path: pathlib.Path) -> None:
     """Write the file; it appears whole."""
-    text = json.dumps(_plain(dataclasses.asdict(measured)), indent=1, allow_nan=False)
+    fields = dataclasses.asdict(measured)
+    entries = {_KEYS.get(field, field): value for field, value in fields.items()}
+    text = json.dumps(_plain(entries), indent=1, allow_nan=False)
     with atomic_write(path) as scratch:
         scratch.write_text(text + "\n")
 
@@ -69,6 +74,7 @@ def read_measured(path: pathlib.Path) -> Measured:
     try:
         entries = json.loads(path.read_text())
         validation = entries["validation"]
+        injected = entries.pop(_KEYS["injected"])
         if validation is not None:
             validation = Validation(validation["faulty"], tuple(validation["golden"]))
         return Measured(
@@ -82,7 +88,7 @@ def read_measured(path: pathlib.Path) -> Measured:
                     kind: Quantity(**quantity)
                     for kind, quantity in entries["state"].items()
                 },
-                "struck": tuple(map(tuple, entries["struck"])),
+                "injected": tuple(map(tuple, injected)),
             }
         )
     except (ValueError, KeyError, TypeError) as error:

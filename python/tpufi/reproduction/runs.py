@@ -86,7 +86,7 @@ class Runs:
         golden = dataclasses.replace(self._published(case), start=start)
         session = self._session(golden)
         folder = self._folder(case)
-        # A checkpoint at each: to enter, and to compare the struck step. One step more
+        # A checkpoint at each: to enter, and to compare the faulty step. One step more
         # stands beside a loss that is not finite after a fault in the backward pass.
         for steps in (first, first + 1, first + 2):
             train_golden(golden, folder, steps, _EVERY, session, approach)
@@ -167,7 +167,7 @@ class Runs:
             not math.isfinite(result.faulty[-1].loss) or result.validation is None,
             result.validation,
             evidence,
-            _struck(result),
+            _injected(result),
         )
 
     def _trained_approach(self) -> pathlib.Path:
@@ -216,11 +216,11 @@ def _name(case: Case) -> str:
     return case.label.replace("/", "_")
 
 
-def _struck(result: ReplayResult) -> tuple[tuple[str, str], ...]:
-    """Return the struck bits before and after, from the record of the replay."""
+def _injected(result: ReplayResult) -> tuple[tuple[str, str], ...]:
+    """Return the faulty bits before and after, from the record of the replay."""
     for line in result.paths[1].read_text().splitlines():
         entry = json.loads(line)
         if "injection" in entry:
             fault = entry["injection"]
             return tuple(zip(fault["golden_bits"], fault["faulty_bits"], strict=True))
-    raise AssertionError("a replay with a fault records what it struck")
+    raise AssertionError("a replay with a fault records what was injected")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Golden and faulty values of struck elements as coloured bits, for a terminal."""
+"""Golden and faulty values of elements as coloured bits, for a terminal."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def bit_lines(
     there without colours too.
 
     Args:
-      site: the struck site.
+      site: the faulty site.
       positions: flat indices in the site's layout.
       golden: uint64, bits before.
       faulty: uint64, bits after.

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.data.batches import Batch
-from tpufi.descriptor import EVERY_REPLICA, FIELDS, Descriptor, Struck, read_record
+from tpufi.descriptor import EVERY_REPLICA, FIELDS, Descriptor, Injected, read_record
 from tpufi.show.tapped_sites import TappedContext
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed
@@ -29,15 +29,15 @@ class Observed:
         passes are of the observed replica.
       state: the state after the step.
       loss: mean loss over the global batch.
-      struck: what the rows of the descriptor struck in the observed replica and in the
-        update.
+      injected: what the rows of the descriptor changed in the observed replica and in
+        the update.
       parts: what each replica contributed.
     """
 
     tensors: Tensors
     state: State
     loss: float
-    struck: tuple[Struck, ...]
+    injected: tuple[Injected, ...]
     parts: tuple[ReplicaResult, ...]
 
 
@@ -94,14 +94,14 @@ class ObservedStep:
           inputs: what `Session.inputs` gives.
           fault: the fault, or `descriptor.disarmed` with as many rows for none.
           golden: the same step without the fault, whose replicas are not run again
-            where the fault does not strike; None: all are run.
+            where the fault is not injected; None: all are run.
         """
         batch, keys, rate = inputs
         faults, words = tf.constant(fault.faults), tf.constant(fault.words)
         parts, tensors = [], {} if golden is None else golden.tensors
         with exact_arithmetic(), placed(self._device):
             for replica in range(self._step.replicas):
-                if golden is not None and not _strikes(fault, replica):
+                if golden is not None and not _is_injected(fault, replica):
                     parts.append(golden.parts[replica])
                     continue
                 part, seen = self._pass(
@@ -166,6 +166,6 @@ class ObservedStep:
         return TappedContext(step.table, *operands, seen=self._names)
 
 
-def _strikes(fault: Descriptor, replica: int) -> bool:
+def _is_injected(fault: Descriptor, replica: int) -> bool:
     named = fault.faults[:, FIELDS.index("replica")]
     return bool(np.isin(named, (replica, EVERY_REPLICA)).any())

@@ -55,8 +55,8 @@ def draw_spread(subject: Subject, spread: Spread, path: pathlib.Path) -> None:
     for axes in (upper, lower):
         axes.set_yscale("log")
         axes.grid(axis="y", alpha=0.3)
-        where = _struck_at(subject, keys)
-        axes.axvline(where, color="0.3", linestyle=":", label="struck here")
+        where = _place_of_fault(subject, keys)
+        axes.axvline(where, color="0.3", linestyle=":", label="injected here")
     upper.set_ylim(top=2)
     upper.set_ylabel("share of elements changed")
     lower.set_ylabel("largest change /\nlargest golden value")
@@ -91,8 +91,8 @@ def _points(pairs: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
     return [x for x, _ in pairs], [y for _, y in pairs]
 
 
-def _struck_at(subject: Subject, keys: list[tuple[str, str]]) -> float:
-    """Return the place of the struck site: at its result, or before it."""
+def _place_of_fault(subject: Subject, keys: list[tuple[str, str]]) -> float:
+    """Return the place of the faulty site: at its result, or before it."""
     key = subject.site.layer, subject.site.direction
     if key not in keys:
         return -0.5

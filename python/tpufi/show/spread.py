@@ -20,12 +20,12 @@ _RESULT = "output"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Spread:
-    """How far a fault got in the step it struck.
+    """How far a fault got in the step it was injected into.
 
     Args:
       layers: by layer and direction, in the order of computation: forward from the
         first layer to the last, gradients from the last to the first, updates.
-      golden: uint64, bits of the struck elements without the fault.
+      golden: uint64, bits of the faulty elements without the fault.
       faulty: uint64, their bits with it.
       losses: mean loss of the step, golden and faulty.
     """
@@ -37,19 +37,20 @@ class Spread:
 
 
 def spread(subject: Subject) -> Spread:
-    """Run the struck step with and without the fault and compare all results.
+    """Run the faulty step with and without the fault and compare all results.
 
     Both runs are one compiled program. It holds the results of all layers of one
     replica twice: 3 GB for resnet18 with 128 images.
 
     Args:
-      subject: the fault and the step it strikes.
+      subject: the fault and the step it is injected into.
 
     Returns:
       The comparison, by bits.
 
     Raises:
-      InputError: the fault did not strike what it names, or the step without it does
+      InputError: the fault was not injected into all that it names, or the step without
+        it does
         not end in the golden run's state.
     """
     session = subject.session
@@ -77,11 +78,11 @@ def spread(subject: Subject) -> Spread:
             f"step {subject.number}; use the set-up that trained it"
         )
     faulty = step(subject.state, inputs, subject.descriptor, golden)
-    struck = sum(row.count for row in faulty.struck)
-    if struck != len(subject.positions):
+    injected = sum(row.count for row in faulty.injected)
+    if injected != len(subject.positions):
         raise InputError(
-            f"{subject.site.name}: {struck} of {len(subject.positions)} elements were "
-            "struck: the fault did not become active; choose another one"
+            f"{subject.site.name}: {injected} of {len(subject.positions)} elements "
+            "were injected: the fault did not become active; choose another one"
         )
     found = changes(golden.tensors, faulty.tensors)
     layers = {

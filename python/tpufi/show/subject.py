@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is shown: a fault of a file or of a campaign, and the golden step it strikes."""
+"""What is shown: a fault of a file or of a campaign, and its golden step."""
 
 import dataclasses
 import pathlib
@@ -23,7 +23,7 @@ from tpufi.training.devices import USUAL, Asked
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """A fault and the golden step it strikes.
+    """A fault and the golden step it is injected into.
 
     Args:
       title: one line that tells the fault.
@@ -31,10 +31,10 @@ class Subject:
       number: steps since the start of training.
       state: the golden state before that step.
       after: digest of the golden state after it.
-      site: the struck site.
+      site: the faulty site.
       descriptor: the fault.
-      positions: int64, flat indices of the struck elements.
-      replica: the struck replica; the first if all are.
+      positions: int64, flat indices of the faulty elements.
+      replica: the faulty replica; the first if all are.
     """
 
     title: str

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tpufi.layers.context import FaultContext, LayerSites, Strike
+from tpufi.layers.context import FaultContext, Inject, LayerSites
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class TappedContext(FaultContext):
 class _TappedSites(LayerSites):
     """The sites of one layer; what is chosen of them is kept."""
 
-    def strike(
+    def inject(
         self,
         x: tf.Tensor,
         direction: str,
@@ -40,7 +40,7 @@ class _TappedSites(LayerSites):
         perm: Sequence[int] = (),
         **how: bool,
     ) -> tf.Tensor:
-        y = super().strike(x, direction, operand, perm, **how)
+        y = super().inject(x, direction, operand, perm, **how)
         self._keep(y, direction, operand, perm)
         return y
 
@@ -49,7 +49,7 @@ class _TappedSites(LayerSites):
         result: tf.Tensor,
         direction: str,
         operands: Sequence[str],
-        again: Callable[[Strike], tf.Tensor],
+        again: Callable[[Inject], tf.Tensor],
         perm: Sequence[int],
     ) -> tf.Tensor:
         y = super()._with_faults(result, direction, operands, again, perm)
@@ -58,7 +58,7 @@ class _TappedSites(LayerSites):
         if names & self._context.seen:
             # What is built inside the conditional cannot leave it: build it once more.
             twin = _TappedSites(self._context, self._layer)
-            again(functools.partial(twin.strike, confines=True))
+            again(functools.partial(twin.inject, confines=True))
         return y
 
     def _keep(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rate whose trials come in clusters: experiments that share checkpoint and batch.
 
-Faults that strike the same step of the golden run meet the same weights and the same
-images, so their outcomes are alike and say less than independent ones.
+Faults that are injected into the same step of the golden run meet the same weights and
+the same images, so their outcomes are alike and say less than independent ones.
 """
 
 import math

@@ -72,7 +72,7 @@ def _injected(fault: Fault, table: SiteTable) -> bool:
         context = CompiledContext.of_replica(context, prepared)
         sites = context.layer(site.layer)
         sites.whole_pass(
-            lambda own, x: own.strike(x, site.direction, site.operand, confines=True), x
+            lambda own, x: own.inject(x, site.direction, site.operand, confines=True), x
         )
         (record,) = sites.records()
         return record

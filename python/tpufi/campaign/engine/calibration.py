@@ -26,7 +26,7 @@ class Calibration(NamedTuple):
 
         Args:
           experiments: of the campaign.
-          golden_steps: steps that the plan strikes; each window walks them once.
+          golden_steps: steps that the plan injects into; each window walks them once.
           workers: that run at the same time.
         """
         work = experiments * self.seconds / workers + golden_steps * self.walk

@@ -6,7 +6,7 @@ import dataclasses
 from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.errors import InputError
 from tpufi.experiment.control import ARMED
-from tpufi.experiment.inject import NotActive, check_struck
+from tpufi.experiment.inject import NotActive, check_injected
 from tpufi.training import state_digest
 
 _ALLOW = "--allow-nondeterminism goes on all the same and says so in the manifest"
@@ -15,9 +15,9 @@ _ALLOW = "--allow-nondeterminism goes on all the same and says so in the manifes
 def check_deterministic(experimenter: Experimenter) -> None:
     """Check on the plan's first step that this set-up repeats the golden run by bits.
 
-    The golden step is done twice. A third time the fault of experiment 0 strikes its
-    site with every bit kept: that must give what the armed program gives without it,
-    which in graph mode is the golden state too.
+    The golden step is done twice. A third time the fault of experiment 0 is injected
+    into its site with every bit kept: that must give what the armed program gives
+    without it, which in graph mode is the golden state too.
 
     Raises:
       InputError: one of the three states is not the golden run's, or the control's.
@@ -45,7 +45,7 @@ def check_deterministic(experimenter: Experimenter) -> None:
         result = session.step(state, first, descriptor)
         if descriptor is not None:
             try:
-                check_struck(fault, result.record)
+                check_injected(fault, result.record)
             except NotActive as problem:
                 raise InputError(f"{plan.golden}: step {first}: {problem}") from None
         if state_digest(result.state) != expected:

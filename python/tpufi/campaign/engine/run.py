@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a campaign: window after window, until a stop rule holds or someone stops it.
 
-A window is a run of experiment numbers. Within it experiments go by the step they
-strike; so a window that is not complete is no random sample, and stop rules are looked
+A window is a run of experiment numbers. Within it experiments go by their faulty
+step; so a window that is not complete is not a random sample, and stop rules are looked
 at between windows only.
 """
 
@@ -44,7 +44,7 @@ class Ended:
 
     Args:
       reason: the stop rule that holds, or None if someone stopped it.
-      not_active: experiments whose faults struck nothing, which no plan asks for.
+      not_active: experiments whose faults were not injected, which no plan asks for.
     """
 
     reason: str | None
@@ -75,7 +75,7 @@ def run_campaign(
       watcher: is told of rows and shows the progress.
       scale: how the work is cut.
       stopping: whether someone wants it to stop; blocks that were handed out are ended.
-      allow_inactive: go on after a fault that struck nothing.
+      allow_inactive: go on after a fault that was not injected.
 
     Raises:
       InputError: another campaign's journal, no space left, or the golden run cannot be
@@ -118,7 +118,7 @@ def _run(
     window: list[int],
     stopping: Callable[[], bool],
 ) -> list[int]:
-    """Run a window; return the experiments whose faults struck nothing."""
+    """Run a window; return the experiments whose faults were not injected."""
 
     def given_up(number: int, outcome: str, error: str) -> Row:
         columns = FaultColumns.of(sampler.draw(plan.seed, number))

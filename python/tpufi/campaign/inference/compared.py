@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares two campaigns that struck the same places, e.g. without and with a guard.
+"""Compares two campaigns with faults at the same places, e.g. without and with a guard.
 
 The faults are the same, so the campaigns are compared pair by pair: only experiments
 that failed in one of them say something. The interval of the difference is for pairs.
@@ -29,7 +29,7 @@ def compared_lines(
       confidence: of the intervals, above 0, below 1.
 
     Raises:
-      InputError: they are no inference campaigns, or strike other places.
+      InputError: they are not inference campaigns, or inject into other places.
     """
     plans = [_plan(journal) for journal in (first, second)]
     for key in sorted({*plans[0], *plans[1]} - set(_MAY_DIFFER)):

@@ -13,7 +13,7 @@ from tpufi.campaign.inference.subject import Subject, set_up
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.inference.struck_batch import StruckBatch
+from tpufi.instrument.inference.faulty_batch import FaultyBatch
 from tpufi.instrument.site_fault import SiteFault
 
 MODEL = "FLIP"  # Of the fault catalogue: one bit of one element.
@@ -78,15 +78,15 @@ class InferenceRunner:
             self._rows = self._run(batch, self._layout.together(number))
         return dataclasses.replace(self._rows[number], attempt=attempt)
 
-    def _go_to(self, number: int) -> StruckBatch:
+    def _go_to(self, number: int) -> FaultyBatch:
         if self._number != number:
             self._batch, self._number = self._subject.batch(number), number
         return self._batch
 
-    def _run(self, batch: StruckBatch, numbers: range) -> dict[int, Row]:
+    def _run(self, batch: FaultyBatch, numbers: range) -> dict[int, Row]:
         begun = time.perf_counter()
         faults = [self._layout.fault(number) for number in numbers]
-        faulty = batch.strike(faults)
+        faulty = batch.inject(faults)
         seconds = (time.perf_counter() - begun) / len(numbers)
         return {
             number: self._row(number, fault, golden, answer, seconds)

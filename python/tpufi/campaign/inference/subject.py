@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an inference campaign strikes, loaded: program, inputs, golden answers."""
+"""What an inference campaign injects into, loaded: program, inputs, golden answers."""
 
 import hashlib
 import os
@@ -17,10 +17,10 @@ from tpufi.errors import InputError
 from tpufi.instrument import Instrumented, instrument
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.inference.campaign import right
-from tpufi.instrument.inference.draw import ItemFaults, struck_sites
+from tpufi.instrument.inference.draw import ItemFaults, injectable_sites
+from tpufi.instrument.inference.faulty_batch import FaultyBatch, answers
 from tpufi.instrument.inference.judge import Judge, named_judge, own_judge
 from tpufi.instrument.inference.mitigation import activation_bounds
-from tpufi.instrument.inference.struck_batch import StruckBatch, answers
 from tpufi.training import make_deterministic
 
 
@@ -37,7 +37,7 @@ class Subject:
       fi: the program with sites and mitigation.
       chosen: int64 [items], which of the file's inputs are used.
       given: how many inputs the file has.
-      sites: those that can be struck.
+      sites: those that faults can be injected into.
       judge: of the answers.
 
     Raises:
@@ -55,7 +55,7 @@ class Subject:
         if plan.mitigation:
             self.fi = instrument(program, sites=sites, **self._guards(alive))
         first = self.inputs(0)
-        self.sites: list[GraphSite] = struck_sites(self.fi, first)
+        self.sites: list[GraphSite] = injectable_sites(self.fi, first)
         self.judge = self._judge(answers(self.fi, first)[0])
         alive()
 
@@ -74,9 +74,9 @@ class Subject:
         first = batch * self._plan.batch
         return tf.constant(self._x[self.chosen[first : first + self._plan.batch]])
 
-    def batch(self, number: int) -> StruckBatch:
-        """Return a batch to be struck."""
-        return StruckBatch(self.fi, self.inputs(number))
+    def batch(self, number: int) -> FaultyBatch:
+        """Return a batch that faults are injected into."""
+        return FaultyBatch(self.fi, self.inputs(number))
 
     def golden_answers(self, batch: int) -> np.ndarray:
         """Return the golden answers to a batch."""

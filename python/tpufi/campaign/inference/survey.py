@@ -28,7 +28,7 @@ class Survey:
 
     Args:
       plan: its plan.
-      sites: those that can be struck.
+      sites: those that faults can be injected into.
       items: inputs that are used.
       given: inputs that the file has.
       golden: digest of the golden answers.

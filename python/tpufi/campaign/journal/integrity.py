@@ -130,5 +130,5 @@ def _remedy(connection: sqlite3.Connection, tables: Iterable[str], number: int) 
     return (
         f'take them out with sqlite3 journal.sqlite "{rows} '
         f'DELETE FROM batch WHERE id = {number};" and run the campaign again, which '
-        f"does these {held['experiment']} experiments anew"
+        f"does these {held['experiment']} experiments again"
     )

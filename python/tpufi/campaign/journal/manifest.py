@@ -34,7 +34,7 @@ class Manifest:
       device: where the golden run was trained and experiments run; empty where a
         program of the user decides.
       compiled: `yes` if XLA compiles the programs, else `no`; or empty.
-      control: what struck steps are compared with: the `golden` run, or the `armed`
+      control: what faulty steps are compared with: the `golden` run, or the `armed`
         program without a fault; or empty.
     """
 

@@ -23,12 +23,12 @@ class FaultColumns:
       layer: of the site.
       direction: of the site.
       operand: of the site.
-      epoch: of the first struck step.
-      step: first struck step in that epoch.
-      duration: struck steps.
-      replica: struck replica; -1: all.
-      start: flat index of the first struck element.
-      count: struck elements.
+      epoch: of the first faulty step.
+      step: first faulty step in that epoch.
+      duration: faulty steps.
+      replica: faulty replica; -1: all.
+      start: flat index of the first faulty element.
+      count: faulty elements.
       operation: what is done to an element.
       bit: position of the flipped or stuck bit where it is one, 0 the least
         significant, else None.
@@ -74,7 +74,7 @@ class FaultColumns:
 
 
 def single_bit(fault: Fault) -> int | None:
-    """Return the one bit that a fault changes in every element it strikes, or None.
+    """Return the one bit that a fault changes in every faulty element, or None.
 
     It is known from the fault alone where all other bits are kept.
     """
@@ -96,7 +96,7 @@ class Row:
       experiment: number, 0 <= experiment < 2**63.
       fault: its fault.
       outcome: class, e.g. of `tpufi.outcomes.outcome`.
-      steps_run: steps that were trained, the struck one included.
+      steps_run: steps that were trained, the faulty one included.
       diverged_step: steps from the fault to the first state that differs from golden;
         None: none differed.
       reconverged_step: steps from the fault to the first state that is bit-identical to

@@ -63,7 +63,7 @@ class Facts:
 
     @property
     def steps(self) -> int:
-        """Number of different steps that the faults struck."""
+        """Number of different steps that the faults were injected into."""
         return self.experiments["cluster"].nunique()
 
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.instrument.inference.draw import BatchFaults
+from tpufi.instrument.inference.faulty_batch import FaultyBatch
 from tpufi.instrument.inference.judge import measured
 from tpufi.instrument.inference.measures import CLASSIFICATION, Measure, top
 from tpufi.instrument.inference.results import InferenceResult, Trial
-from tpufi.instrument.inference.struck_batch import StruckBatch
 from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.site_fault import SiteFault
 
@@ -26,7 +26,7 @@ class InferenceCampaign:
     """Single bit flips in the armed sites of a program.
 
     Args:
-      fi: the program: one batch in, one tensor [items, ...] out. A site can be struck
+      fi: the program: one batch in, one tensor [items, ...] out. Faults can be injected
         if its first axis is the batch and it is in no loop.
       measures: compare an item's answers, by name.
       seed: of all draws.
@@ -65,7 +65,7 @@ class InferenceCampaign:
         left_out = 0
         for number, (inputs, labels) in enumerate(batches):
             here = range(number, runs, len(batches))
-            batch = StruckBatch(self._fi, inputs)
+            batch = FaultyBatch(self._fi, inputs)
             kept = _kept(batch.golden, labels, only_correct)
             left_out += (len(batch.golden) - len(kept)) * len(here)
             trials += self._trials(batch, here, kept)
@@ -77,12 +77,12 @@ class InferenceCampaign:
         return self._draw.faults(run, inputs)
 
     def _trials(
-        self, batch: StruckBatch, runs: Sequence[int], kept: set[int]
+        self, batch: FaultyBatch, runs: Sequence[int], kept: set[int]
     ) -> Iterator[Trial]:
         sites = self._fi.armed(batch.inputs).by_id
         for run in runs:
             faults = self.faults(run, batch.inputs)
-            faulty = batch.strike(faults)
+            faulty = batch.inject(faults)
             for item in sorted(kept):
                 site = sites[faults[item].site]
                 golden, answer = batch.golden[item], faulty[item]

@@ -19,8 +19,8 @@ class BatchFaults:
     """The faults of a run, each a pure function of (seed, run, item).
 
     Args:
-      fi: the program. A site can be struck if its first axis is the batch and it is in
-        no loop.
+      fi: the program. Faults can be injected into a site if its first axis is the batch
+        and it is in no loop.
       seed: of all draws.
       weight: `sites` draws a site uniformly, `elements` an element of all sites.
 
@@ -38,7 +38,7 @@ class BatchFaults:
     def faults(self, run: int, inputs: tf.Tensor) -> list[SiteFault]:
         """Return the faults of a run, one for each item of its batch."""
         items = int(inputs.shape[0])
-        sites = struck_sites(self._fi, inputs)
+        sites = injectable_sites(self._fi, inputs)
         draw = ItemFaults(sites, items, self._seed, self._weight)
         return [draw.fault(run, item, item) for item in range(items)]
 
@@ -47,7 +47,7 @@ class ItemFaults:
     """Faults of single items of a batch.
 
     Args:
-      sites: those that can be struck.
+      sites: those that faults can be injected into.
       items: of a batch, the first axis of each site.
       seed: of all draws.
       weight: among `WEIGHTS`.
@@ -76,7 +76,7 @@ class ItemFaults:
         return flip(site.id, element, draws.below(bits_of(site.dtype), f"bit {item}"))
 
 
-def struck_sites(fi: Instrumented, inputs: tf.Tensor) -> list[GraphSite]:
+def injectable_sites(fi: Instrumented, inputs: tf.Tensor) -> list[GraphSite]:
     """Return the sites of a batch of which each item has a part of its own.
 
     Raises:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names what became of an answer: masked, or the gravest of the plan's failures."""
+"""Names what became of an answer: masked, or the most severe of the plan's failures."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -24,9 +24,9 @@ class Trial:
     Args:
       run: number of the run.
       item: index in the run's batch.
-      site: name of the struck site.
+      site: name of the faulty site.
       op: its operation.
-      element: flat index of the struck element in the whole tensor.
+      element: flat index of the faulty element in the whole tensor.
       bit: the flipped bit, 0 the least significant.
       masked: whether the item's answer kept all its bits.
       measures: values by name.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TensorFI's configuration file: which operations are struck, how often and how."""
+"""TensorFI's configuration file: which operations have faults, how often and which."""
 
 import dataclasses
 import logging
@@ -29,7 +29,7 @@ class OperationConfig:
       probabilities: chance of each named operation.
       mode: one of `MODES`; `None` only with `legacy`: never.
       seed: of all draws, 0 <= seed < 2^64.
-      skip: selected executions at the start of a run that are not struck.
+      skip: selected executions at the start of a run that stay without a fault.
       instances: executions of each name that the user expects.
       bit_count: flips of `multiBitFlip`.
       legacy: whether TensorFI's tolerances hold.
@@ -66,7 +66,7 @@ def operation_config(tree: Node, legacy: bool | None = None) -> OperationConfig:
     tree, legacy = tolerated(tree, KEYS, legacy)
     values = tree.read(_types(legacy))
     if not legacy and "Ops" not in values:
-        raise tree.lacks("Ops", "the operations to strike")
+        raise tree.lacks("Ops", "the operations to inject into")
     if not legacy and "InjectMode" not in values:
         raise tree.lacks("InjectMode", f"one of {', '.join(MODES)}")
     return OperationConfig(
@@ -142,7 +142,7 @@ def _mode(node: Node, legacy: bool) -> str:
     if not legacy or node.value in MODES:
         return node.one_of(MODES)
     text = node.text(f"one of {', '.join(MODES)}")
-    _logger.warning("%s: %s %r: nothing is ever struck", node.where, node.key, text)
+    _logger.warning("%s: %s %r: nothing is ever injected", node.where, node.key, text)
     return NEVER
 
 

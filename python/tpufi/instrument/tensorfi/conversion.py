@@ -9,7 +9,7 @@ _BITS = (
     "flips are of the element's own bits (IEEE); TensorFI flipped a sign and 21 "
     "integer places: results differ; bit_model: tensorfi21_10 brings that back"
 )
-_FRESH = "the instance is drawn anew in each run; pin_instance: true keeps it"
+_FRESH = "the instance is drawn again in each run; pin_instance: true keeps it"
 _COUNTED = "Instances were removed: executions are counted by running the program"
 
 
@@ -36,7 +36,7 @@ def convert(tree: Node, legacy: bool) -> str:
         f"Seed: {config.seed}",
     ]
     if not config.probabilities:
-        raise tree.wrong("Ops with a known name: this file strikes nothing")
+        raise tree.wrong("Ops with a known name: this file injects nothing")
     if config.mode == "None":
         raise tree.wrong("InjectMode: this file never injects; add a mode")
     if config.skip:
@@ -70,7 +70,9 @@ def _operation_remarks(tree: Node, config: OperationConfig, legacy: bool) -> lis
     if config.mode == "dynamicInstance":
         remarks.append(_FRESH)
     if config.tensor_type == "Rand-element":
-        remarks.append("Rand-element strikes tensors of any rank, not only 1 and 2")
+        remarks.append(
+            "Rand-element injects into tensors of any rank, not only 1 and 2"
+        )
     return remarks
 
 
@@ -78,7 +80,9 @@ def _layers(tree: Node, legacy: bool) -> str:
     config = layer_config.layer_config(tree, legacy=True)
     remarks = []
     if not legacy and config.mode == "multiple":
-        remarks.append("the last layer or variable is struck too; TensorFI2 spared it")
+        remarks.append(
+            "faults reach the last layer or variable too; TensorFI2 left it out"
+        )
         if config.kind == "zeros":
             remarks.append("Amount is the percentage of every tensor, not of the first")
     remarks.append("draws come from Seed; TensorFI2 could not be repeated")

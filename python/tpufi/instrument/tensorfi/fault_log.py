@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of what was struck: JSON lines, each enough to repeat its fault.
+"""The log of what was injected: JSON lines, each enough to repeat its fault.
 
 On request TensorFI's text form is written beside it.
 """
@@ -17,8 +17,8 @@ from tpufi.element import from_words
 from tpufi.errors import InputError
 from tpufi.file_name import check_file_name
 from tpufi.instrument.context import ITERATIONS, REPLICAS
+from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.site_fault import SiteFault
-from tpufi.instrument.strike import Strike
 from tpufi.messages import one_line, show_path
 
 _LINE = "-" * 39
@@ -28,7 +28,7 @@ class FaultLog:
     """Log files of one injector, `<name>-log.jsonl` and on request `<name>-log`.
 
     Args:
-      folder: made if it does not exist; files in it are written anew.
+      folder: made if it does not exist; files in it are overwritten.
       name: of the injector.
       text: whether to write TensorFI's form too.
 
@@ -57,12 +57,14 @@ class FaultLog:
             ) from None
         self._write(f"Starting log at {self._start}\n\n")
 
-    def add(self, run: int, about: Mapping, strikes: Sequence[Strike]) -> None:
-        """Add what was struck in run `run`; `about` stands in every entry."""
-        for count, strike in enumerate(strikes, 1):
-            entry = {"run": run, **about, **strike.entry()}
+    def add(
+        self, run: int, about: Mapping, injections: Sequence[InjectionRecord]
+    ) -> None:
+        """Add what was injected in run `run`; `about` stands in every entry."""
+        for count, injection in enumerate(injections, 1):
+            entry = {"run": run, **about, **injection.entry()}
             self._lines.write(json.dumps(entry) + "\n")
-            self._write(self._block(run, count, strike))
+            self._write(self._block(run, count, injection))
         self._write(f"{_LINE}\n")
         self._lines.flush()
 
@@ -78,15 +80,15 @@ class FaultLog:
             self._text.write(text)
             self._text.flush()
 
-    def _block(self, run: int, count: int, strike: Strike) -> str:
-        dtype = strike.site.dtype
+    def _block(self, run: int, count: int, injection: InjectionRecord) -> str:
+        dtype = injection.site.dtype
         original, injected = (
             "?" if words is None else str(_values(words, dtype))
-            for words in (strike.golden, strike.faulty)
+            for words in (injection.golden, injection.faulty)
         )
         fields = {
             "RunCount": run,
-            "OpName": strike.site.op,
+            "OpName": injection.site.op,
             "Count": count,
             "Original": original,
             "Injected": injected,
@@ -97,7 +99,7 @@ class FaultLog:
 
 
 def fault_of(entry: Mapping) -> SiteFault:
-    """Return the fault of a log entry, which `Instrumented.strike` repeats.
+    """Return the fault of a log entry, which `Instrumented.run` repeats.
 
     Raises:
       InputError: the entry lacks a field, or one is not what the log writes.

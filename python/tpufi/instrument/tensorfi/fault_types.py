@@ -28,7 +28,7 @@ class Change(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """The struck tensor.
+    """The faulty tensor.
 
     Args:
       dtype: element type.
@@ -62,7 +62,7 @@ def change(kind: str, tensor: Tensor, rules: Rules, draws: Draws, what: str):
 
     Args:
       kind: one of `FAULT_TYPES`.
-      tensor: the struck tensor.
+      tensor: the faulty tensor.
       rules: the rest of the configuration.
       draws: choices of this run.
       what: name of this execution, which names its draws.

@@ -122,8 +122,8 @@ class TensorFI:
         stats.init()
         self.turnOnInjections()
         for _ in range(numInjections):
-            outputs, strikes = self._run(args, kwargs)
-            count_run(stats, computeDiff(outputs), strikes, self.config.legacy)
+            outputs, injections = self._run(args, kwargs)
+            count_run(stats, computeDiff(outputs), injections, self.config.legacy)
         return stats
 
     def pLaunch(
@@ -189,7 +189,7 @@ class TensorFI:
         return self._config
 
     def initFIConfig(self, params: Mapping) -> None:
-        """Replace the configuration and start the runs anew.
+        """Replace the configuration and begin with run 0 again.
 
         Raises:
           InputError: it is wrong, or needs operations that the first one did not name.
@@ -240,11 +240,11 @@ class TensorFI:
             raise InputError("launch repeats the last call; call the program first")
         return self._cached
 
-    def log_strikes(self, number: int, strikes: Sequence) -> None:
-        """Add what a run struck to the log."""
+    def log_injections(self, number: int, injections: Sequence) -> None:
+        """Add what was injected in a run to the log."""
         config = self.config
         about = {"seed": config.seed, "mode": config.mode, "name": self.name}
-        self._log.add(number, about, strikes)
+        self._log.add(number, about, injections)
 
     def _run(self, args: tuple, kwargs: dict) -> tuple[object, tuple]:
         if not self._on:
@@ -258,8 +258,8 @@ class TensorFI:
         planned.plan = OperationPlan(self.config)
         number = planned.next
         run = planned.run(self._fi, args, kwargs)
-        self.log_strikes(number, run.strikes)
-        return run.outputs, run.strikes
+        self.log_injections(number, run.injections)
+        return run.outputs, run.injections
 
     def _launch_shares(
         self,
@@ -298,8 +298,8 @@ class TensorFI:
         for stats, outcomes in zip(statistics, results, strict=True):
             stats.init()
             for outcome in outcomes or ():
-                count_run(stats, outcome.difference, outcome.strikes, config.legacy)
-                self.log_strikes(outcome.run, outcome.strikes)
+                count_run(stats, outcome.difference, outcome.injections, config.legacy)
+                self.log_injections(outcome.run, outcome.injections)
         late = [share for share, outcomes in enumerate(results) if outcomes is None]
         if late:
             _logger.warning("shares %s were late and ended", late)

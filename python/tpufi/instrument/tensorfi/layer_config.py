@@ -21,10 +21,10 @@ class LayerConfig:
       target: `layer_states` (weights) or `layer_outputs`.
       mode: `single` (one of them) or `multiple` (all).
       kind: `zeros`, `random` (numbers of [0, 1)) or `bitflips`.
-      amount: elements of each struck tensor; for `zeros` percent of them.
+      amount: elements of each faulty tensor; for `zeros` percent of them.
       bit: the flipped bit, 0 the least significant; None draws it for each element.
       seed: of all draws.
-      legacy: whether the last layer or variable is spared, as in TensorFI2, and the
+      legacy: whether the last layer or variable is left out, as in TensorFI2, and the
         percentage of `zeros` becomes the count of the first tensor after it.
     """
 

@@ -20,7 +20,7 @@ from tpufi.instrument.tensorfi.layer_plan import LayerPlan
 
 
 class inject:  # noqa: N801 - TensorFI2's name; making one performs the injection.
-    """Strike a model as TensorFI2's configuration says.
+    """Inject into a model as TensorFI2's configuration says.
 
     `layer_states` changes the model's weights until `restore()`, or until the `with`
     block ends in which this is used. `layer_outputs` runs the model once on `x_test`.
@@ -31,13 +31,13 @@ class inject:  # noqa: N801 - TensorFI2's name; making one performs the injectio
       confFile: YAML file, or a mapping with the same keys.
       log_level: level of the logger `tpufi.instrument`.
       x_test: a batch for the model; it is needed, to know the graph.
-      run: number of the injection; another one strikes elsewhere.
+      run: number of the injection; another one has other places.
       legacy: overrides the file's own `legacy`.
 
     Attributes:
       outputs: what the model returned for `x_test`.
       labels: arg-max over the last axis of the outputs, if they are one tensor.
-      records: what was struck: `Strike`s, or `Corruption`s for weights.
+      records: what was injected: `InjectionRecord`s, or `Corruption`s for weights.
 
     Raises:
       InputError: the configuration is wrong, or does not fit the model.
@@ -64,10 +64,10 @@ class inject:  # noqa: N801 - TensorFI2's name; making one performs the injectio
         )  # fmt: skip
         self._undo = contextlib.ExitStack()
         if config.target == "layer_outputs":
-            struck = fi.planned
-            struck.next = run
-            result = struck.run(fi, (x_test,), {})
-            self.outputs, self.records = result.outputs, result.strikes
+            injected = fi.planned
+            injected.next = run
+            result = injected.run(fi, (x_test,), {})
+            self.outputs, self.records = result.outputs, result.injections
         else:
             fi.armed(x_test)
             faults = plan.weight_faults(run, fi.variables)

@@ -75,10 +75,10 @@ class LayerPlan:
         if not tensors:
             raise InputError(f"Target {config.target}: the program has none")
         # TensorFI2 spares the last one, but for weights in mode single.
-        spared = config.legacy and (config.mode, config.target) != (
+        left_out = config.legacy and (config.mode, config.target) != (
             "single", "layer_states",
         )  # fmt: skip
-        if spared and len(tensors) > 1:
+        if left_out and len(tensors) > 1:
             tensors = tensors[:-1]
         if config.mode == "single":
             tensors = [tensors[draws.below(len(tensors), "tensor")]]

@@ -17,7 +17,7 @@ class FIConfig:
     Attributes:
       injectMap: probability of each operation, by `Ops` or by TensorFlow type.
       faultSeed: the seed.
-      skipCount: selected executions at the start of a run that are not struck.
+      skipCount: selected executions at the start of a run that stay without a fault.
     """
 
     def __init__(self, config: OperationConfig):

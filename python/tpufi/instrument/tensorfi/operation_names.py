@@ -115,7 +115,7 @@ _TYPES = {
     "RANDOM-UNIFORM": ("RandomUniform", "StatelessRandomUniformV2"),
 }
 ALL = "ALL"
-NEVER_STRUCK = ("NOOP", "SWITCH", "UNPACK", "END", "COUNT-NONZERO")
+NEVER_INJECTED = ("NOOP", "SWITCH", "UNPACK", "END", "COUNT-NONZERO")
 _NAMES = {op: name for name, types in _TYPES.items() for op in types}
 
 
@@ -134,7 +134,7 @@ def types_of(name: str) -> tuple[str, ...]:
     """
     if name in _TYPES:
         return _TYPES[name]
-    if name in NEVER_STRUCK:
+    if name in NEVER_INJECTED:
         return ()
     if name.isidentifier() and name != name.upper() and name[0].isupper():
         return (name,)

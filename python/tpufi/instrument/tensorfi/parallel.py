@@ -2,7 +2,7 @@
 """Runs shares of a campaign in processes of their own.
 
 Each worker loads the armed program from a SavedModel and draws the faults of its runs
-by their numbers, so what is struck does not depend on how many workers there are.
+by their numbers, so what is injected does not depend on how many workers there are.
 """
 
 import multiprocessing
@@ -18,9 +18,9 @@ import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.injection_record import InjectionRecord, injections_of
 from tpufi.instrument.profile import Execution
 from tpufi.instrument.site_fault import SiteFault, descriptor_of, rows_of
-from tpufi.instrument.strike import Strike, strikes_of
 from tpufi.instrument.tensorfi.config import OperationConfig
 from tpufi.instrument.tensorfi.plan import OperationPlan
 
@@ -48,11 +48,11 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """One run of a worker: its number, the user's difference, what was struck."""
+    """One run of a worker: its number, the user's difference, what was injected."""
 
     run: int
     difference: float
-    strikes: tuple[Strike, ...]
+    injections: tuple[InjectionRecord, ...]
 
 
 def shares(total: int, workers: int, first: int) -> list[range]:
@@ -143,20 +143,20 @@ def _outcomes(job: Job) -> list[Outcome]:
     args = [tf.constant(value) for value in job.args]
     sites = {site.id: site for site in job.sites}
 
-    def strike(faults: Sequence[SiteFault]):
+    def inject(faults: Sequence[SiteFault]):
         rows = [row for f in faults for row in rows_of(f, sites[f.site].loops, 1)]
         descriptor = descriptor_of(rows)
         outputs, record = loaded.armed(*args, descriptor.faults, descriptor.words)
-        return outputs, strikes_of(rows, sites, record.numpy())
+        return outputs, injections_of(rows, sites, record.numpy())
 
     def golden(execution: Execution, elements: Sequence[int]) -> np.ndarray:
         keep_all = SiteFault(
             execution.site.id, elements, -1, (0,), execution.iterations
         )
-        _, strikes = strike([keep_all])
+        _, injections = inject([keep_all])
         found = {
             int(e): word
-            for s in strikes
+            for s in injections
             for e, word in zip(s.elements, s.golden, strict=True)
         }
         return np.array([found[int(e)] for e in elements], np.uint64)
@@ -164,6 +164,6 @@ def _outcomes(job: Job) -> list[Outcome]:
     plan = OperationPlan(job.config)
     outcomes = []
     for run in job.runs:
-        outputs, strikes = strike(plan.faults(run, job.executions, golden))
-        outcomes.append(Outcome(run, float(difference(outputs)), strikes))
+        outputs, injections = inject(plan.faults(run, job.executions, golden))
+        outcomes.append(Outcome(run, float(difference(outputs)), injections))
     return outcomes

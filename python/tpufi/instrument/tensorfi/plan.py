@@ -23,7 +23,7 @@ class OperationPlan:
     """Faults in the results of operations.
 
     A result is the operation's first output. `ALL` stands for the floating-point
-    results of operations that compute; others are struck if they are named.
+    results of operations that compute; others have faults if they are named.
 
     Args:
       config: what the file says.
@@ -33,7 +33,7 @@ class OperationPlan:
         self.config = config
 
     def choose(self, sites: Sequence[GraphSite]) -> frozenset[int]:
-        """Return the ids of the sites that can be struck.
+        """Return the ids of the sites that faults can be injected into.
 
         Raises:
           InputError: a named operation is not in the program (unless `legacy`), or no
@@ -73,17 +73,17 @@ class OperationPlan:
         draws = Draws(config.seed, run)
         named = [(self._name(e.site), e) for e in executions]
         if config.mode == "errorRate":
-            struck = [
+            injected = [
                 e for name, e in named[config.skip :] if self._hit(draws, name, e)
             ]
         elif config.mode == "dynamicInstance":
             fixed = Draws(config.seed, 0) if config.pin_instance else draws
-            struck = self._one_of_each(fixed, named)
+            injected = self._one_of_each(fixed, named)
         elif config.mode == "oneFaultPerRun":
-            struck = self._one(draws, named)
+            injected = self._one(draws, named)
         else:
-            struck = []
-        changed = (self._fault(draws, execution, golden) for execution in struck)
+            injected = []
+        changed = (self._fault(draws, execution, golden) for execution in injected)
         return [fault for fault in changed if fault is not None]
 
     def _selects(self, site: GraphSite) -> bool:
@@ -101,7 +101,7 @@ class OperationPlan:
         return number / (1 << 53) < self.config.probabilities[name]
 
     def _one_of_each(self, draws: Draws, named: list) -> list[Execution]:
-        struck = []
+        injected = []
         ordinal = {id(e): n for n, (_, e) in enumerate(named)}
         kind = {id(e): e.site.op if n == ALL else n for n, e in named}
         ordered = sorted((e for _, e in named), key=lambda e: kind[id(e)])
@@ -110,8 +110,8 @@ class OperationPlan:
             count = self._declared(name, len(members))
             chosen = draws.below(count, f"instance {name}")
             if chosen < len(members) and ordinal[id(members[chosen])] >= self._skip:
-                struck.append(members[chosen])
-        return struck
+                injected.append(members[chosen])
+        return injected
 
     def _one(self, draws: Draws, named: list) -> list[Execution]:
         count = len(named)

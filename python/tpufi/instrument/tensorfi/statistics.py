@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tpufi.errors import InputError
-from tpufi.instrument.strike import Strike
+from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.messages import one_line, show_path
 
 
@@ -17,7 +17,7 @@ class Stats(enum.Enum):
     Injected = "Injected"
     Incorrect = "Incorrect"
     Diff = "Diff"
-    Runs = "Runs"  # Runs, struck or not.
+    Runs = "Runs"  # Runs, injected or not.
     Undefined = "Undefined"  # Runs whose difference was NaN; they are incorrect too.
 
 
@@ -89,17 +89,20 @@ def collateStats(
 
 
 def count_run(
-    stats: FIStat, difference: float, strikes: Sequence[Strike], legacy: bool
+    stats: FIStat,
+    difference: float,
+    injections: Sequence[InjectionRecord],
+    legacy: bool,
 ) -> None:
     """Count one run.
 
     Args:
       stats: where.
       difference: what the user's function returned.
-      strikes: what was struck.
+      injections: what was injected.
       legacy: count as TensorFI does: runs as injections, NaN as correct.
     """
-    faults = len({id(s.fault) for s in strikes if s.times})
+    faults = len({id(s.fault) for s in injections if s.times})
     stats.update(Stats.Runs)
     stats.update(Stats.Injected, 1 if legacy else faults)
     difference = float(difference)

@@ -52,7 +52,7 @@ def _picture(seen: Mapping[int, int], summary: LatencySummary) -> Picture:
     table = Table.of(
         "latency",
         "Experiments by the steps from the fault to its first visible effect; 0 is the "
-        "struck step.",
+        "faulty step.",
         [
             {
                 "steps": steps,

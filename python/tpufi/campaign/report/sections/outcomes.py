@@ -27,7 +27,7 @@ def sections(facts: Facts) -> Iterator[Section]:
     table = Table.of(
         "outcomes",
         "Outcomes. Interval: of independent experiments. By steps: experiments that "
-        "strike the same step share weights and batch, and count as a cluster.",
+        "inject into the same step share weights and batch, and count as a cluster.",
         [
             {
                 "outcome": name,

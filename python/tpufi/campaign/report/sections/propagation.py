@@ -23,7 +23,7 @@ _SELECT = (
 )
 _EXPLAINED = (
     "Experiments whose state differs from golden in any bit after some steps, the "
-    "struck one included, by part of the state, of all experiments. Those that are "
+    "faulty one included, by part of the state, of all experiments. Those that are "
     "golden again, or ended because a loss was not finite, no longer count. Change: "
     "2-norm of a tensor's finite changes over that of the golden tensor; of each "
     "experiment that of the tensor that changed most."
@@ -97,7 +97,7 @@ def _curves(parts) -> Figure:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlabel("steps, the struck one included")
+    axes.set_xlabel("steps, the faulty one included")
     axes.set_ylabel("differ from golden")
     axes.legend(loc="best")
     return figure

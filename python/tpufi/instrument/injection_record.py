@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fault did in a run: the struck elements, their bits before and after."""
+"""What a fault did in a run: the faulty elements, their bits before and after."""
 
 import contextlib
 import dataclasses
@@ -16,7 +16,7 @@ from tpufi.instrument.site_fault import Row, SiteFault, bits_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Strike:
+class InjectionRecord:
     """What one row of a fault did.
 
     Args:
@@ -25,8 +25,8 @@ class Strike:
       context: the execution that it names, see `tpufi.instrument.context`; -1: all.
       elements: int64, flat indices of the elements.
       words: uint64, the words of the elements.
-      times: how many executions it struck; 0: there was no such execution.
-      golden: uint64, bits before the fault; None unless it struck exactly once.
+      times: how many executions it was injected into; 0: there was no such execution.
+      golden: uint64, bits before the fault; None unless it was injected into one.
       faulty: uint64, bits after it.
     """
 
@@ -87,9 +87,9 @@ class Strike:
         }
 
 
-def strikes_of(
+def injections_of(
     rows: Sequence[Row], sites: dict[int, GraphSite], record: np.ndarray
-) -> tuple[Strike, ...]:
+) -> tuple[InjectionRecord, ...]:
     """Return what each row did.
 
     Args:
@@ -98,18 +98,18 @@ def strikes_of(
       record: the record of the run, int64 [rows or more, 1 + capacity].
     """
     result = []
-    for row, struck in zip(rows, read_record(record), strict=False):
+    for row, injected in zip(rows, read_record(record), strict=False):
         site = sites[row.fault.site]
-        times, rest = divmod(struck.count, len(row.elements))
-        assert rest == 0, (struck.count, len(row.elements))
+        times, rest = divmod(injected.count, len(row.elements))
+        assert rest == 0, (injected.count, len(row.elements))
         golden = faulty = None
         if times == 1:
-            golden = struck.golden
+            golden = injected.golden
             mask = np.uint64((1 << bits_of(site.dtype)) - 1)
             keep = np.uint64(row.fault.keep & ((1 << 64) - 1))
             faulty = ((golden & keep) ^ row.words) & mask
         where = (row.context, row.elements, row.words, times)
-        result.append(Strike(site, row.fault, *where, golden, faulty))
+        result.append(InjectionRecord(site, row.fault, *where, golden, faulty))
     return tuple(result)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fault that strikes nothing is warned of."""
+"""A fault that is not injected is warned of."""
 
 import warnings
 
@@ -34,21 +34,21 @@ def site_of(fi, op: str) -> int:
 def test_a_run_warns_of_a_site_that_was_not_executed(fi):
     where = {"iterations": (1,)}
     taken = tf.constant(True)
-    told = r"site \d+, .*Neg:0: the fault in iterations \(1,\) \(context \d+\) struck"
+    told = r"site \d+, .*Neg:0: the fault in iterations \(1,\) \(context \d+\) was not"
     with pytest.warns(UserWarning, match=told) as caught:
-        run = fi.strike([flip(site_of(fi, "Neg"), 0, 3, **where)], X, taken)
-    assert [s.times for s in run.strikes] == [0]
+        run = fi.run([flip(site_of(fi, "Neg"), 0, 3, **where)], X, taken)
+    assert [s.times for s in run.injections] == [0]
     assert caught[0].filename == __file__ and "\n" not in str(caught[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fi.strike([flip(site_of(fi, "Exp"), 0, 3, **where)], X, taken)
+        fi.run([flip(site_of(fi, "Exp"), 0, 3, **where)], X, taken)
 
 
 @pytest.mark.parametrize("graph", [False, True])
 def test_a_block_warns_of_a_fault_that_no_call_met(fi, graph):
     user = tf.function(lambda x, taken: fi(x, taken)) if graph else fi
     fault = flip(site_of(fi, "Neg"), 0, 3)
-    with pytest.warns(UserWarning, match="it was not executed there") as caught:
+    with pytest.warns(UserWarning, match="the site was not executed there") as caught:
         with fi.injected(fault):
             user(X, tf.constant(True))
             user(X, tf.constant(True))
@@ -69,11 +69,11 @@ def test_rows_of_one_fault_are_one(fi):
     fault = SiteFault(exp, [0], -1, [1], iterations=(0,))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run = two.strike([fault], X, tf.constant(True))
-    assert [s.times for s in run.strikes] == [1, 0]
+        run = two.run([fault], X, tf.constant(True))
+    assert [s.times for s in run.injections] == [1, 0]
 
 
-@pytest.mark.filterwarnings("ignore:.*struck nothing")
+@pytest.mark.filterwarnings("ignore:.*was not injected")
 def test_bits_of_what_is_not_executed_are_refused(fi):
     where = {"site": site_of(fi, "Neg"), "elements": [0], "iterations": (0,)}
     with pytest.raises(tpufi.InputError, match=r"0 executions in iterations \(0,\)"):

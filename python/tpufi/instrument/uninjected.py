@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warns of faults that struck nothing."""
+"""Warns of faults that were not injected."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
+from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.site_fault import SiteFault
-from tpufi.instrument.strike import Strike
 
 
-def warn_of_unstruck(
+def warn_of_uninjected(
     faults: Iterable[SiteFault],
-    strikes: Sequence[Strike],
+    injections: Sequence[InjectionRecord],
     name: Callable[[int], str | None],
     stacklevel: int,
 ) -> None:
@@ -18,15 +18,15 @@ def warn_of_unstruck(
 
     Args:
       faults: the faults of a run or a block.
-      strikes: what was struck.
+      injections: what was injected.
       name: returns the name of a site.
       stacklevel: of the caller, see `warnings.warn`.
     """
     for fault in faults:
-        own = [strike for strike in strikes if strike.fault is fault]
-        if any(strike.times for strike in own):
+        own = [injection for injection in injections if injection.fault is fault]
+        if any(injection.times for injection in own):
             continue
-        contexts = sorted({strike.context for strike in own})
+        contexts = sorted({injection.context for injection in own})
         where = "any execution"
         if fault.iterations is not None:
             where = f"iterations {fault.iterations}"
@@ -35,9 +35,9 @@ def warn_of_unstruck(
         if contexts:
             where += f" (context {', '.join(map(str, contexts))})"
         site = ", ".join(filter(None, (f"site {fault.site}", name(fault.site))))
-        why = "it was not executed there" if own else "the program was not called"
+        why = "the site was not executed there" if own else "the program was not called"
         warnings.warn(
-            f"{site}: the fault in {where} struck nothing: {why}; executions(...) "
+            f"{site}: the fault in {where} was not injected: {why}; executions(...) "
             "tells what a call executes",
             stacklevel=stacklevel + 1,
         )

@@ -11,7 +11,7 @@ from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.site_fault import SiteFault
 
 
-class StruckBatch:
+class FaultyBatch:
     """A batch that is run many times.
 
     Args:
@@ -30,14 +30,14 @@ class StruckBatch:
         self._fi, self.inputs = fi, inputs
         self.golden = answers(fi, inputs)
 
-    def strike(self, faults: Sequence[SiteFault]) -> np.ndarray:
+    def inject(self, faults: Sequence[SiteFault]) -> np.ndarray:
         """Return the answers of a run with these faults.
 
         Raises:
-          InputError: a fault did not strike exactly once.
+          InputError: a fault was not injected exactly once.
         """
-        run = self._fi.strike(faults, self.inputs)
-        missed = [s.site.name for s in run.strikes if s.times != 1]
+        run = self._fi.run(faults, self.inputs)
+        missed = [s.site.name for s in run.injections if s.times != 1]
         if missed:
             raise InputError(
                 f"{missed[0]} did not run exactly once; leave it out of sites="
@@ -51,7 +51,7 @@ def answers(fi: Instrumented, inputs: tf.Tensor) -> np.ndarray:
     Raises:
       InputError: the program has another output.
     """
-    outputs = fi.strike((), inputs).outputs
+    outputs = fi.run((), inputs).outputs
     items = int(inputs.shape[0])
     if not tf.is_tensor(outputs) or outputs.shape.rank in (None, 0):
         raise InputError("an inference campaign needs a program of one output")
