@@ -6,7 +6,7 @@ import pytest
 from tpufi.tpu.program_text import read_program
 
 CYCLES = 'backend_config={{"window_config":{{"estimated_cycles":"{}"}}}}'
-BRANCHES = "branch_computations={%faulty, %clean}"
+BRANCHES = "branch_computations={%injected, %clean}"
 PROGRAM = f"""HloModule jit_step, is_scheduled=true
 
 %fused (p: f32[8]) -> f32[8] {{
