@@ -27,6 +27,9 @@ SETTINGS = {
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
 
+# What is said if the compiler writes what jaxlib's older reader does not know.
+UNREADABLE = "the program was compiled, but jaxlib cannot read it back"
+
 
 def compile_module(module: bytes, topology: str, chips: int) -> tuple[str, dict]:
     """Return the optimised program and what the compiler says about it.
@@ -64,7 +67,11 @@ def compile_module(module: bytes, topology: str, chips: int) -> tuple[str, dict]
     analysis = program.cost_analysis()
     analysis = analysis[0] if isinstance(analysis, list) else analysis
     memory = program.get_compiled_memory_stats()
-    return program.hlo_modules()[0].to_string(), {
+    try:
+        modules = program.hlo_modules()
+    except Exception as error:
+        raise RuntimeError(f"{UNREADABLE}: {error}") from None
+    return modules[0].to_string(), {
         "compiler_s": round(seconds, 1),
         "compiler_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
         "bytes_accessed": int(analysis["bytes accessed"]),

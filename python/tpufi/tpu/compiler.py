@@ -97,9 +97,10 @@ def compile_for(
             )
         if run.returncode != 0:
             lines = run.stderr.strip().splitlines() or [f"exit code {run.returncode}"]
-            raise InputError(
-                f"the TPU compiler refuses topology {topology!r}: {lines[-1]}"
-            )
+            what = f"the TPU compiler refuses topology {topology!r}"
+            if compile_module.UNREADABLE in lines[-1]:
+                what = f"topology {topology!r}"
+            raise InputError(f"{what}: {lines[-1]}")
         program = text.read_text()
     figures = json.loads(run.stdout.strip().splitlines()[-1])
     return Compiled(read_program(program), figures, program)
