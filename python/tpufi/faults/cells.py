@@ -90,51 +90,48 @@ def _numbers(key: str, cells: list[str]) -> tuple[float, ...]:
     return tuple(_number(key, cell, i) for i, cell in enumerate(cells, start=1))
 
 
-def _positions(key: str, cells: list[str]) -> tuple[tuple[int, ...], ...]:
+def _matching(
+    key: str, cells: list[str], form: re.Pattern, noun: str, wrong: str
+) -> list[str]:
+    """Return the cells, at least one; each has to have a form."""
     cells = _many_cells(key, cells)
     for number, cell in enumerate(cells, start=1):
-        if not _POSITION.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"position {number} ({quote(cell)}) is not an index; expected whole "
-                "numbers from 0 joined by slashes; write it like 107/3/3/85",
-            )
+        if not form.fullmatch(cell):
+            raise FieldError(key, f"{noun} {number} ({quote(cell)}) {wrong}")
+    return cells
+
+
+def _positions(key: str, cells: list[str]) -> tuple[tuple[int, ...], ...]:
+    wrong = (
+        "is not an index; expected whole numbers from 0 joined by slashes; write it "
+        "like 107/3/3/85"
+    )
+    cells = _matching(key, cells, _POSITION, "position", wrong)
     return tuple(tuple(map(int, cell.split("/"))) for cell in cells)
 
 
 def _bits(key: str, cells: list[str]) -> tuple[int, ...]:
-    cells = _many_cells(key, cells)
-    for number, cell in enumerate(cells, start=1):
-        if not _BITS.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"pattern {number} ({quote(cell)}) is not a float32 bit pattern; "
-                "expected 0x and 8 hexadecimal digits; write it like 0x3f800000",
-            )
+    wrong = (
+        "is not a float32 bit pattern; expected 0x and 8 hexadecimal digits; write it "
+        "like 0x3f800000"
+    )
+    cells = _matching(key, cells, _BITS, "pattern", wrong)
     return tuple(int(cell, 16) for cell in cells)
 
 
 def _whole_numbers(key: str, cells: list[str]) -> tuple[int, ...]:
-    cells = _many_cells(key, cells)
-    for number, cell in enumerate(cells, start=1):
-        if not _NATURAL.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"value {number} ({quote(cell)}) is not a whole number from 0; "
-                f"expected digits only; write {key},7 for example",
-            )
-    return tuple(map(int, cells))
+    wrong = (
+        f"is not a whole number from 0; expected digits only; write {key},7 for example"
+    )
+    return tuple(map(int, _matching(key, cells, _NATURAL, "value", wrong)))
 
 
 def _words(key: str, cells: list[str]) -> tuple[int, ...]:
-    cells = _many_cells(key, cells)
-    for number, cell in enumerate(cells, start=1):
-        if not _WORD.fullmatch(cell):
-            raise FieldError(
-                key,
-                f"word {number} ({quote(cell)}) is not a bit pattern; expected 0x "
-                "and 1 to 16 hexadecimal digits; write it like 0x3f800000",
-            )
+    wrong = (
+        "is not a bit pattern; expected 0x and 1 to 16 hexadecimal digits; write it "
+        "like 0x3f800000"
+    )
+    cells = _matching(key, cells, _WORD, "word", wrong)
     return tuple(int(cell, 16) for cell in cells)
 
 
