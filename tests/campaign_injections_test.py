@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from tests.tiny_workload import TINY
-from tpufi import models
+from tests.tiny_workload import tiny_as_published
 from tpufi.campaign.engine.gate import check_deterministic
 from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.golden_check import check_golden
@@ -47,10 +46,7 @@ injections: [by_hand.csv, drawn]
 
 @pytest.fixture(scope="module")
 def tiny():
-    # Injection files name published workloads only, so this one takes such a name.
-    small = dataclasses.replace(TINY, name="resnet18", input_shape=(32, 32, 3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.WORKLOADS, "resnet18", small)
+    with tiny_as_published("resnet18"):
         yield
 
 

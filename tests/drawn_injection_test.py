@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tiny_workload import TINY
-from tpufi import models
+from tests.tiny_workload import tiny_as_published
 from tpufi.cli.draw import COMMAND as draw
 from tpufi.descriptor import FIELDS
 from tpufi.errors import InputError
@@ -46,10 +45,7 @@ TABLE = SiteTable([Site("fc", "forward", "output", (4, 10))])
 
 @pytest.fixture(scope="module")
 def tiny():
-    # Injection files name published workloads only, so this one takes such a name.
-    small = dataclasses.replace(TINY, name="resnet18", input_shape=(32, 32, 3))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.WORKLOADS, "resnet18", small)
+    with tiny_as_published("resnet18"):
         yield
 
 

@@ -7,8 +7,7 @@ import pathlib
 
 import pytest
 
-from tests.tiny_workload import TINY
-from tpufi import models
+from tests.tiny_workload import tiny_as_published
 from tpufi.cli.replay import COMMAND as replay_tool
 from tpufi.errors import InputError
 from tpufi.experiment.judge import Judge
@@ -37,12 +36,7 @@ FAULT = Injection(
 
 @pytest.fixture(scope="module")
 def tiny():
-    # Injection files name published workloads only, so this one takes such a name.
-    small = dataclasses.replace(TINY, name="resnet18", input_shape=(32, 32, 3))
-    other = dataclasses.replace(small, name="nfnet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(models.WORKLOADS, "resnet18", small)
-        patch.setitem(models.WORKLOADS, "nfnet", other)
+    with tiny_as_published("resnet18", "nfnet"):
         yield
 
 

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A workload with every kind of layer that traces in seconds: 8x8 images, one block."""
 
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+
 import numpy as np
+import pytest
 
 from tpufi.data.batches import Batch
 from tpufi.layers import BatchNorm, Dense, GlobalAveragePooling, ReLU, Sequence
+from tpufi.models import WORKLOADS
 from tpufi.models.resnet18 import basic_block, convolution
 from tpufi.optimizers import Adam, LinearDecay
 from tpufi.workload import Workload
@@ -26,6 +32,16 @@ TINY = Workload(
     learning_rate=0.001,
     input_shape=(8, 8, 3),
 )
+
+
+@contextlib.contextmanager
+def tiny_as_published(*names: str) -> Iterator[None]:
+    """Let this workload have published names, the only ones of injection files."""
+    small = dataclasses.replace(TINY, input_shape=(32, 32, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.setitem(WORKLOADS, name, dataclasses.replace(small, name=name))
+        yield
 
 
 def tiny_batch(replicas: int, per_replica: int, seed: int = 0) -> tuple:
