@@ -136,8 +136,8 @@ def check_replay() -> str:
     if first != second:
         raise CheckFailed("the same fault gave two different runs")
     return (
-        f"{_CONFIG.workload}, {_STEPS} golden steps; the control is identical by bits, "
-        f"{injection.fmodel} at {injection.site_name} repeats by bits, "
+        f"{_CONFIG.workload}, {_STEPS} golden steps; the control is bitwise identical, "
+        f"{injection.fmodel} at {injection.site_name} repeats bitwise, "
         f"{session.program.traces} trace"
     )
 

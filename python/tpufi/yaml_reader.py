@@ -2,7 +2,7 @@
 """Reads YAML strictly: a mapping whose keys are known, each with a type and a bound.
 
 Scalars stay the text they are, so none of YAML's surprises (`no`, `1:30`, `010`) can
-change a campaign; whoever asks for a number parses it. Aliases, tags, repeated keys and
+change a campaign; the reader of a number parses it. Aliases, tags, repeated keys and
 second documents are errors. Each error begins with `file:line`.
 """
 

@@ -81,7 +81,7 @@ class Control:
         return state
 
     def is_same(self, state: State, armed: int) -> bool:
-        """Tell whether a state is the one after so many armed steps, by bits."""
+        """Tell whether a state is the one after so many armed steps, bitwise."""
         if armed <= _NEAR:
             return same_state(self.state(armed), state)
         if armed not in self._digests:

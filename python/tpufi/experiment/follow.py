@@ -25,7 +25,7 @@ _NEAR = max(AFTER)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Seen:
-    """One step of a faulty run, for whoever observes it.
+    """One step of a faulty run, for its observer.
 
     Args:
       number: of the step, since the start of training.

@@ -14,7 +14,7 @@ from tpufi.training.blocks import Blocks
 class GoldenWalk:
     """States of a golden run by the number of their next step.
 
-    Whoever asks for ascending numbers makes the walk take every step once: it goes on
+    Ascending numbers make the walk take every step once: it goes on
     from the last state, or from a checkpoint that is nearer.
 
     Args:

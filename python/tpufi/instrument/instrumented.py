@@ -259,7 +259,7 @@ class Instrumented:
 
         It has `armed(*args, faults, words)`, which returns the outputs and the record
         of a descriptor (`tpufi.descriptor`), and `sites()`, the sites as JSON text.
-        Whoever loads it needs the ops: `import tpufi.ops` first.
+        Loading it needs the ops: `import tpufi.ops` first.
 
         Raises:
           InputError: the folder exists or cannot be written.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the results of a faulty step differ from the golden ones, by bits."""
+"""How far the results of a faulty step differ from the golden ones, bitwise."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -46,7 +46,7 @@ def spread(subject: Subject) -> Spread:
       subject: the fault and the step it is injected into.
 
     Returns:
-      The comparison, by bits.
+      The bitwise comparison.
 
     Raises:
       InputError: the fault was not injected into all that it names, or the step without

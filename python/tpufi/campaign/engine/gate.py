@@ -13,7 +13,7 @@ _ALLOW = "--allow-nondeterminism goes on all the same and says so in the manifes
 
 
 def check_deterministic(experimenter: Experimenter) -> None:
-    """Check on the plan's first step that this set-up repeats the golden run by bits.
+    """Check on the plan's first step that this set-up repeats the golden run, bitwise.
 
     The golden step is done twice. A third time the fault of experiment 0 is injected
     into its site with every bit kept: that must give what the armed program gives

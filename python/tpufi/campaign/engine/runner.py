@@ -20,7 +20,7 @@ class RunnerOf:
 
     Args:
       plan: the plan.
-      verify: whether the set-up has to repeat the golden run by bits.
+      verify: whether the set-up has to repeat the golden run, bitwise.
     """
 
     plan: CampaignPlan
