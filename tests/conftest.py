@@ -30,11 +30,12 @@ def known_workloads():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
-    """Give the memory of a file's programs back after its last test."""
+    """After the last test of a file, forget its settings and free its programs."""
     result = yield
     if nextitem is None or nextitem.path != item.path:
-        from tests.memory import clear_caches, release_programs
+        from tests.memory import clear_caches, forget_determinism, release_programs
 
+        forget_determinism()
         clear_caches()
         release_programs()
     return result

@@ -15,7 +15,7 @@ import sys
 
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
-from tensorflow.python.framework import ops
+from tensorflow.python.framework import config, ops
 
 _GIB = 2**20  # In the unit of /proc, KiB.
 # XLA's table is a resource of this name; its type's key is a hash of the type's name.
@@ -36,6 +36,15 @@ def release_programs() -> None:
     # The next program makes a new table.
     tf.raw_ops.DestroyResourceOp(resource=compiled_table(), ignore_lookup_error=True)
     ctypes.CDLL(None).malloc_trim(0)
+
+
+def forget_determinism() -> None:
+    """Have TensorFlow choose kernels and seeds as a new process does.
+
+    A command that a test calls in its process switches determinism on for good.
+    """
+    config.disable_op_determinism()
+    tf.random.set_seed(None)
 
 
 def clear_caches() -> None:

@@ -66,6 +66,10 @@ def export_step(
         *([tf.constant(none.faults), tf.constant(none.words)] if armed else []),
     )
     compiled = tf.function(step, jit_compile=True, autograph=False)
+    device = tf.zeros(
+        []
+    ).device  # TensorFlow itself would ask a random op, with a seed.
     with exact_arithmetic():
-        module = compiled.experimental_get_compiler_ir(*arguments)("hlo_serialized")
+        ir = compiled.experimental_get_compiler_ir(*arguments)
+        module = ir("hlo_serialized", device_name=device)
     return share_parts(module)
