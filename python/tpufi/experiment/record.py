@@ -18,6 +18,7 @@ from tpufi.experiment.inject import faulty_bits, golden_bits
 from tpufi.fault import Fault
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.file_name import check_file_name
+from tpufi.io import open_to_write
 from tpufi.outcomes.outcome import Validation
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site
@@ -90,7 +91,7 @@ class ReplayRecord:
         check_file_name(stem, "injection")
         folder.mkdir(parents=True, exist_ok=True)
         self.paths = tuple(folder / f"{stem}.{ending}" for ending in ("txt", "jsonl"))
-        self._files = [open(_partial(path), "w") for path in self.paths]
+        self._files = [open_to_write(_partial(path)) for path in self.paths]
         self._epochs = epochs
         self._steps = steps
 
