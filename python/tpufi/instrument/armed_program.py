@@ -16,6 +16,7 @@ from tpufi.instrument.on_gpu import compilation, told_of_missing_kernels
 from tpufi.instrument.options import Options
 from tpufi.instrument.splice import Splicer
 from tpufi.instrument.traced_program import TracedProgram, load
+from tpufi.integers import integer
 
 
 class ArmedProgram:
@@ -68,6 +69,7 @@ class ArmedProgram:
           InputError: there is no such site, this trace does not have it, or it is not
             armed.
         """
+        site_id = integer("site", site_id)
         name = self._ids.name(site_id)
         if name is not None and site_id not in self._all:
             raise InputError(

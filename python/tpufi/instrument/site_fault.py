@@ -24,9 +24,9 @@ from tpufi.instrument.written import (
     flat_index,
     flat_list,
     indices_of,
-    integer,
     word_of,
 )
+from tpufi.integers import integer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,15 +72,17 @@ def flip(
       replica: see `SiteFault`.
 
     Raises:
-      InputError: an argument is no integer, or the bit is negative.
+      InputError: an argument is no integer, or the bit is none of 64.
 
     Example:
       >>> flip(3, (0, 1), bit=31).words
       (2147483648,)
     """
     bit = integer("bit", bit)
-    if bit < 0:
-        raise InputError(f"bit {bit} is negative; bit 0 is the least significant")
+    if not 0 <= bit < 64:
+        raise InputError(
+            f"bit {bit} is none of 0 to 63; bit 0 is the least significant"
+        )
     return _fault(site, [element], -1, (1 << bit,), iterations, replica)
 
 
@@ -167,13 +169,27 @@ def fitted(fault: SiteFault, site: GraphSite) -> SiteFault:
     Raises:
       InputError: an index is outside the tensor, or a value is not one of its type.
     """
-    elements = fault.elements
+    elements = indices_of(fault.elements)
     if any(isinstance(one, Sequence) for one in elements):
         elements = tuple(flat_index(site.name, one, site.shape) for one in elements)
+    iterations, replica = fault.iterations, fault.replica
+    if iterations is not None:
+        iterations = tuple(integer(f"{site.name}: iteration", i) for i in iterations)
+    if replica is not None:
+        replica = integer(f"{site.name}: replica", replica)
     if fault.values is None:
-        return dataclasses.replace(fault, elements=elements)
-    words = tuple(word_of(site.name, value, site.dtype) for value in fault.values)
-    return dataclasses.replace(fault, elements=elements, words=words, values=None)
+        words = tuple(integer(f"{site.name}: word", word) for word in fault.words)
+    else:
+        numbers = map(as_number, fault.values)
+        words = tuple(word_of(site.name, number, site.dtype) for number in numbers)
+    return SiteFault(
+        site.id,
+        elements,
+        integer(f"{site.name}: keep", fault.keep),
+        words,
+        iterations,
+        replica,
+    )
 
 
 def _fault(
@@ -214,8 +230,6 @@ def check(fault: SiteFault, site: GraphSite, size: int | None) -> None:
         )
     width = bits_of(site.dtype)
     for word in fault.words:
-        if not isinstance(word, (int, np.integer)):
-            raise InputError(f"{site.name}: word {word!r:.80} is no integer")
         if not 0 <= word < 1 << width:
             raise InputError(
                 f"{site.name}: word {word:#x} is wider than the {width} bits of "
