@@ -3,6 +3,7 @@
 
 import ast
 import pathlib
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,11 +13,13 @@ LONGEST = 500
 
 # What needs no fault: errors, files, text, numbers, and the compiled libraries.
 GROUND = frozenset(
-    "_library _toml element errors extras file_name integers io messages own_process "
-    "progress random statistics text_table untrusted yaml_reader".split()
+    "_former _library _toml element errors extras file_name integers io messages "
+    "own_process progress random statistics text_table untrusted yaml_reader".split()
 )
 # Sites, faults in the device's form, and the ops that inject them.
-DEVICE = GROUND | {"descriptor", "fault", "gradients", "ops", "site_table"}
+DEVICE = GROUND | {
+    *("descriptor", "fault", "faulty_bits", "gradients", "ops", "site_table"),
+}
 # What computes: layers with their sites, optimisers, and models made of them.
 COMPUTED = DEVICE | {"layers", "optimizers", "workload", "models"}
 DRAWN = COMPUTED | {"data", "faults", "outcomes"}
@@ -33,25 +36,39 @@ MAY_IMPORT = {
     "experiment": FOLLOWED,
     # Any program of TensorFlow; it knows nothing of workloads and their training.
     "instrument": DEVICE | {"faults", "outcomes", "training"},
-    "artefact_checkpoint": FOLLOWED,
-    "gradient_comparison": FOLLOWED,
-    "reproduction": FOLLOWED,
     "tpu": FOLLOWED,
     "campaign": FOLLOWED | {"instrument"},
     "show": FOLLOWED | {"campaign"},
     "selftest": FOLLOWED,
     "injection": DRAWN,
+    # What only users of one other tool need; the core imports none of it.
+    "contrib.isca23": FOLLOWED | {"campaign"},
+    "contrib.tensorfi": FOLLOWED | {"instrument"},
+    "contrib.__init__": frozenset(),
 }
-TOP = {"cli", "__init__", "__main__"}  # These may import everything.
+# Former names, which go in 0.2, stand for packages of contrib.
+FORMER = {"artefact_checkpoint", "gradient_comparison"}
+TOP = {"cli", "__init__", "__main__", *FORMER}  # These may import everything.
+NAMES_CONTRIB = {
+    "artefact_checkpoint.py", "gradient_comparison.py", "instrument/tensorfi.py",
+    "instrument/__init__.py",  # Takes a configuration of TensorFI itself, until 0.2.
+    "cli/compare_gradients.py", "cli/convert_config.py", "cli/import_checkpoint.py",
+    "cli/reproduce.py",
+}  # fmt: skip
 
 
 def modules() -> list[pathlib.Path]:
-    """Return the sources of the package, models apart, which are a folder beside it."""
-    return [p for p in sorted(PACKAGE.rglob("*.py")) if "models" not in p.parts]
+    """Return the sources of the package and of contrib, which is a link in it."""
+    found = {*PACKAGE.rglob("*.py"), *(PACKAGE / "contrib").rglob("*.py")}
+    return sorted(p for p in found if p.relative_to(PACKAGE).parts[0] != "models")
 
 
 def room(path: pathlib.Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return _room(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def _room(parts: Sequence[str]) -> str:
+    return ".".join(parts[: 2 if parts[0] == "contrib" else 1])
 
 
 def imported(path: pathlib.Path) -> set[str]:
@@ -68,7 +85,7 @@ def imported(path: pathlib.Path) -> set[str]:
         for name in names:
             first, _, rest = name.partition(".")
             if first == "tpufi" and rest:
-                found.add(rest.partition(".")[0])
+                found.add(_room(rest.split(".")))
     return found - {room(path), "__version__"}
 
 
@@ -90,6 +107,15 @@ def test_the_rooms_have_no_circle():
     while free := sorted(n for n in edges if n not in order and edges[n] <= {*order}):
         order += free
     assert sorted(order) == sorted(edges), f"circle: {sorted(edges.keys() - {*order})}"
+
+
+def test_only_commands_and_former_names_name_contrib():
+    naming = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in modules()
+        if "tpufi.contrib" in path.read_text() and not room(path).startswith("contrib.")
+    }
+    assert naming == NAMES_CONTRIB
 
 
 def test_no_circle_is_hidden_from_the_interpreter():

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.artefact_models import MODELS, Adam, Part, Weights, resnet18_logits
 from tests.artefact_small import SMALL, small_parts, write
 from tests.modes import assert_same_bits
-from tpufi.artefact_checkpoint import (
+from tpufi.contrib.isca23.checkpoint import (
     by_order,
     imported_state,
     read_checkpoint,

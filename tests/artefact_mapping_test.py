@@ -6,7 +6,7 @@ import pytest
 from tests.artefact_models import Part, Weights
 from tests.artefact_small import SMALL, small_parts, write
 from tests.modes import assert_same_bits
-from tpufi.artefact_checkpoint import (
+from tpufi.contrib.isca23.checkpoint import (
     by_mapping,
     format_mapping,
     read_checkpoint,

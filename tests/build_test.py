@@ -65,7 +65,7 @@ def test_version_is_the_same_everywhere():
 def test_only_one_module_loads_libraries():
     loaders = [
         path.name
-        for folder in ("python", "models", "tools")
+        for folder in ("python", "contrib", "models", "tools")
         for path in (ROOT / folder).rglob("*.py")
         if "load_op_library(" in path.read_text()
     ]

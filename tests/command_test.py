@@ -17,8 +17,8 @@ from tpufi.campaign.engine.run import Scale
 from tpufi.cli import compare_gradients, draw, run_options
 from tpufi.cli.command import Command, CommandParser
 from tpufi.cli.main import COMMANDS, main, program_parser
+from tpufi.contrib.isca23.gradient_comparison import COLUMNS, ORDER
 from tpufi.faults.plan import SITE_WEIGHTS
-from tpufi.gradient_comparison import COLUMNS, ORDER
 from tpufi.progress import Progress
 from tpufi.training.devices import AUTO, DEVICES
 from tpufi.training.strategies import STRATEGIES

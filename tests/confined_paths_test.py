@@ -11,11 +11,11 @@ from tests.campaign_report_files import make_row, write_campaign
 from tests.injection_errors_test import replaced, sites_of
 from tpufi.campaign.plan_file import read_plan
 from tpufi.cli.campaign_report import COMMAND as report
+from tpufi.contrib.tensorfi.fault_log import FaultLog
 from tpufi.errors import InputError
 from tpufi.experiment.record import ReplayRecord
 from tpufi.faults.csv import read_injection
 from tpufi.file_name import check_file_name
-from tpufi.instrument.tensorfi.fault_log import FaultLog
 
 LEADING_OUT = ("../out", "/tmp/out", "a/b", "..\\out", "a\0b", "a\nb", "x" * 300)
 

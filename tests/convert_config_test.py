@@ -7,9 +7,9 @@ import sys
 import pytest
 
 import tpufi
-from tpufi.instrument.tensorfi.config import operation_config, read_config
-from tpufi.instrument.tensorfi.conversion import convert
-from tpufi.instrument.tensorfi.layer_config import layer_config
+from tpufi.contrib.tensorfi.config import operation_config, read_config
+from tpufi.contrib.tensorfi.conversion import convert
+from tpufi.contrib.tensorfi.layer_config import layer_config
 
 THEIRS = """
 ScalarFaultType: None

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Former public names work as before and name what replaces them."""
 
+import importlib
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,8 +16,9 @@ from tpufi.ops import inject_fault
 from tpufi.site_table import Site, SiteTable
 
 
-def warns(name: str):
-    return pytest.warns(DeprecationWarning, match=rf"goes in 0\.2: use {name}$")
+def warns(name: str, former: str = ""):
+    told = rf"{former} goes in 0\.2: use {name}$"
+    return pytest.warns(DeprecationWarning, match=told)
 
 
 def test_former_names_of_instrument_warn_and_work():
@@ -30,6 +34,37 @@ def test_former_names_of_instrument_warn_and_work():
         assert tpufi.instrument.Strike is InjectionRecord
     with pytest.raises(AttributeError, match="has no attribute 'Striking'"):
         _ = tpufi.instrument.Striking
+
+
+@pytest.mark.parametrize(
+    ("former", "now", "module", "name"),
+    [
+        ("artefact_checkpoint", "isca23.checkpoint", "mapping", "by_mapping"),
+        ("gradient_comparison", "isca23.gradient_comparison", "cases", "Case"),
+        ("instrument.tensorfi", "tensorfi", "injector", "TensorFI"),
+    ],
+)
+def test_former_packages_warn_and_are_the_new_ones(
+    former, now, module, name, monkeypatch
+):
+    former, now = f"tpufi.{former}", f"tpufi.contrib.{now}"
+    for known in [m for m in sys.modules if f"{m}.".startswith(f"{former}.")]:
+        monkeypatch.delitem(sys.modules, known)
+    with warns(now, former):
+        there = importlib.import_module(f"{former}.{module}")
+    assert there is importlib.import_module(f"{now}.{module}")
+    assert hasattr(there, name)
+
+
+def test_a_configuration_without_its_plan_warns_and_works():
+    config = {
+        "ScalarFaultType": "None", "TensorFaultType": "Zero", "Ops": ["RELU = 1.0"],
+        "InjectMode": "errorRate",
+    }  # fmt: skip
+    with warns("tpufi.contrib.tensorfi.any_plan.read_plan"):
+        fi = tpufi.instrument(tf.nn.relu, config)
+    with fi.injected():
+        assert fi(tf.constant([1.0, 2.0])).numpy().tolist() == [0.0, 0.0]
 
 
 def test_former_names_of_layer_sites_warn_and_work():

@@ -13,10 +13,7 @@ from tests.modes import assert_same_bits
 from tests.plain_layers import plain
 from tests.plain_model import plain_model
 from tests.tiny_workload import TINY
-from tpufi.descriptor import replacing
-from tpufi.errors import InputError
-from tpufi.faults.injection import Injection
-from tpufi.gradient_comparison import (
+from tpufi.contrib.isca23.gradient_comparison import (
     Case,
     GradientProgram,
     against_autodiff,
@@ -24,7 +21,10 @@ from tpufi.gradient_comparison import (
     with_injection,
     without_backward,
 )
-from tpufi.gradient_comparison.summed import in_dtype
+from tpufi.contrib.isca23.gradient_comparison.summed import in_dtype
+from tpufi.descriptor import replacing
+from tpufi.errors import InputError
+from tpufi.faults.injection import Injection
 from tpufi.layers import BatchNorm, Conv2D, Layer
 from tpufi.layers.softmax_loss import LossPasses
 from tpufi.models import WORKLOADS

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from tpufi.errors import InputError
-from tpufi.gradient_comparison import (
+from tpufi.contrib.isca23.gradient_comparison import (
     COLUMNS,
     Comparison,
     as_csv,
@@ -20,6 +19,7 @@ from tpufi.gradient_comparison import (
     plot_differences,
     select,
 )
+from tpufi.errors import InputError
 
 INF, NAN = math.inf, math.nan
 

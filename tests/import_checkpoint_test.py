@@ -11,14 +11,14 @@ import pytest
 from tests.artefact_models import Adam, Weights, resnet18
 from tests.artefact_small import write
 from tpufi import cli
-from tpufi.artefact_checkpoint import (
+from tpufi.cli.import_checkpoint import COMMAND as import_checkpoint
+from tpufi.contrib.isca23.checkpoint import (
     Origin,
     by_order,
     import_into,
     imported_state,
     read_checkpoint,
 )
-from tpufi.cli.import_checkpoint import COMMAND as import_checkpoint
 from tpufi.errors import InputError
 from tpufi.experiment.replay import replay
 from tpufi.faults.csv import read_injection

@@ -10,10 +10,11 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same
+from tpufi.contrib.tensorfi.any_plan import read_plan
+from tpufi.contrib.tensorfi.fault_log import fault_of
+from tpufi.contrib.tensorfi.injector import TensorFI
+from tpufi.contrib.tensorfi.statistics import FIStat, Stats, collateStats
 from tpufi.instrument.critical_bits import critical_bits, precision, recall
-from tpufi.instrument.tensorfi.fault_log import fault_of
-from tpufi.instrument.tensorfi.injector import TensorFI
-from tpufi.instrument.tensorfi.statistics import FIStat, Stats, collateStats
 
 X = tf.constant([[1.0, -2.0, 3.0], [0.5, 0.25, -0.125]])
 CONFIG = {
@@ -173,7 +174,7 @@ def test_wrong_use_is_told(call, message, fi):
 
 def test_a_configuration_is_never_silent_inside_a_graph():
     for traced_before in (False, True):
-        fi = tpufi.instrument(program, CONFIG)
+        fi = tpufi.instrument(program, read_plan(CONFIG))
         user = tf.function(lambda x, fi=fi: fi(x), autograph=False)
         if traced_before:
             user(X)
@@ -181,7 +182,7 @@ def test_a_configuration_is_never_silent_inside_a_graph():
         with refused, fi.injected():
             user(X)
         fi.turn_off()
-    fi = tpufi.instrument(program, CONFIG)
+    fi = tpufi.instrument(program, read_plan(CONFIG))
     fi.turn_on()
     assert fi.enabled
     changed = [not np.array_equal(fi(X), program(X)) for _ in range(8)]

@@ -6,8 +6,8 @@ import logging
 import pytest
 
 import tpufi
-from tpufi.instrument.tensorfi.config import operation_config, read_config
-from tpufi.instrument.tensorfi.operation_names import NEVER_INJECTED, Ops, types_of
+from tpufi.contrib.tensorfi.config import operation_config, read_config
+from tpufi.contrib.tensorfi.operation_names import NEVER_INJECTED, Ops, types_of
 
 BASE = {"TensorFaultType": "bitFlip-element", "InjectMode": "errorRate", "Seed": 1}
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tpufi.contrib.tensorfi.config import operation_config, read_config
+from tpufi.contrib.tensorfi.fault_types import Rules, Tensor, change
 from tpufi.element import to_words
 from tpufi.faults.draws import Draws
-from tpufi.instrument.tensorfi.config import operation_config, read_config
-from tpufi.instrument.tensorfi.fault_types import Rules, Tensor, change
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int32", "bool")
 

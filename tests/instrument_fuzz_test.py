@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 import tpufi
 from tests.instrument_checks import arrays
+from tpufi.contrib.tensorfi.config import KEYS, MODES, operation_config, read_config
+from tpufi.contrib.tensorfi.fault_types import FAULT_TYPES
+from tpufi.contrib.tensorfi.layer_config import KEYS as LAYER_KEYS
+from tpufi.contrib.tensorfi.layer_config import layer_config
+from tpufi.contrib.tensorfi.plan import OperationPlan
 from tpufi.element import to_words
 from tpufi.errors import InputError
 from tpufi.instrument.planned import PlannedRuns
-from tpufi.instrument.tensorfi.config import KEYS, MODES, operation_config, read_config
-from tpufi.instrument.tensorfi.fault_types import FAULT_TYPES
-from tpufi.instrument.tensorfi.layer_config import KEYS as LAYER_KEYS
-from tpufi.instrument.tensorfi.layer_config import layer_config
-from tpufi.instrument.tensorfi.plan import OperationPlan
 
 X = tf.constant([[1.0, -2.0], [0.5, 4.0]])
 NAMES = ("ALL", "ADD", "MATMUL", "RELU", "SUM", "Exp", "CONV2D", "add", "", "SWITCH")

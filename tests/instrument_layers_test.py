@@ -7,8 +7,9 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same
+from tpufi.contrib.tensorfi.any_plan import read_plan
+from tpufi.contrib.tensorfi.layer_injection import inject
 from tpufi.element import to_words
-from tpufi.instrument.tensorfi.layer_injection import inject
 
 keras = tf.keras
 X = tf.random.stateless_normal((2, 8, 8, 1), (4, 4))
@@ -95,7 +96,7 @@ def test_outputs_of_layers_are_faulty_the_last_one_too(mode, model):
 def test_a_layer_configuration_draws_for_each_call(model):
     config = {"Target": "layer_outputs", "Mode": "single", "Type": "bitflips",
               "Amount": 1, "Bit": 30, "Seed": 4}  # fmt: skip
-    fi = tpufi.instrument(model, config)
+    fi = tpufi.instrument(model, read_plan(config))
     with fi.injected() as injections:
         for _ in range(6):
             fi(X)
@@ -104,7 +105,7 @@ def test_a_layer_configuration_draws_for_each_call(model):
     assert all((s.golden ^ s.faulty).tolist() == [1 << 30] for s in injections)
     assert_same(fi(X), model(X))
     with pytest.raises(tpufi.InputError, match="faults in weights outlast a call"):
-        tpufi.instrument(model, config | {"Target": "layer_states"})
+        read_plan(config | {"Target": "layer_states"})
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import tensorflow as tf
 import tpufi
 from tests.chi_square import assert_distributed
 from tests.instrument_checks import assert_same
-from tpufi.instrument.tensorfi.injector import TensorFI
-from tpufi.instrument.tensorfi.operation_names import Ops
+from tpufi.contrib.tensorfi.injector import TensorFI
+from tpufi.contrib.tensorfi.operation_names import Ops
 
 BASE = {"TensorFaultType": "bitFlip-element", "InjectMode": "errorRate", "Seed": 1}
 X = tf.constant([[1.0, -2.0, 3.0], [0.5, 0.25, -0.125]])

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same
+from tpufi.contrib.tensorfi.any_plan import read_plan
 from tpufi.instrument import replace, zero
 
 X = tf.constant([1.0, 2.0, 3.0, 4.0])
@@ -128,7 +129,7 @@ def test_threads_that_meet_a_program_first_share_its_trace():
 
 
 def test_a_configuration_draws_each_run_for_one_thread():
-    fi = tpufi.instrument(program, CONFIG)
+    fi = tpufi.instrument(program, read_plan(CONFIG))
     fi.armed(X)
     golden = program(X).numpy()
 
@@ -140,7 +141,7 @@ def test_a_configuration_draws_each_run_for_one_thread():
 
     logs = together(drawn, drawn)
     assert fi.planned.next == 2 * (CALLS // 4)
-    alone = tpufi.instrument(program, CONFIG)
+    alone = tpufi.instrument(program, read_plan(CONFIG))
     with alone.injected() as injections:
         for _ in range(fi.planned.next):
             alone(X)
@@ -149,7 +150,7 @@ def test_a_configuration_draws_each_run_for_one_thread():
 
 
 def test_switches_are_those_of_the_thread():
-    fi = tpufi.instrument(program, CONFIG)
+    fi = tpufi.instrument(program, read_plan(CONFIG))
     golden = fi(X).numpy()
 
     def switching() -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tpufi
 from tests.instrument_checks import assert_same
 from tests.rows import changing
+from tpufi.contrib.tensorfi.any_plan import read_plan
 from tpufi.instrument import flip, zero
 
 X = tf.constant([1.0, 4.0, 9.0, 16.0, 25.0])
@@ -198,7 +199,7 @@ def test_a_configuration_draws_from_the_trace_that_runs():
         "InjectMode": "oneFaultPerRun",
         "Seed": 3,
     }
-    fi = tpufi.instrument(program, config)
+    fi = tpufi.instrument(program, read_plan(config))
     seen = set()
     with fi.injected() as injections:
         for run in range(24):

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same, check_flip, check_off
+from tpufi.contrib.tensorfi.injector import TensorFI
 from tpufi.instrument import SiteFault, flip
-from tpufi.instrument.tensorfi.injector import TensorFI
 
 keras = tf.keras
 layers = keras.layers

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 import tpufi
 from tests.instrument_checks import assert_same
+from tpufi.contrib.tensorfi.injector import TensorFI
 from tpufi.data.load import load_dataset
 from tpufi.errors import InputError
 from tpufi.instrument import SiteFault
-from tpufi.instrument.tensorfi.injector import TensorFI
 
 keras = tf.keras
 layers = keras.layers

@@ -13,19 +13,19 @@ from tests.campaign_files import PLAN
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
 from tests.fault_jsonl_test import LINE
 from tests.injection_errors_test import replaced, sites_of
-from tpufi.artefact_checkpoint.mapping import read_mapping
 from tpufi.campaign.journal import database
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan_file import read_plan
+from tpufi.contrib.isca23.checkpoint.mapping import read_mapping
+from tpufi.contrib.tensorfi.any_plan import plan_of
+from tpufi.contrib.tensorfi.config import read_config
 from tpufi.data.npz_file import read_npz
 from tpufi.errors import InputError
 from tpufi.experiment.spread import Spread
 from tpufi.faults.csv import read_injection
 from tpufi.faults.jsonl import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.instrument.tensorfi.any_plan import plan_of
-from tpufi.instrument.tensorfi.config import read_config
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 
 _PARTS = ("train", "test")

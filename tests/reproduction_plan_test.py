@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
+from tpufi.contrib.isca23.reproduction.plan import Plan, cases, chosen, plan_of
 from tpufi.errors import InputError
-from tpufi.reproduction.plan import Plan, cases, chosen, plan_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 

@@ -8,16 +8,16 @@ import re
 
 import pytest
 
+from tpufi.contrib.isca23.reproduction.evidence import Quantity
+from tpufi.contrib.isca23.reproduction.explanations import read_explanations
+from tpufi.contrib.isca23.reproduction.picture import draw
+from tpufi.contrib.isca23.reproduction.plan import cases, plan_of
+from tpufi.contrib.isca23.reproduction.report import Report
+from tpufi.contrib.isca23.reproduction.results import Measured
 from tpufi.errors import InputError
 from tpufi.outcomes import outcome
 from tpufi.outcomes.outcome import Point, Validation
 from tpufi.outcomes.outcome_thresholds import read_thresholds
-from tpufi.reproduction.evidence import Quantity
-from tpufi.reproduction.explanations import read_explanations
-from tpufi.reproduction.picture import draw
-from tpufi.reproduction.plan import cases, plan_of
-from tpufi.reproduction.report import Report
-from tpufi.reproduction.results import Measured
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIMITS = read_thresholds()

@@ -10,6 +10,15 @@ import tensorflow as tf
 
 from tests.tiny_workload import TINY
 from tpufi import models
+from tpufi.contrib.isca23.reproduction import runs as runs_module
+from tpufi.contrib.isca23.reproduction.evidence import compare_states
+from tpufi.contrib.isca23.reproduction.plan import Case, Plan
+from tpufi.contrib.isca23.reproduction.results import (
+    Measured,
+    read_measured,
+    write_measured,
+)
+from tpufi.contrib.isca23.reproduction.runs import Runs
 from tpufi.data import load_dataset
 from tpufi.errors import InputError
 from tpufi.faults.csv import write_injection
@@ -17,11 +26,6 @@ from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenFolder
 from tpufi.outcomes import outcome
 from tpufi.outcomes.outcome_thresholds import read_thresholds
-from tpufi.reproduction import runs as runs_module
-from tpufi.reproduction.evidence import compare_states
-from tpufi.reproduction.plan import Case, Plan
-from tpufi.reproduction.results import Measured, read_measured, write_measured
-from tpufi.reproduction.runs import Runs
 from tpufi.training import initial_state
 
 PLAN = Plan(

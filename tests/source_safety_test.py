@@ -9,7 +9,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FILES = sorted(
     file
-    for folder in ("python/tpufi", "models", "tools")
+    for folder in ("python/tpufi", "contrib", "models", "tools")
     for file in (ROOT / folder).rglob("*.py")
 )
 # What a file may do all the same, and why.
@@ -17,10 +17,10 @@ EXCEPTIONS = {
     "python/tpufi/data/cifar.py: module pickle": (
         "reads CIFAR-10's batches; nothing that they name is called (data_cifar_test)"
     ),
-    "python/tpufi/instrument/tensorfi/parallel.py: module pickle": (
+    "contrib/tensorfi/parallel.py: module pickle": (
         "between a process and its own workers, in a folder only this user can read"
     ),
-    "python/tpufi/instrument/tensorfi/parallel.py: call pickle.loads": (
+    "contrib/tensorfi/parallel.py: call pickle.loads": (
         "the same: the parent's function, the worker's result"
     ),
     "python/tpufi/campaign/journal/schema.py: module marshal": (

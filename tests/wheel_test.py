@@ -85,15 +85,16 @@ def test_it_holds_all_that_the_commands_read_and_nothing_of_this_machine(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         text = b"".join(archive.read(name) for name in names)
-    tracked = run("git", "ls-files", "python", "models", "injections", cwd=ROOT).split()
+    folders = ("contrib", "injections", "models")
+    tracked = run("git", "ls-files", "python", *folders, cwd=ROOT).split()
     package = {
         name.removeprefix("python/")
         for name in tracked
         if name.startswith("python/tpufi/")
     }
-    package |= {f"tpufi/{n}" for n in tracked if n.startswith("models/")}
+    links = {f"tpufi/{folder}" for folder in folders}
+    package |= {f"tpufi/{n}" for n in tracked if n.startswith(("contrib/", "models/"))}
     package |= {f"tpufi/{n}" for n in tracked if n.endswith(".csv")}
-    links = {"tpufi/models", "tpufi/injections"}
     assert package - links <= names
     assert {"tpufi/_tpufi.so", "tpufi/_tpufi_ops.so"} <= names
     assert str(ROOT).encode() not in text

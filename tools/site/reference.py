@@ -14,7 +14,8 @@ def reference_pages(package: pathlib.Path) -> dict[str, str]:
       package: folder of the package.
     """
     pages = {}
-    for init in sorted(package.rglob("__init__.py")):
+    contrib = (package / "contrib").rglob("__init__.py")  # A link: not in the other.
+    for init in sorted([*package.rglob("__init__.py"), *contrib]):
         folder = init.parent
         name = ".".join(folder.relative_to(package.parent).parts)
         modules = [f for f in sorted(folder.glob("*.py")) if f.name[0] != "_"]

@@ -42,7 +42,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from tpufi.gradient_comparison import (
+    from tpufi.contrib.isca23.gradient_comparison import (
         against_autodiff,
         as_csv,
         as_json,
@@ -141,8 +141,8 @@ def _case(
     options: argparse.Namespace,
     config: "tpufi.GoldenConfig",
     injection: "tpufi.Injection | None",
-) -> "tpufi.gradient_comparison.Case":
-    from tpufi.gradient_comparison import Case
+) -> "tpufi.contrib.isca23.gradient_comparison.Case":
+    from tpufi.contrib.isca23.gradient_comparison import Case
 
     if injection is not None and injection.model != config.workload:
         raise InputError(

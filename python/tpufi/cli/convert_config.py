@@ -27,8 +27,8 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from tpufi.instrument.tensorfi.config import read_config
-    from tpufi.instrument.tensorfi.conversion import convert
+    from tpufi.contrib.tensorfi.config import read_config
+    from tpufi.contrib.tensorfi.conversion import convert
 
     text = convert(read_config(options.config), options.legacy)
     if options.out is None:

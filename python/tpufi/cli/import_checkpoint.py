@@ -23,7 +23,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> int:
-    from tpufi.artefact_checkpoint import (
+    from tpufi.contrib.isca23.checkpoint import (
         Origin,
         by_mapping,
         by_order,
@@ -115,7 +115,7 @@ def _add_options(parser: CommandParser) -> None:
     )
 
 
-def _list(variables: Iterable["tpufi.artefact_checkpoint.Variable"]) -> None:
+def _list(variables: Iterable["tpufi.contrib.isca23.checkpoint.Variable"]) -> None:
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(("path", "shape", "dtype", "full_name", "slots"))
     for variable in variables:

@@ -68,12 +68,18 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
+    from tpufi.contrib.isca23.reproduction.explanations import read_explanations
+    from tpufi.contrib.isca23.reproduction.plan import (
+        Case,
+        Plan,
+        cases,
+        chosen,
+        plan_of,
+    )
+    from tpufi.contrib.isca23.reproduction.report import Report
+    from tpufi.contrib.isca23.reproduction.results import Measured
+    from tpufi.contrib.isca23.reproduction.runs import Runs
     from tpufi.faults.csv import PUBLISHED
-    from tpufi.reproduction.explanations import read_explanations
-    from tpufi.reproduction.plan import Case, Plan, cases, chosen, plan_of
-    from tpufi.reproduction.report import Report
-    from tpufi.reproduction.results import Measured
-    from tpufi.reproduction.runs import Runs
 
     sys.stdout.reconfigure(line_buffering=True)  # In step with the progress.
     limits = read_thresholds(options.thresholds)
@@ -136,13 +142,13 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _pictures(
-    every: "Sequence[tpufi.reproduction.plan.Case]",
-    measured: "Mapping[str, tpufi.reproduction.results.Measured]",
+    every: "Sequence[tpufi.contrib.isca23.reproduction.plan.Case]",
+    measured: "Mapping[str, tpufi.contrib.isca23.reproduction.results.Measured]",
     limits: Thresholds,
     report: pathlib.Path,
 ) -> dict[str, str]:
     """Draw a picture of each workload; return their names in the report's folder."""
-    from tpufi.reproduction.picture import draw
+    from tpufi.contrib.isca23.reproduction.picture import draw
 
     report.parent.mkdir(parents=True, exist_ok=True)
     pictures = {}

@@ -6,6 +6,7 @@ behind it, as in `tpufi.instrument.flip`.
 """
 
 import functools
+import importlib
 import inspect
 import os
 import sys
@@ -18,12 +19,10 @@ from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.instrumented import Instrumented, Run
 from tpufi.instrument.options import Options
-from tpufi.instrument.planned import PlannedRuns
+from tpufi.instrument.planned import Plan, PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
-from tpufi.instrument.tensorfi.any_plan import plan_of
-from tpufi.instrument.tensorfi.config import read_config
 from tpufi.instrument.weights import WeightFault
 from tpufi.ops import gradient_attribute
 
@@ -44,7 +43,7 @@ __all__ = [
 
 def instrument(
     program: object,
-    config: "str | os.PathLike[str] | Mapping | None" = None,
+    config: "Plan | str | os.PathLike[str] | Mapping | None" = None,
     *,
     sites: Sequence[Selector | dict | str] | None = None,
     exclude: Sequence[Selector | dict | str] = (),
@@ -68,9 +67,9 @@ def instrument(
       program: a Keras model, a `tf.function` or concrete function (training steps
         included), a callable `tf.Module`, a Python function of tensors, a frozen
         GraphDef, the folder of a SavedModel or a `.pb` file.
-      config: a configuration of TensorFI, or of TensorFI2 with Target layer_outputs, as
-        a YAML file or a mapping; it says which operations are armed, and draws the
-        faults of calls while injections are on (docs/from_tensorfi.md).
+      config: a plan; it chooses which operations are armed, and draws the faults of
+        calls while injections are on, such as the plan of a configuration of TensorFI
+        (`tpufi.contrib.tensorfi.any_plan.read_plan`).
       sites: without a configuration, which outputs are armed: selectors, their fields,
         or operation types; None: the floating-point results of all operations that
         compute.
@@ -109,7 +108,7 @@ def instrument(
     elif sites is not None or exclude:
         raise InputError("sites and config both choose operations; give one of them")
     else:
-        planned = PlannedRuns(plan_of(read_config(config)))
+        planned = PlannedRuns(_plan(config))
         choose = planned.plan.choose
     return Instrumented(
         as_callable(program, feeds, fetches, signature),
@@ -119,6 +118,18 @@ def instrument(
         Options(gradient_attribute(gradient), bounds, nan_guard),
         replicas,
     )
+
+
+def _plan(config: "Plan | str | os.PathLike[str] | Mapping") -> Plan:
+    if not isinstance(config, str | os.PathLike | Mapping):
+        return config
+    warnings.warn(
+        "a file or mapping as config goes in 0.2: use "
+        "tpufi.contrib.tensorfi.any_plan.read_plan",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    return importlib.import_module("tpufi.contrib.tensorfi.any_plan").read_plan(config)
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The measurements of one case, as a JSON file that a later call reads again."""
+
+import dataclasses
+import json
+import math
+import pathlib
+
+from tpufi.contrib.isca23.reproduction.evidence import Quantity
+from tpufi.errors import InputError
+from tpufi.io import atomic_write
+from tpufi.outcomes.outcome import Point, Validation, classify
+from tpufi.outcomes.outcome_thresholds import Thresholds
+
+# Names of fields in the file, where they are others: files stay as they were.
+_KEYS = {"injected": "struck"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What the runs of one case showed; the outcome follows from it.
+
+    Args:
+      made_of: all that determines the measurements: plan, data, injection, versions.
+      first: number of the faulty step.
+      faulty: the steps with the fault.
+      golden: the golden run's.
+      others: those of the other golden runs; none yet, or none because a loss was not
+        finite and there is nothing to compare.
+      ended_early: a training or validation loss was not finite.
+      validation: test accuracies after the last step, with as many golden ones as there
+        are golden runs; None if it ended early.
+      state: what the fault left in the state right after the faulty step, by kind.
+      injected: bits of the faulty elements before and after, in hexadecimal.
+    """
+
+    made_of: dict[str, object]
+    first: int
+    faulty: tuple[Point, ...]
+    golden: tuple[Point, ...]
+    others: tuple[tuple[Point, ...], ...]
+    ended_early: bool
+    validation: Validation | None
+    state: dict[str, Quantity]
+    injected: tuple[tuple[str, str], ...]
+
+    def outcome(self, limits: Thresholds) -> str:
+        """Return the outcome class."""
+        return classify(
+            self.faulty,
+            self.golden,
+            limits,
+            others=self.others,
+            validation=self.validation,
+            ended_early=self.ended_early,
+        )
+
+
+def write_measured(measured: Measured, path: pathlib.Path) -> None:
+    """Write the file; it appears whole."""
+    fields = dataclasses.asdict(measured)
+    entries = {_KEYS.get(field, field): value for field, value in fields.items()}
+    text = json.dumps(_plain(entries), indent=1, allow_nan=False)
+    with atomic_write(path) as scratch:
+        scratch.write_text(text + "\n")
+
+
+def read_measured(path: pathlib.Path) -> Measured:
+    """Read a file that `write_measured` wrote.
+
+    Raises:
+      InputError: the file is damaged.
+    """
+    try:
+        entries = json.loads(path.read_text())
+        validation = entries["validation"]
+        injected = entries.pop(_KEYS["injected"])
+        if validation is not None:
+            validation = Validation(validation["faulty"], tuple(validation["golden"]))
+        return Measured(
+            **{
+                **entries,
+                "faulty": _points(entries["faulty"]),
+                "golden": _points(entries["golden"]),
+                "others": tuple(map(_points, entries["others"])),
+                "validation": validation,
+                "state": {
+                    kind: Quantity(**quantity)
+                    for kind, quantity in entries["state"].items()
+                },
+                "injected": tuple(map(tuple, injected)),
+            }
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: damaged result ({error}); delete it: the next call measures again"
+        ) from None
+
+
+def _points(entries: list[dict]) -> tuple[Point, ...]:
+    return tuple(
+        Point(float(e["loss"]), float(e["accuracy"]), e["state"]) for e in entries
+    )
+
+
+def _plain(value: object) -> object:
+    """JSON has no NaN and no infinity; they are written as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value
