@@ -2,6 +2,7 @@
 """The workloads, one per file."""
 
 from tpufi.errors import InputError
+from tpufi.messages import quote
 from tpufi.models import (
     decoder,
     densenet,
@@ -42,7 +43,7 @@ def workload(name: str) -> Workload:
     """
     if name not in WORKLOADS:
         raise InputError(
-            f"workload {name!r} is not available; known: {', '.join(WORKLOADS)}"
+            f"workload {quote(name)} is not available; known: {', '.join(WORKLOADS)}"
         )
     return WORKLOADS[name]
 
