@@ -7,15 +7,12 @@ import tensorflow as tf
 from tpufi.descriptor import CAPACITY, fault_row, read_record
 from tpufi.element import from_words, to_words
 from tpufi.errors import InputError
-from tpufi.fault import Fault, holding, recording
+from tpufi.fault import OF_THE_ELEMENT, Fault, holding, recording
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenConfig
 from tpufi.ops import inject_fault
 from tpufi.site_table import Site
 from tpufi.training import Session, State
-
-# What these write depends on the element alone, not on its place or its tensor.
-_OF_THE_ELEMENT = ("zero", "flip", "replace", "add", "multiply")
 
 
 class NotActive(Exception):
@@ -125,7 +122,7 @@ def faulty_bits(fault: Fault, golden: np.ndarray) -> np.ndarray | None:
       uint64 array like `golden`; None if they depend on more than the elements: copies
       and random patterns.
     """
-    if fault.operation not in _OF_THE_ELEMENT:
+    if fault.operation not in OF_THE_ELEMENT:
         return None
     words = np.array(fault.words, np.uint64)[: len(golden)]
     each = np.resize(words, len(golden)) if len(words) else None
