@@ -28,6 +28,14 @@ def known_workloads():
     WORKLOADS.update(before)
 
 
+def pytest_collection_modifyitems(items):
+    """Skip what a setting of oneDNN makes TensorFlow abort."""
+    if "ONEDNN_MAX_CPU_ISA" in os.environ:
+        from tests.onednn import skip_forbidden
+
+        skip_forbidden(items)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
     """After the last test of a file, forget its settings and free its programs."""
