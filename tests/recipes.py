@@ -126,18 +126,14 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.elementwise import Elementwise
-from tpufi.layers.layer import Run
+from tpufi.layers.layer import Layer, Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Negative(Elementwise):
+class Negative(Layer):
     """Change the sign of every element."""
 
     name: str
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return -x
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
