@@ -27,7 +27,7 @@ def quoted(cell: str) -> list[str]:
 
 
 @functools.cache
-def tests_of(file: str) -> set[str]:
+def named_in(file: str) -> set[str]:
     tree = ast.parse((ROOT / "tests" / f"{file}_test.py").read_text())
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
@@ -54,7 +54,7 @@ def test_what_does_a_feature_and_its_tests_are_there(row):
         check(what)
     for name in quoted(tests):
         file, _, test = name.partition("::")
-        assert f"test_{test}" in tests_of(file), name
+        assert f"test_{test}" in named_in(file), name
 
 
 def test_no_feature_is_missing():
