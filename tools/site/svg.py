@@ -3,7 +3,7 @@
 
 from xml.sax.saxutils import escape
 
-from tpufi.campaign.report.palette import INK, LINE, PAPER
+from tpufi.campaign.report.figures import INK, LINE, PAPER
 
 _FONT = "font-family='DejaVu Sans, Verdana, sans-serif'"
 
