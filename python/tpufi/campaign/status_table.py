@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A journal as lines: what ran, outcomes with intervals, detection latency."""
 
-import json
 from collections.abc import Iterator
 
 from tpufi.campaign.allocation import Allocation
@@ -66,12 +65,11 @@ def status_lines(
 
 
 def _sessions(journal: Reader) -> Iterator[str]:
-    count, sessions = journal.count(), journal.sessions()
+    count, sessions = journal.count(), journal.noted()
     seconds = sum(took for _, took in sessions)
     rate = f", {count / seconds * 3600:.0f} an hour" if seconds else ""
     yield f"{count} experiments in {len(sessions)} sessions, {seconds:.0f} s{rate}"
-    for entries, took in sessions:
-        noted = json.loads(entries)
+    for noted, took in sessions:
         command = " ".join(noted.get("command", []))
         yield f"  {noted.get('begun', '')} {took:.0f} s  {command}"
     for key, value in journal.manifest().items():
