@@ -13,6 +13,7 @@ def warn_of_uninjected(
     injections: Sequence[InjectionRecord],
     name: Callable[[int], str | None],
     stacklevel: int,
+    uncalled: str = "the program was not called",
 ) -> None:
     """Warn of each fault that no execution met.
 
@@ -21,6 +22,7 @@ def warn_of_uninjected(
       injections: what was injected.
       name: returns the name of a site.
       stacklevel: of the caller, see `warnings.warn`.
+      uncalled: why there may have been no call.
     """
     for fault in faults:
         own = [injection for injection in injections if injection.fault is fault]
@@ -35,7 +37,7 @@ def warn_of_uninjected(
         if contexts:
             where += f" (context {', '.join(map(str, contexts))})"
         site = ", ".join(filter(None, (f"site {fault.site}", name(fault.site))))
-        why = "the site was not executed there" if own else "the program was not called"
+        why = "the site was not executed there" if own else uncalled
         warnings.warn(
             f"{site}: the fault in {where} was not injected: {why}; executions(...) "
             "tells what a call executes",
