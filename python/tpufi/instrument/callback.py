@@ -35,9 +35,9 @@ class InjectionCallback(tf.keras.callbacks.Callback):
       >>> model = tf.keras.Sequential([tf.keras.Input([2]), tf.keras.layers.Dense(1)])
       >>> model.compile("sgd", "mse")
       >>> x, y = tf.ones([8, 2]), tf.ones([8, 1])
-      >>> fi = tpufi.instrument(model.train_step, sites=[{"direction": "update"}])
+      >>> fi = instrument(model.train_step, sites=[{"direction": "update"}])
       >>> site = fi.armed((x[:4], y[:4])).sites[0]
-      >>> callback = InjectionCallback(fi, tpufi.zero(site, [0]), epoch=1, step=0)
+      >>> callback = InjectionCallback(fi, zero(site, [0]), epoch=1, step=0)
       >>> _ = model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[callback])
       >>> [injection.times for injection in callback.injections]
       [1]

@@ -300,7 +300,7 @@ class Instrumented:
 
         Example:
           >>> model = tf.keras.Sequential([tf.keras.Input([2]), tf.keras.layers.ReLU()])
-          >>> fi, x = instrument(model), np.ones([1, 2], np.float32)
+          >>> fi, x = instrument(model), tf.ones([1, 2])
           >>> fault = flip(fi.armed(x).sites[0], element=1, bit=31)
           >>> with fi.attach(), fi.injected(fault):
           ...     model.predict(x, verbose=0).tolist()
