@@ -36,6 +36,16 @@ def show_path(path: str | os.PathLike[str]) -> str:
     return text if text.isprintable() and text else repr(text)
 
 
+def counted(count: int, what: str) -> str:
+    """Return a count with its noun, which takes an s unless it is one.
+
+    Example:
+      >>> counted(1, "step"), counted(2, "step")
+      ('1 step', '2 steps')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def nearest_first(name: str, known: Iterable[str], limit: int | None = None) -> str:
     """List known names, those most like `name` first.
 

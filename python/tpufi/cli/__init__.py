@@ -49,7 +49,7 @@ def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
         print(TENSORFLOW_MISSING if missing else error.msg, file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
-        print("interrupted; the same command takes it up again", file=sys.stderr)
+        print("Interrupted. Run the same command to resume", file=sys.stderr)
         code = INTERRUPTED
     sys.exit(code)
 
