@@ -17,7 +17,9 @@ GROUND = frozenset(
     "progress random statistics text_table yaml_reader".split()
 )
 # Sites, faults in the device's form, and the ops that inject them.
-DEVICE = GROUND | {"descriptor", "fault", "gradients", "ops", "site_table"}
+DEVICE = GROUND | {
+    *("descriptor", "fault", "faulty_bits", "gradients", "ops", "site_table"),
+}
 # What computes: layers with their sites, optimisers, and models made of them.
 COMPUTED = DEVICE | {"layers", "optimizers", "workload", "models"}
 DRAWN = COMPUTED | {"data", "faults", "outcomes"}

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tpufi.contrib.tensorfi import legacy_bits
-from tpufi.element import ELEMENTS, from_words, to_words
+from tpufi.element import ELEMENTS, from_words, to_words, width_of
 from tpufi.faults.draws import Draws
-from tpufi.instrument.site_fault import bits_of
 
 FAULT_TYPES = (
     "None", "Rand", "Zero", "Rand-element", "bitFlip-element", "bitFlip-tensor",
@@ -91,7 +90,8 @@ def _uniform(tensor: Tensor, count: int, rules: Rules, draws: Draws, what: str):
     if ELEMENTS.get(tensor.dtype) is None or not ELEMENTS[tensor.dtype].exponent_bits:
         if rules.legacy:
             return (0,)
-        return tuple(draws.integers(1 << bits_of(tensor.dtype), count, f"{what} value"))
+        below = 1 << width_of(tensor.dtype)
+        return tuple(draws.integers(below, count, f"{what} value"))
     layout = ELEMENTS[tensor.dtype]
     # As many digits as the type holds, so that rounding never reaches 1.
     digits = layout.mantissa_bits + 1
@@ -103,7 +103,7 @@ def _uniform(tensor: Tensor, count: int, rules: Rules, draws: Draws, what: str):
 def _flips(tensor: Tensor, elements: Sequence[int], rules: Rules, draws: Draws, what):
     count = len(elements)
     if rules.bit_model == "ieee" or tensor.dtype == "bool":
-        bits = draws.integers(bits_of(tensor.dtype), count, f"{what} bit")
+        bits = draws.integers(width_of(tensor.dtype), count, f"{what} bit")
         return Change(elements, -1, tuple(1 << bit for bit in bits))
     places = draws.integers(legacy_bits.positions(tensor.dtype), count, f"{what} bit")
     golden = from_words(tensor.golden(elements), tensor.dtype)
@@ -114,7 +114,7 @@ def _flips(tensor: Tensor, elements: Sequence[int], rules: Rules, draws: Draws, 
 def _many_flips(tensor: Tensor, rules: Rules, draws: Draws, what: str) -> Change:
     """Flip bits of elements drawn with replacement, never the same bit twice."""
     drawn = draws.integers(tensor.size, rules.bit_count, f"{what} elements")
-    width = bits_of(tensor.dtype)
+    width = width_of(tensor.dtype)
     masks = {}
     for element in sorted(set(drawn)):
         times = min(drawn.count(element), width)

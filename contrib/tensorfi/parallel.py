@@ -19,10 +19,11 @@ import tensorflow as tf
 from tpufi.contrib.tensorfi.config import OperationConfig
 from tpufi.contrib.tensorfi.plan import OperationPlan
 from tpufi.errors import InputError
+from tpufi.instrument.fault_rows import descriptor_of, rows_of
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.injection_record import InjectionRecord, injections_of
 from tpufi.instrument.profile import Execution
-from tpufi.instrument.site_fault import SiteFault, descriptor_of, rows_of
+from tpufi.instrument.site_fault import SiteFault
 
 
 class Job(NamedTuple):
@@ -144,10 +145,10 @@ def _outcomes(job: Job) -> list[Outcome]:
     sites = {site.id: site for site in job.sites}
 
     def inject(faults: Sequence[SiteFault]):
-        rows = [row for f in faults for row in rows_of(f, sites[f.site].loops, 1)]
+        rows = [row for f in faults for row in rows_of(f, sites[f.site], 1)]
         descriptor = descriptor_of(rows)
         outputs, record = loaded.armed(*args, descriptor.faults, descriptor.words)
-        return outputs, injections_of(rows, sites, record.numpy())
+        return outputs, injections_of(rows, record.numpy())
 
     def golden(execution: Execution, elements: Sequence[int]) -> np.ndarray:
         keep_all = SiteFault(

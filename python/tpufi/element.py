@@ -67,6 +67,15 @@ ELEMENTS = {
 }
 
 
+# Of truth values in a program of the user: one bit, which the ops see as a uint8.
+BOOL = "bool"
+
+
+def width_of(dtype: str) -> int:
+    """Return the bits of an element of the type called `dtype`; a `bool` has one."""
+    return 1 if dtype == BOOL else element(dtype).bits
+
+
 def element(dtype: str) -> Element:
     """Return the layout of the element type called `dtype`.
 

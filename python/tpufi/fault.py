@@ -22,7 +22,7 @@ from tpufi.descriptor import (
     words_fit,
     words_taken,
 )
-from tpufi.element import ELEMENTS, element
+from tpufi.element import BOOL, ELEMENTS, width_of
 from tpufi.errors import InputError
 from tpufi.site_table import Site, SiteTable
 
@@ -184,8 +184,9 @@ class Fault:
     Args:
       model: name of the fault model it was drawn from; for the reader only.
       site: name of the faulty site, `layer/direction/operand`.
-      dtype: element type of the site.
-      shape: shape of the site, in the layout that positions refer to.
+      dtype: element type of the site; `bool` has one bit.
+      shape: shape of the site, in the layout that positions refer to; None: known when
+        the program runs.
       replica: faulty replica, or `descriptor.EVERY_REPLICA` (-1).
       epoch: epoch of the first faulty step, from 0.
       step: first faulty step in that epoch, from 0.
@@ -203,6 +204,8 @@ class Fault:
         all of them.
       stale: the words are the elements' bits one step before `step`. A stale fault
         without words can be injected once `fault.holding` has filled them in.
+      iterations: of the loops that the site of a program is in, from the outermost, the
+        iteration of each; None: every execution.
 
     Raises:
       InputError: a field is out of range or contradicts another; the message names it.
@@ -211,7 +214,7 @@ class Fault:
     model: str
     site: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
     replica: int
     epoch: int
     step: int
@@ -222,11 +225,12 @@ class Fault:
     words: tuple[int, ...]
     affected: AffectedOutputs | None = None
     stale: bool = False
+    iterations: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in ELEMENTS:
+        if self.dtype not in (*ELEMENTS, BOOL):
             raise _wrong("dtype", self.dtype, f"one of {', '.join(ELEMENTS)}")
-        if not all(size >= 1 for size in self.shape):
+        if not all(size >= 1 for size in self.shape or ()):
             raise _wrong("shape", self.shape, "sizes of at least 1")
         if self.replica < EVERY_REPLICA:
             raise _wrong("replica", self.replica, "0 or more, or -1 for every replica")
@@ -315,8 +319,9 @@ class Fault:
             )
 
     def _check_elements(self) -> None:
-        where, size = self.elements, math.prod(self.shape)
+        where = self.elements
         where.check()
+        size = where.last + 1 if self.shape is None else math.prod(self.shape)
         if where.last >= size:
             raise InputError(
                 f"fault: last position {where.last} lies outside {self.site} of shape "
@@ -336,8 +341,9 @@ class Fault:
             raise _wrong("operation", self.operation, known)
         if self.stale and self.operation != "replace":
             raise _wrong("operation", self.operation, "'replace' for a stale fault")
-        layout = element(self.dtype)
-        if not 0 <= self.keep <= (layout.mask if self.operation in _KEEPING else 0):
+        width = width_of(self.dtype)
+        mask = (1 << width) - 1
+        if not 0 <= self.keep <= (mask if self.operation in _KEEPING else 0):
             raise _wrong("keep", hex(self.keep), f"bits of {self.dtype} or 0")
         fit = words_fit(self.operation, self.elements.count, len(self.words))
         if self.stale:
@@ -349,8 +355,8 @@ class Fault:
             _at_most("words: number", len(self.words), CAPACITY)
         bound, unit = _WORD, "64 bits"
         if self.operation in _OF_ELEMENT_WIDTH:
-            bound, unit = layout.mask + 1, f"{layout.bits} bits of {self.dtype}"
-        elif self.operation == "copy":
+            bound, unit = mask + 1, f"{width} bits of {self.dtype}"
+        elif self.operation == "copy" and self.shape is not None:
             bound, unit = math.prod(self.shape), f"a position in {self.shape}"
         for word in self.words:
             if not 0 <= word < bound:

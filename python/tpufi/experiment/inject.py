@@ -2,20 +2,14 @@
 """Injecting a fault into a step: making it ready, and reading what it did."""
 
 import numpy as np
-import tensorflow as tf
 
-from tpufi.descriptor import CAPACITY, fault_row, read_record
-from tpufi.element import from_words, to_words
+from tpufi.descriptor import read_record
 from tpufi.errors import InputError
 from tpufi.fault import Fault, holding, recording
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenConfig
-from tpufi.ops import inject_fault
 from tpufi.site_table import Site
 from tpufi.training import Session, State
-
-# What these write depends on the element alone, not on its place or its tensor.
-_OF_THE_ELEMENT = ("zero", "flip", "replace", "add", "multiply")
 
 
 class NotActive(Exception):
@@ -112,43 +106,3 @@ def golden_bits(fault: Fault, record: np.ndarray) -> np.ndarray:
             "positions: it did not become active as described"
         )
     return np.concatenate([row.golden for row in rows if row.count])
-
-
-def faulty_bits(fault: Fault, golden: np.ndarray) -> np.ndarray | None:
-    """Return the bits that a fault writes over golden ones.
-
-    Args:
-      fault: the fault.
-      golden: uint64 array, bits of its elements in their order, or of the first ones.
-
-    Returns:
-      uint64 array like `golden`; None if they depend on more than the elements: copies
-      and random patterns.
-    """
-    if fault.operation not in _OF_THE_ELEMENT:
-        return None
-    words = np.array(fault.words, np.uint64)[: len(golden)]
-    each = np.resize(words, len(golden)) if len(words) else None
-    found = [
-        _written(fault, golden[i : i + CAPACITY], each, i)
-        for i in range(0, len(golden), CAPACITY)
-    ]
-    return np.concatenate(found)
-
-
-def _written(
-    fault: Fault, golden: np.ndarray, words: np.ndarray | None, first: int
-) -> np.ndarray:
-    row = fault_row(
-        site=0,
-        replica=0,
-        start=0,
-        count=len(golden),
-        operation=fault.operation,
-        keep=fault.keep,
-        words=() if words is None else words[first : first + len(golden)].tolist(),
-    )
-    with tf.device("cpu:0"):
-        x = tf.constant(from_words(golden, fault.dtype))
-        y, _ = inject_fault(x, 0, 0, tf.constant(row.faults), tf.constant(row.words))
-    return to_words(y.numpy())

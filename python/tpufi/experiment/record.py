@@ -14,9 +14,10 @@ import pathlib
 import numpy as np
 
 from tpufi.element import from_words
-from tpufi.experiment.inject import faulty_bits, golden_bits
+from tpufi.experiment.inject import golden_bits
 from tpufi.fault import Fault
 from tpufi.faults.injection_file import InjectionFile
+from tpufi.faulty_bits import faulty_bits
 from tpufi.file_name import check_file_name
 from tpufi.outcomes.outcome import Validation
 from tpufi.outcomes.outcome_thresholds import Thresholds

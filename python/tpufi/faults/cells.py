@@ -135,6 +135,21 @@ def _words(key: str, cells: list[str]) -> tuple[int, ...]:
     return tuple(int(cell, 16) for cell in cells)
 
 
+_SHAPES = {"scalar": (), "unknown": None}
+
+
+def _shape(key: str, cells: list[str]) -> tuple[int, ...] | None:
+    if len(cells) == 1 and cells[0] in _SHAPES:
+        return _SHAPES[cells[0]]
+    return _whole_numbers(key, cells)
+
+
+def shape_cells(shape: tuple[int, ...] | None) -> list[str]:
+    """Return the cells of a shape: its sizes, or a word for one without any."""
+    named = [name for name, known in _SHAPES.items() if known == shape]
+    return named or list(map(str, shape))
+
+
 def _truth(key: str, cells: list[str]) -> bool:
     cell = _one_cell(key, cells)
     if cell not in ("yes", "no"):
@@ -169,7 +184,7 @@ DRAWN_PARSERS: Mapping[str, Callable[[str, list[str]], Any]] = MappingProxyType(
         "model": _one_cell,
         "site": _one_cell,
         "dtype": _one_cell,
-        "shape": _whole_numbers,
+        "shape": _shape,
         "fmodel": _one_cell,
         "target_worker": _integer,
         "target_epoch": _integer,
@@ -181,6 +196,7 @@ DRAWN_PARSERS: Mapping[str, Callable[[str, list[str]], Any]] = MappingProxyType(
         "words": _words,
         "affected_outputs": _whole_numbers,
         "stale": _truth,
+        "iterations": _whole_numbers,
         "learning_rate": _rate,
     }
 )

@@ -11,9 +11,14 @@ from typing import Any, NamedTuple
 
 from tpufi.errors import InputError
 from tpufi.fault import AffectedOutputs, Elements, Fault, Strided, listed_runs
-from tpufi.faults.cells import DRAWN_PARSERS, PARSERS, SITE, number_text
+from tpufi.faults.cells import DRAWN_PARSERS, PARSERS, SITE, number_text, shape_cells
 from tpufi.faults.injection import Injection
-from tpufi.faults.injection_file import DrawnInjection, FieldError, InjectionFile
+from tpufi.faults.injection_file import (
+    PROGRAM,
+    DrawnInjection,
+    FieldError,
+    InjectionFile,
+)
 from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, one_line, quote, show_path
 from tpufi.site_table import SiteTable
@@ -21,7 +26,11 @@ from tpufi.site_table import SiteTable
 MAX_BYTES = 16 * 2**20
 
 _OPTIONAL = ("seed", "inj_bits")
-_OPTIONAL_DRAWN = ("duration", "keep", "words", "affected_outputs", "stale")
+_OPTIONAL_DRAWN = (
+    *("duration", "keep", "words", "affected_outputs", "stale", "iterations"),
+)
+# A program of the user has no schedule of ours.
+_OPTIONAL_OF_PROGRAM = (*_OPTIONAL_DRAWN, "learning_rate")
 
 
 class _Row(NamedTuple):
@@ -155,7 +164,7 @@ def _drawn_rows(injection: DrawnInjection) -> list[list[str]]:
         ["model", injection.model],
         [SITE, fault.site],
         ["dtype", fault.dtype],
-        ["shape", *map(str, fault.shape)],
+        ["shape", *shape_cells(fault.shape)],
         ["fmodel", fault.model],
         ["target_worker", str(fault.replica)],
         ["target_epoch", str(fault.epoch)],
@@ -172,7 +181,10 @@ def _drawn_rows(injection: DrawnInjection) -> list[list[str]]:
         rows.append(["affected_outputs", *map(str, fault.affected)])
     if fault.stale:
         rows.append(["stale", "yes"])
-    rows.append(["learning_rate", number_text(injection.learning_rate)])
+    if fault.iterations is not None:
+        rows.append(["iterations", *map(str, fault.iterations)])
+    if injection.learning_rate is not None:
+        rows.append(["learning_rate", number_text(injection.learning_rate)])
     return rows
 
 
@@ -192,8 +204,9 @@ def _drawn(fields: dict[str, Any]) -> DrawnInjection:
         words=fields.get("words", ()),
         affected=_affected(fields.get("affected_outputs")),
         stale=fields.get("stale", False),
+        iterations=fields.get("iterations"),
     )
-    return DrawnInjection(fields["model"], fault, fields["learning_rate"])
+    return DrawnInjection(fields["model"], fault, fields.get("learning_rate"))
 
 
 def _elements(numbers: tuple[int, ...]) -> Elements:
@@ -238,6 +251,8 @@ def _rows(text: str, name: str) -> dict[str, _Row]:
                 "row for the workload; write inj_pos,9/0/49,... and, if there is no "
                 "row model, add model,resnet18"
             )
+    if drawn and f"model,{PROGRAM}" in map(str.rstrip, lines):
+        optional = _OPTIONAL_OF_PROGRAM
     rows: dict[str, _Row] = {}
     for number, line in enumerate(lines, start=1):
         line = line.removesuffix("\r")

@@ -25,6 +25,11 @@ WORKLOADS = (
     "decoder",
 )
 
+# In place of a workload: a program of the user, whose sites `tpufi.instrument` finds.
+PROGRAM = "program"
+# The fault model of a fault that was written by hand.
+GIVEN = "given"
+
 
 class FieldError(InputError):
     """One field of an injection is wrong; `field` tells which, for a line number."""
@@ -40,7 +45,7 @@ class InjectionFile(abc.ABC):
     Attributes:
       model: workload, one of `WORKLOADS`.
       fmodel: name of the fault model.
-      learning_rate: initial learning rate of the schedule.
+      learning_rate: initial learning rate of the schedule; None for a program.
       target_worker: replica.
       target_layer: the layer, as the file names it.
       target_epoch: epoch of the fault, from 0.
@@ -50,7 +55,7 @@ class InjectionFile(abc.ABC):
 
     model: str
     fmodel: str
-    learning_rate: float
+    learning_rate: float | None
     target_worker: int
     target_layer: str
     target_epoch: int
@@ -99,9 +104,10 @@ class DrawnInjection(InjectionFile):
     """A fault that was drawn, of any fault model, as an injection file.
 
     Args:
-      model: workload, one of `WORKLOADS`.
+      model: workload, one of `WORKLOADS`, or `PROGRAM`.
       drawn: the fault.
-      learning_rate: initial learning rate of the schedule, positive.
+      learning_rate: initial learning rate of the schedule, positive; None for a
+        program of the user.
 
     Raises:
       InputError: the workload or the fault model is unknown, or the rate is not a
@@ -110,15 +116,17 @@ class DrawnInjection(InjectionFile):
 
     model: str
     drawn: Fault
-    learning_rate: float
+    learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        check_name("model", self.model, WORKLOADS)
+        check_name("model", self.model, (*WORKLOADS, PROGRAM))
         try:
-            any_fault_model(self.drawn.model)
+            if self.drawn.model != GIVEN:
+                any_fault_model(self.drawn.model)
         except InputError as error:
             raise FieldError("fmodel", str(error)) from None
-        check_learning_rate(self.learning_rate)
+        if self.model != PROGRAM or self.learning_rate is not None:
+            check_learning_rate(self.learning_rate)
 
     @property
     def fmodel(self) -> str:
@@ -170,9 +178,9 @@ def check_name(field: str, name: str, known: tuple[str, ...]) -> None:
         )
 
 
-def check_learning_rate(rate: float) -> None:
+def check_learning_rate(rate: float | None) -> None:
     """Refuse a learning rate that is not a finite number above zero."""
-    if not (math.isfinite(rate) and rate > 0):
+    if rate is None or not (math.isfinite(rate) and rate > 0):
         raise FieldError(
             "learning_rate",
             f"{rate} is not a learning rate; expected a finite number above 0; write "

@@ -24,6 +24,7 @@ _KEYS = (
     *_PLACES,
     *("operation", "keep", "words", "confine", "stale"),
 )
+_ITERATIONS = "iterations"  # Of sites of a program in loops only.
 # Without leading zeros, as it is written: one fault, one text.
 _HEX = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,15})")
 _LIMIT = 1 << 63
@@ -58,6 +59,8 @@ def fault_line(fault: Fault) -> str:
         "confine": fault.affected,
         "stale": fault.stale,
     }
+    if fault.iterations is not None:
+        row[_ITERATIONS] = fault.iterations
     return json.dumps(row, separators=(",", ":"))
 
 
@@ -81,13 +84,14 @@ def parse_fault(line: str, where: str = "fault") -> Fault:
             model=_text(row, "model"),
             site=_text(row, "site"),
             dtype=_text(row, "dtype"),
-            shape=_integers(row, "shape", row["shape"]),
+            shape=_integers_or_none(row, "shape"),
             elements=_elements(row),
             operation=_text(row, "operation"),
             keep=_hex("keep", row["keep"]),
             words=tuple(_hex("words", word) for word in _list("words", row["words"])),
             affected=_affected(row["confine"]),
             stale=_boolean("stale", row["stale"]),
+            iterations=_integers_or_none(row, _ITERATIONS),
             **{key: _integer(key, row[key]) for key in _MOMENT},
         )
     except InputError as error:
@@ -133,7 +137,7 @@ def _object(line: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise InputError(f"{quote(line)} is no JSON object; write one object a line")
     for key in row:
-        if key not in _KEYS:
+        if key not in (*_KEYS, _ITERATIONS):
             raise InputError(
                 f"unknown key {quote(key)}; known, nearest first: "
                 f"{nearest_first(key, _KEYS)}; correct or remove it"
@@ -183,6 +187,11 @@ def _list(key: str, value: object) -> list:
 
 def _integers(row: dict[str, Any], key: str, value: object) -> tuple[int, ...]:
     return tuple(_integer(key, item) for item in _list(key, value))
+
+
+def _integers_or_none(row: dict[str, Any], key: str) -> tuple[int, ...] | None:
+    value = row.get(key)
+    return None if value is None else _integers(row, key, value)
 
 
 def _hex(key: str, value: object) -> int:

@@ -16,6 +16,7 @@ from tpufi.instrument.on_gpu import compilation, told_of_missing_kernels
 from tpufi.instrument.options import Options
 from tpufi.instrument.splice import Splicer
 from tpufi.instrument.traced_program import TracedProgram, load
+from tpufi.messages import nearest_first, quote
 
 
 class ArmedProgram:
@@ -61,13 +62,17 @@ class ArmedProgram:
         """The armed sites by id, in the program's order."""
         return self._by_id
 
-    def site(self, site_id: int) -> GraphSite:
-        """Return an armed site.
+    def site(self, wanted: int | str) -> GraphSite:
+        """Return an armed site by its id or its name.
 
         Raises:
           InputError: there is no such site, this trace does not have it, or it is not
             armed.
         """
+        site_id = self._ids.id_of(wanted) if isinstance(wanted, str) else wanted
+        if site_id is None:
+            near = nearest_first(wanted, [site.name for site in self.sites], 3)
+            raise InputError(f"no site {quote(wanted)}; nearest armed ones: {near}")
         name = self._ids.name(site_id)
         if name is not None and site_id not in self._all:
             raise InputError(

@@ -5,9 +5,10 @@ import threading
 from collections.abc import Callable, Sequence
 
 from tpufi.instrument.armed_program import ArmedProgram
+from tpufi.instrument.fault_rows import Row
 from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.injection_record import InjectionRecord
-from tpufi.instrument.site_fault import Row, SiteFault
+from tpufi.instrument.site_fault import AnyFault
 
 
 class Block:
@@ -20,7 +21,7 @@ class Block:
       injections: what was injected into eager calls so far.
     """
 
-    def __init__(self, faults: Sequence[SiteFault] | None):
+    def __init__(self, faults: Sequence[AnyFault] | None):
         self.faults = faults
         self.injections: list[InjectionRecord] = []
         self._traces: dict[ArmedProgram, GraphFaults] = {}
@@ -42,7 +43,7 @@ class Block:
             sites = tuple(armed.site(fault.site) for fault in self.faults)
             key = armed.program.signature, sites
             if key not in self._alike:
-                self._alike[key] = GraphFaults(fitting, armed.by_id)
+                self._alike[key] = GraphFaults(fitting)
             self._traces[armed] = self._alike[key]
         return self._traces[armed]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tpufi.errors import InputError
 from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.instrumented import Instrumented
-from tpufi.instrument.site_fault import SiteFault, listed
+from tpufi.instrument.site_fault import AnyFault, listed
 
 
 class InjectionCallback(tf.keras.callbacks.Callback):
@@ -46,7 +46,7 @@ class InjectionCallback(tf.keras.callbacks.Callback):
     def __init__(
         self,
         fi: Instrumented,
-        faults: SiteFault | Sequence[SiteFault],
+        faults: AnyFault | Sequence[AnyFault],
         *,
         epoch: int = 0,
         step: int = 0,

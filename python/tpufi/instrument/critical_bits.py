@@ -11,11 +11,12 @@ Source: BinFI, SC'19: binary fault injection; the rule is restated, not its code
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from tpufi.element import width_of
 from tpufi.errors import InputError
 from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.planned import peek
 from tpufi.instrument.profile import Execution
-from tpufi.instrument.site_fault import bits_of, flip
+from tpufi.instrument.site_fault import flip
 
 METHODS = ("binary", "exhaustive")
 
@@ -66,7 +67,7 @@ def critical_bits(
     kwargs = dict(kwargs or {})
     where = fi.armed(*args, **kwargs).site(site)
     elements = tuple(elements)
-    width = bits_of(where.dtype)
+    width = width_of(where.dtype)
     is_float = "float" in where.dtype
     execution = Execution(where, iterations, where.size or 0)
     found = []

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The variables that tell a graph its faults and take its record."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tpufi.descriptor import CAPACITY, disarmed
 from tpufi.errors import InputError
 from tpufi.instrument.call_time import Values, plain_variable
-from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.fault_rows import Row, descriptor_of
 from tpufi.instrument.injection_record import InjectionRecord, injections_of
-from tpufi.instrument.site_fault import Row, descriptor_of
 
 ROWS = 8
 HANDLES = (tf.TensorSpec((), tf.resource),) * 3
@@ -21,7 +20,6 @@ class GraphFaults:
 
     Args:
       rows: the rows of the descriptor; none: no fault.
-      sites: the sites of the trace by id.
 
     Attributes:
       handles: of the variables of faults, words and record.
@@ -30,9 +28,7 @@ class GraphFaults:
       InputError: there are too many rows, or too many elements in one.
     """
 
-    def __init__(
-        self, rows: Sequence[Row] = (), sites: Mapping[int, GraphSite] | None = None
-    ):
+    def __init__(self, rows: Sequence[Row] = ()):
         descriptor = descriptor_of(rows)
         if len(descriptor.faults) > ROWS or descriptor.words.shape[1] > CAPACITY:
             raise InputError(
@@ -43,14 +39,14 @@ class GraphFaults:
         full = disarmed(ROWS)
         full.faults[: len(descriptor.faults)] = descriptor.faults
         full.words[: len(descriptor.words)] = descriptor.words
-        self._rows, self._sites = rows, sites or {}
+        self._rows = rows
         values = full.faults, full.words, tf.zeros((ROWS, 1 + CAPACITY), tf.int64)
         self._variables = tuple(map(plain_variable, values))
         self.handles: Values = tuple(v.handle for v in self._variables)
 
     def injections(self) -> list[InjectionRecord]:
         """Return what each row of the faults did so far."""
-        return list(injections_of(self._rows, self._sites, self._variables[2].numpy()))
+        return list(injections_of(self._rows, self._variables[2].numpy()))
 
     def end(self) -> None:
         """Have no fault from now on; a pipeline made in a block may still read this."""

@@ -37,6 +37,11 @@ class GraphSite:
     loops: int
 
     @property
+    def known_shape(self) -> tuple[int, ...] | None:
+        """The shape, or None if it is only known when the program runs."""
+        return None if self.size is None else self.shape
+
+    @property
     def size(self) -> int | None:
         """Number of elements, or None if it is only known when the program runs."""
         if self.shape is None or None in self.shape:

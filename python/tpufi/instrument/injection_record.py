@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import read_record
-from tpufi.element import ELEMENTS
+from tpufi.element import ELEMENTS, width_of
 from tpufi.errors import InputError
+from tpufi.faulty_bits import faulty_bits, keep_of, words_of
+from tpufi.instrument.fault_rows import Row
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.site_fault import Row, SiteFault, bits_of
+from tpufi.instrument.site_fault import AnyFault
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,19 +23,21 @@ class InjectionRecord:
 
     Args:
       site: where.
-      fault: the fault.
+      fault: the fault as it was given.
       context: the execution that it names, see `tpufi.instrument.context`; -1: all.
       elements: int64, flat indices of the elements.
+      keep: bits of the elements that are kept.
       words: uint64, the words of the elements.
       times: how many executions it was injected into; 0: there was no such execution.
       golden: uint64, bits before the fault; None unless it was injected into one.
-      faulty: uint64, bits after it.
+      faulty: uint64, bits after it; None too if they depend on more than the elements.
     """
 
     site: GraphSite
-    fault: SiteFault
+    fault: AnyFault
     context: int
     elements: np.ndarray
+    keep: int
     words: np.ndarray
     times: int
     golden: np.ndarray | None
@@ -66,7 +70,7 @@ class InjectionRecord:
                 ("faulty", self.faulty_values),
             )
         }
-        digits = -(-bits_of(self.site.dtype) // 4)
+        digits = -(-width_of(self.site.dtype) // 4)
         texts = {
             key: None if words is None else [f"{int(w):#0{digits + 2}x}" for w in words]
             for key, words in (("golden", self.golden), ("faulty", self.faulty))
@@ -79,7 +83,7 @@ class InjectionRecord:
             "loops": self.site.loops,
             "context": self.context,
             "elements": self.elements.tolist(),
-            "keep": f"{self.fault.keep & (1 << bits_of(self.site.dtype)) - 1:#x}",
+            "keep": f"{self.keep:#x}",
             "words": [f"{int(w):#x}" for w in self.words],
             "times": self.times,
             **texts,
@@ -88,28 +92,26 @@ class InjectionRecord:
 
 
 def injections_of(
-    rows: Sequence[Row], sites: dict[int, GraphSite], record: np.ndarray
+    rows: Sequence[Row], record: np.ndarray
 ) -> tuple[InjectionRecord, ...]:
     """Return what each row did.
 
     Args:
       rows: the rows of the descriptor.
-      sites: sites by id.
       record: the record of the run, int64 [rows or more, 1 + capacity].
     """
     result = []
     for row, injected in zip(rows, read_record(record), strict=False):
-        site = sites[row.fault.site]
-        times, rest = divmod(injected.count, len(row.elements))
-        assert rest == 0, (injected.count, len(row.elements))
+        count = len(row.elements)
+        times, rest = divmod(injected.count, count)
+        assert rest == 0, (injected.count, count)
         golden = faulty = None
         if times == 1:
             golden = injected.golden
-            mask = np.uint64((1 << bits_of(site.dtype)) - 1)
-            keep = np.uint64(row.fault.keep & ((1 << 64) - 1))
-            faulty = ((golden & keep) ^ row.words) & mask
-        where = (row.context, row.elements, row.words, times)
-        result.append(InjectionRecord(site, row.fault, *where, golden, faulty))
+            faulty = faulty_bits(row.fault, golden, row.words)
+        where = row.site, row.given, row.context, row.elements
+        what = keep_of(row.fault), words_of(row.words, count), times
+        result.append(InjectionRecord(*where, *what, golden, faulty))
     return tuple(result)
 
 

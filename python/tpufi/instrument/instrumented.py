@@ -17,6 +17,7 @@ from tpufi.instrument.attached import ATTACHABLE, Attachment, place_of
 from tpufi.instrument.block import Block, CurrentBlock
 from tpufi.instrument.call_time import Values
 from tpufi.instrument.export import save
+from tpufi.instrument.fault_rows import Row, operands, rows_of
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.graph_site import GraphSite, describe
@@ -29,15 +30,7 @@ from tpufi.instrument.injection_record import (
 from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
-from tpufi.instrument.site_fault import (
-    Row,
-    SiteFault,
-    check,
-    fitted,
-    listed,
-    operands,
-    rows_of,
-)
+from tpufi.instrument.site_fault import AnyFault, listed
 from tpufi.instrument.site_ids import SiteIds
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
 from tpufi.instrument.uninjected import warn_of_uninjected
@@ -164,14 +157,14 @@ class Instrumented:
             self._latest = armed = self._armed[key]
         return armed
 
-    def run(self, faults: SiteFault | Sequence[SiteFault], *args, **kwargs) -> Run:
+    def run(self, faults: AnyFault | Sequence[AnyFault], *args, **kwargs) -> Run:
         """Run the program once with these faults and none else.
 
         A fault whose site is not executed is warned of.
 
         Args:
-          faults: one fault or several, of armed sites; none: the golden run of the
-            armed program.
+          faults: one fault or several, of armed sites, written or drawn, or injection
+            files of the program; none: the golden run of the armed program.
           *args: positional arguments of the program.
           **kwargs: keyword arguments of the program.
 
@@ -184,7 +177,7 @@ class Instrumented:
         warn_of_uninjected(faults, run.injections, self._ids.name, stacklevel=2)
         return run
 
-    def strike(self, faults: SiteFault | Sequence[SiteFault], *args, **kwargs) -> Run:
+    def strike(self, faults: AnyFault | Sequence[AnyFault], *args, **kwargs) -> Run:
         """Former name of `run`."""
         warnings.warn(
             "Instrumented.strike goes in 0.2: use Instrumented.run",
@@ -212,7 +205,7 @@ class Instrumented:
 
     @contextlib.contextmanager
     def injected(
-        self, *faults: SiteFault | Sequence[SiteFault]
+        self, *faults: AnyFault | Sequence[AnyFault]
     ) -> Iterator[list[InjectionRecord]]:
         """Turn injections on within a `with` block, in the thread that enters it.
 
@@ -324,26 +317,21 @@ class Instrumented:
         self._armed.clear()
         return self.program
 
-    def _rows(self, armed: ArmedProgram, faults: Sequence[SiteFault]) -> list[Row]:
+    def _rows(self, armed: ArmedProgram, faults: Sequence[AnyFault]) -> list[Row]:
         """Return the rows of a descriptor with these faults, once they fit."""
-        rows = []
-        for given in faults:
-            site = armed.site(given.site)
-            fault = fitted(given, site)
-            check(fault, site, site.size)
-            own = rows_of(fault, site.loops, self._replicas)
-            # An injection names the fault as it was given, so that it is found by
-            # identity.
-            rows += [dataclasses.replace(row, fault=given) for row in own]
-        return rows
+        return [
+            row
+            for given in faults
+            for row in rows_of(given, armed.site(given.site), self._replicas)
+        ]
 
-    def _run(self, faults: Sequence[SiteFault], args: tuple, kwargs: Mapping) -> Run:
+    def _run(self, faults: Sequence[AnyFault], args: tuple, kwargs: Mapping) -> Run:
         args, kwargs = as_tensors(args), as_tensors(kwargs)
         armed = self.armed(*args, **kwargs)
         rows = self._rows(armed, faults)
         with told_of_sizes():
             outputs, record = armed(args, kwargs, *operands(rows))
-        return Run(outputs, injections_of(rows, armed.by_id, record.numpy()))
+        return Run(outputs, injections_of(rows, record.numpy()))
 
     def _told(self, armed: ArmedProgram) -> Values:
         """Return what a graph is told when this thread calls it."""

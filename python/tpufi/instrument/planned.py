@@ -10,7 +10,7 @@ import numpy as np
 from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.profile import Execution, restored
-from tpufi.instrument.site_fault import SiteFault
+from tpufi.instrument.site_fault import AnyFault, SiteFault
 
 Golden = Callable[[Execution, Sequence[int]], np.ndarray]
 
@@ -23,7 +23,7 @@ class Plan(Protocol):
 
     def faults(
         self, run: int, executions: Sequence[Execution], golden: Golden
-    ) -> list[SiteFault]:
+    ) -> list[AnyFault]:
         """Return the faults of a run."""
 
 
@@ -36,7 +36,7 @@ class Program(Protocol):
     def executions(self, *args: object, **kwargs: object) -> tuple[Execution, ...]:
         """Return what such a call executes."""
 
-    def run(self, faults: Sequence[SiteFault], *args: object, **kwargs: object) -> Any:
+    def run(self, faults: Sequence[AnyFault], *args: object, **kwargs: object) -> Any:
         """Run the program with faults."""
 
 
@@ -66,7 +66,7 @@ class PlannedRuns:
 
     def faults(
         self, fi: Program, number: int, args: tuple, kwargs: Mapping
-    ) -> list[SiteFault]:
+    ) -> list[AnyFault]:
         """Return the faults of run `number` of such a call."""
         key = id(fi.armed(*args, **kwargs))  # The program keeps it alive.
         if key not in self._executions:

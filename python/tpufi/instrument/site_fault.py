@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fault in an instrumented program, and the descriptor rows that carry it."""
+"""Faults in an instrumented program as users write them in Python."""
 
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from tpufi.descriptor import (
-    CAPACITY,
-    EVERY_REPLICA,
-    Descriptor,
-    disarmed,
-    fault_row,
-)
-from tpufi.element import ELEMENTS
+from tpufi.descriptor import CAPACITY, EVERY_REPLICA
+from tpufi.element import width_of
 from tpufi.errors import InputError
-from tpufi.instrument.context import context
+from tpufi.fault import Elements, Fault
+from tpufi.faults.injection_file import GIVEN, DrawnInjection, InjectionFile
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.written import (
     Index,
@@ -32,6 +26,8 @@ from tpufi.instrument.written import (
 @dataclasses.dataclass(frozen=True)
 class SiteFault:
     """Changes elements of one site from x to `(x & keep) ^ word`.
+
+    It is written without knowing the site; `fault` is the fault that it is there.
 
     Args:
       site: id of the site.
@@ -52,6 +48,48 @@ class SiteFault:
     iterations: tuple[int, ...] | None = None
     replica: int | None = None
     values: tuple[float, ...] | None = None
+
+    def fault(self, site: GraphSite) -> Fault:
+        """Return the fault at its site.
+
+        Raises:
+          InputError: an index is outside the tensor, a value is not one of its type, or
+            there are other numbers of words or iterations than there have to be.
+        """
+        elements = np.array(
+            [flat_index(site.name, one, site.shape) for one in self.elements], np.int64
+        )
+        words = self.words
+        if self.values is not None:
+            words = [word_of(site.name, value, site.dtype) for value in self.values]
+        _check(site, elements, words)
+        order = np.argsort(elements, kind="stable")
+        elements = elements[order]
+        if len(words) > 1 and any(word != words[0] for word in words):
+            words = [words[i] for i in order.tolist()]
+        else:
+            words = words[:1]
+        together = elements[-1] - elements[0] == len(elements) - 1
+        mask = (1 << width_of(site.dtype)) - 1
+        keep = self.keep & mask
+        return Fault(
+            model=GIVEN,
+            site=site.name,
+            dtype=site.dtype,
+            shape=site.known_shape,
+            replica=EVERY_REPLICA if self.replica is None else self.replica,
+            epoch=0,
+            step=0,
+            duration=1,
+            # Words of their own for a long run need a row as long.
+            elements=Elements.run(int(elements[0]), len(elements))
+            if together and len(words) <= CAPACITY
+            else Elements.of(elements),
+            operation="flip" if keep == mask else "replace",
+            keep=0 if keep == mask else keep,
+            words=tuple(int(word) for word in words),
+            iterations=self.iterations,
+        )
 
 
 def flip(
@@ -148,32 +186,64 @@ def replace(
     return dataclasses.replace(fault, values=numbers)
 
 
-def listed(faults: object) -> tuple[SiteFault, ...]:
+# What is written of a fault; a drawn or a replayed one is complete.
+AnyFault = SiteFault | Fault
+
+
+def listed(faults: object) -> tuple[AnyFault, ...]:
     """Return one fault, several, or sequences of them as one tuple.
 
     Raises:
-      InputError: there is something else.
+      InputError: there is something else, or an injection file of a workload's layer.
     """
-    if isinstance(faults, SiteFault):
+    if isinstance(faults, AnyFault):
         return (faults,)
+    if isinstance(faults, InjectionFile):
+        return (_of_file(faults),)
     if isinstance(faults, Sequence) and not isinstance(faults, str):
         return tuple(one for part in faults for one in listed(part))
     raise InputError(f"{faults!r:.80} is no fault; make one with flip, zero or replace")
 
 
-def fitted(fault: SiteFault, site: GraphSite) -> SiteFault:
-    """Return a fault with flat indices and words, as its site has them.
+def on_site(given: AnyFault, site: GraphSite) -> Fault:
+    """Return a fault at a site, once it fits.
 
     Raises:
-      InputError: an index is outside the tensor, or a value is not one of its type.
+      InputError: it does not fit.
     """
-    elements = fault.elements
-    if any(isinstance(one, Sequence) for one in elements):
-        elements = tuple(flat_index(site.name, one, site.shape) for one in elements)
-    if fault.values is None:
-        return dataclasses.replace(fault, elements=elements)
-    words = tuple(word_of(site.name, value, site.dtype) for value in fault.values)
-    return dataclasses.replace(fault, elements=elements, words=words, values=None)
+    if isinstance(given, SiteFault):
+        fault = given.fault(site)
+    else:
+        fault = given
+        mine = fault.dtype, fault.shape
+        if mine != (site.dtype, site.known_shape):
+            raise InputError(
+                f"the fault was drawn for {fault.site}, {fault.dtype} {fault.shape}, "
+                f"but {site.name} is {site.dtype} {site.known_shape}; call the program "
+                "with the shape it was drawn for"
+            )
+        if fault.affected is not None or (fault.stale and not fault.words):
+            what = "confined to some results" if fault.affected else "stale"
+            raise InputError(
+                f"the fault {fault.model} at {fault.site} is {what}, which a single "
+                "call of a program cannot have; choose a fault model that is not"
+            )
+    if fault.iterations is not None and len(fault.iterations) != site.loops:
+        raise InputError(
+            f"{site.name}: {len(fault.iterations)} iterations for a site in "
+            f"{site.loops} loops; give one for each loop, or None for every execution"
+        )
+    return fault
+
+
+def _of_file(injection: InjectionFile) -> Fault:
+    if isinstance(injection, DrawnInjection):
+        return injection.drawn
+    raise InputError(
+        f"the injection is in layer {injection.target_layer} of workload "
+        f"{injection.model}, and only a file with a row site has one of a program; "
+        "replay it with tpufi replay, or write a file with write_injection"
+    )
 
 
 def _fault(
@@ -188,32 +258,20 @@ def _fault(
     return SiteFault(site_id, indices_of(elements), keep, words, iterations, replica)
 
 
-def bits_of(dtype: str) -> int:
-    """Return the width of an element; a `bool` has one bit."""
-    return 1 if dtype == "bool" else ELEMENTS[dtype].bits
-
-
-def check(fault: SiteFault, site: GraphSite, size: int | None) -> None:
-    """Raise InputError unless a fault fits a site.
-
-    Args:
-      fault: the fault.
-      site: its site.
-      size: elements of the site, if known.
-    """
-    if len(fault.elements) == 0:
+def _check(site: GraphSite, elements: np.ndarray, words: Sequence[int]) -> None:
+    if len(elements) == 0:
         raise InputError(f"{site.name}: a fault without elements; name at least one")
-    if len(set(fault.elements)) != len(fault.elements):
+    if len(np.unique(elements)) != len(elements):
         raise InputError(f"{site.name}: an element is named twice; name it once")
-    low, high = min(fault.elements), max(fault.elements)
+    low, high, size = elements.min(), elements.max(), site.size
     if low < 0 or (size is not None and high >= size):
         wrong = low if low < 0 else high
         raise InputError(
             f"{site.name}: element {wrong} is outside [0, {size or 'size'}); choose "
             "one inside"
         )
-    width = bits_of(site.dtype)
-    for word in fault.words:
+    width = width_of(site.dtype)
+    for word in words:
         if not isinstance(word, (int, np.integer)):
             raise InputError(f"{site.name}: word {word!r:.80} is no integer")
         if not 0 <= word < 1 << width:
@@ -221,85 +279,8 @@ def check(fault: SiteFault, site: GraphSite, size: int | None) -> None:
                 f"{site.name}: word {word:#x} is wider than the {width} bits of "
                 f"{site.dtype}; choose bits 0 to {width - 1}"
             )
-    if len(fault.words) not in (1, len(fault.elements)):
+    if len(words) not in (1, len(elements)):
         raise InputError(
-            f"{site.name}: {len(fault.words)} words for {len(fault.elements)} "
-            "elements; give one, or one for each"
+            f"{site.name}: {len(words)} words for {len(elements)} elements; give one, "
+            "or one for each"
         )
-    if fault.iterations is not None and len(fault.iterations) != site.loops:
-        raise InputError(
-            f"{site.name}: {len(fault.iterations)} iterations for a site in "
-            f"{site.loops} loops; give one for each loop, or None for every execution"
-        )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Row:
-    """One row of a descriptor: its fault, its elements, and their words."""
-
-    fault: SiteFault
-    context: int
-    elements: np.ndarray
-    words: np.ndarray
-
-
-def rows_of(fault: SiteFault, loops: int, replicas: int) -> list[Row]:
-    """Return the rows of a fault: one for each run of elements and each replica.
-
-    Args:
-      fault: a fault that has been checked.
-      loops: in how many loops its site is.
-      replicas: how many replicas run the program.
-    """
-    contexts = [EVERY_REPLICA]
-    if loops == 0 and fault.replica is not None:
-        contexts = [context(fault.replica)]
-    elif fault.iterations is not None and loops:
-        faulty = range(replicas) if fault.replica is None else [fault.replica]
-        contexts = [context(r, fault.iterations) for r in faulty]
-    elif fault.replica is not None:
-        raise InputError(
-            "a fault in every iteration is injected into every replica, not only "
-            f"{fault.replica}; name iterations, or replica None"
-        )
-    elements = np.asarray(fault.elements, np.int64)
-    order = np.argsort(elements, kind="stable")
-    words = np.array(fault.words, np.uint64)
-    each = words if len(words) > 1 else np.repeat(words, len(elements))
-    breaks = np.flatnonzero(np.diff(elements[order]) != 1) + 1
-    return [
-        Row(fault, number, elements[run], each[run])
-        for number in contexts
-        for run in np.split(order, breaks)
-    ]
-
-
-def descriptor_of(rows: Sequence[Row]) -> Descriptor:
-    """Return the descriptor of rows, with a power of two of rows and of words.
-
-    Few shapes mean few compilations: XLA compiles a program for each.
-    """
-    longest = max((len(row.elements) for row in rows), default=1)
-    capacity = max(CAPACITY, 1 << (longest - 1).bit_length())
-    result = disarmed(1 << max(len(rows) - 1, 0).bit_length(), capacity)
-    for number, row in enumerate(rows):
-        same = (row.words == row.words[0]).all()
-        one = fault_row(
-            site=row.fault.site,
-            replica=row.context,
-            start=int(row.elements[0]),
-            count=len(row.elements),
-            operation="replace",
-            keep=row.fault.keep,
-            words=row.words[: 1 if same else None].tolist(),
-            capacity=capacity,
-        )
-        result.faults[number], result.words[number] = one.faults[0], one.words[0]
-    return result
-
-
-def operands(rows: Sequence[Row]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return the context of replica 0, the faults and the words of rows, as tensors."""
-    descriptor = descriptor_of(rows)
-    values = tf.constant(descriptor.faults), tf.constant(descriptor.words)
-    return tf.constant(context(0), tf.int64), *values

@@ -64,6 +64,10 @@ class SiteIds:
             self._names.append(f"{path}:{output}")
         return self._ids[key]
 
+    def id_of(self, name: str) -> int | None:
+        """Return the id of a site of any trace by its name; None: no trace has it."""
+        return self._names.index(name) if name in self._names else None
+
     def name(self, site: int) -> str | None:
         """Return the name of a site of any trace; None: no trace has it."""
         return self._names[site] if 0 <= site < len(self._names) else None

@@ -4,12 +4,13 @@
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
+from tpufi.descriptor import EVERY_REPLICA
 from tpufi.instrument.injection_record import InjectionRecord
-from tpufi.instrument.site_fault import SiteFault
+from tpufi.instrument.site_fault import AnyFault, SiteFault
 
 
 def warn_of_uninjected(
-    faults: Iterable[SiteFault],
+    faults: Iterable[AnyFault],
     injections: Sequence[InjectionRecord],
     name: Callable[[int], str | None],
     stacklevel: int,
@@ -32,11 +33,13 @@ def warn_of_uninjected(
         where = "any execution"
         if fault.iterations is not None:
             where = f"iterations {fault.iterations}"
-        if fault.replica is not None:
+        if fault.replica not in (None, EVERY_REPLICA):
             where += f" of replica {fault.replica}"
         if contexts:
             where += f" (context {', '.join(map(str, contexts))})"
-        site = ", ".join(filter(None, (f"site {fault.site}", name(fault.site))))
+        site = f"site {fault.site}"
+        if isinstance(fault, SiteFault) and (named := name(fault.site)):
+            site += f", {named}"
         why = "the site was not executed there" if own else uncalled
         warnings.warn(
             f"{site}: the fault in {where} was not injected: {why}; executions(...) "

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tpufi.element import width_of
 from tpufi.errors import InputError
 from tpufi.faults.draws import Draws
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.instrumented import Instrumented
-from tpufi.instrument.site_fault import SiteFault, bits_of, flip
+from tpufi.instrument.site_fault import SiteFault, flip
 
 WEIGHTS = ("sites", "elements")
 
@@ -73,7 +74,7 @@ class ItemFaults:
             site = self._sites[draws.below(len(self._sites), f"site {item}")]
         each = site.size // self._items
         element = position * each + draws.below(each, f"element {item}")
-        return flip(site.id, element, draws.below(bits_of(site.dtype), f"bit {item}"))
+        return flip(site.id, element, draws.below(width_of(site.dtype), f"bit {item}"))
 
 
 def injectable_sites(fi: Instrumented, inputs: tf.Tensor) -> list[GraphSite]:
