@@ -32,7 +32,7 @@ from tpufi.layers import (
     Swish,
     ZeroPadding,
 )
-from tpufi.layers.windowed import Windowed
+from tpufi.layers.pooling import Windowed
 
 Results = dict[str, np.ndarray]
 
