@@ -2,9 +2,12 @@
 """Exit codes and one-line errors of the command-line tools."""
 
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -98,6 +101,20 @@ def test_wrong_options_are_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_sigterm_is_exit_code_130_too(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def ended(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.run(ended)
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted; ")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_an_interrupt_is_exit_code_130(capsys):
     def interrupted(_):
         raise KeyboardInterrupt
@@ -105,7 +122,7 @@ def test_an_interrupt_is_exit_code_130(capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.run(interrupted)
     assert exit_.value.code == 130
-    assert "takes it up again" in one_line(capsys)
+    assert "Run the same command to resume" in one_line(capsys)
 
 
 def test_an_option_cannot_be_abbreviated(capsys):

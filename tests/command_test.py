@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program `tpufi`: its commands, their help, levels of talk, and its start."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -12,7 +13,7 @@ from absl import logging
 import tpufi
 from tests.cli_test import one_line
 from tests.docs_blocks import ROOT
-from tpufi import cli
+from tpufi import cli, progress
 from tpufi.campaign.engine.run import Scale
 from tpufi.cli import compare_gradients, draw, run_options
 from tpufi.cli.command import Command, CommandParser
@@ -175,6 +176,23 @@ def test_progress_is_a_message_that_quiet_leaves_out(option, lines, level, capfd
     assert captured.out == "result\n"
     assert captured.err.count("\n") == lines
     assert captured.err.startswith("counting: 3/3, " if lines else "")
+
+
+def test_times_of_progress_leave_out_the_first_step(monkeypatch, caplog):
+    clock = itertools.accumulate([0.0, 100.0, 2.0, 2.0, 2.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(logging, "info", lambda *line: lines.append(line[0] % line[1:]))
+    lines = []
+    progress.compiling("the step")
+    list(Progress("counting", 10).steps(range(4)))
+    assert lines == [
+        "compiling the step (once)",
+        "counting: 1/10, 100.00 s for the first step",
+        "counting: 2/10, 2.00 s a step, 16 s remaining",
+        "counting: 3/10, 2.00 s a step, 14 s remaining",
+        "counting: 4/10, 2.00 s a step, 12 s remaining",
+    ]
 
 
 def test_quiet_and_verbose_exclude_each_other_in_one_line(capsys):

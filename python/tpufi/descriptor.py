@@ -13,6 +13,7 @@ import numpy as np
 
 from tpufi._library import host
 from tpufi.errors import InputError
+from tpufi.integers import integer
 
 FIELDS = tuple(host.fault_fields)
 OPERATIONS = tuple(host.operations)
@@ -238,8 +239,8 @@ def fault_row(
         "reach_stride": reach_stride,
     }
     result = disarmed(1, capacity)
-    result.faults[0] = [row[field] for field in FIELDS]
-    result.words[0, : len(words)] = np.array(words, np.uint64)
+    result.faults[0] = [integer(field, row[field]) for field in FIELDS]
+    result.words[0, : len(words)] = [integer("word", word) for word in words]
     return result
 
 

@@ -107,7 +107,7 @@ def write_report(
         something else or cannot be written.
     """
     out = pathlib.Path(os.path.normpath(out))
-    with Reader.open(folder) as journal:
+    with Reader.open(folder) as journal, journal.untrusted():
         _check(out)
         document = build(gather(str(folder), journal, options))
         with atomic_write(out, _REMEDY) as scratch:

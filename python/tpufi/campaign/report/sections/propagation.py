@@ -23,9 +23,9 @@ _SELECT = (
 _EXPLAINED = (
     "Experiments whose state differs from golden in any bit after some steps, the "
     "faulty one included, by part of the state, of all experiments. Those that are "
-    "golden again, or ended because a loss was not finite, no longer count. Change: "
-    "2-norm of a tensor's finite changes over that of the golden tensor; of each "
-    "experiment that of the tensor that changed most."
+    "identical to the fault-free run, or ended because a loss was not finite, no "
+    "longer count. Change: 2-norm of a tensor's finite changes over that of the "
+    "golden tensor; of each experiment that of the tensor that changed most."
 )
 _STYLES = ((FIRST, "o", "-"), (SECOND, "s", "--"), (THIRD, "^", ":"))
 
