@@ -149,7 +149,7 @@ BROKEN = {
     "alias": (
         "seed: 7",
         "seed: &a 7\nx: *a",
-        "*alias of this value; write the value out",
+        "an anchor or alias; write the value out",
     ),
     "tag": (
         "seed: 7",
@@ -161,5 +161,21 @@ BROKEN = {
     "empty": (PLAN, "# nothing\n", "empty; docs/campaigns.md has an example"),
     "deep": ("seed: 7", f"seed: {'[' * 40}{']' * 40}", "nested too deeply"),
     "very_deep": (PLAN, "[" * 20_000, "nested too deeply"),
-    "large": (PLAN, "#" * (1 << 20) + "\n", "over 1 MiB"),
+    "anchor": ("seed: 7", "seed: &a 7", ":3: no YAML: an anchor or alias; write"),
+    "broken_expression": (
+        "re:conv1/.*",
+        "re:(",
+        ":8: sites: plan: patterns: 're:(': is not a regular expression: missing ),",
+    ),
+    "endless_expression": (
+        "re:conv1/.*",
+        '"re:a{99999999999999999999}"',
+        "is not a regular expression: the repetition number is too large; correct",
+    ),
+    "many_items": (
+        "[forward, grad_in]",
+        f"[{'forward,' * 5000}]",
+        "sites.directions: 5000 items; expected at most 4096",
+    ),
+    "large": (PLAN, "#" * (1 << 20) + "\n", "larger than 131072 bytes"),
 }

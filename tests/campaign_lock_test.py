@@ -7,9 +7,12 @@ import os
 
 import pytest
 
+from tests.campaign_rows import MANIFEST, SESSION
 from tpufi.campaign.journal import lock
 from tpufi.campaign.journal.lock import NAME, WritersLock
+from tpufi.campaign.journal.writer import Writer
 from tpufi.errors import InputError
+from tpufi.golden import GoldenFolder
 
 
 def open_files() -> int:
@@ -57,3 +60,31 @@ def test_a_lock_can_be_given_back_twice(tmp_path):
     first.close()
     first.close()
     WritersLock(tmp_path).close()
+
+
+ENDINGS = (NAME, *(f"journal.sqlite{e}" for e in ("", "-wal", "-shm", "-journal")))
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+@pytest.mark.parametrize("is_there", [False, True])
+def test_no_file_of_a_writer_is_a_link_to_another(name, is_there, tmp_path):
+    other = tmp_path / "other"
+    if is_there:
+        other.write_text("mine")
+    folder = tmp_path / "campaign"
+    folder.mkdir()
+    (folder / name).symlink_to(other)
+    before = open_files()
+    with pytest.raises(InputError, match=f"{name}: is a symbolic link; another file"):
+        Writer(folder, MANIFEST, SESSION)
+    assert open_files() == before
+    assert other.read_text() == "mine" if is_there else not other.exists()
+
+
+def test_a_golden_run_appends_to_no_other_file(tmp_path):
+    folder, other = GoldenFolder(tmp_path), tmp_path / "other"
+    other.write_text("mine")
+    (tmp_path / "steps.jsonl").symlink_to(other)
+    with pytest.raises(InputError, match="steps.jsonl: is a symbolic link"):
+        folder.append("steps.jsonl", {"number": 0})
+    assert other.read_text() == "mine"

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pool's scheduler with workers that only pretend; real ones are in other files."""
 
+import dataclasses
+import multiprocessing
 import os
+import pathlib
 import random
+import signal
 import threading
 import time
 
@@ -13,7 +17,7 @@ from tests.campaign_runs import FakeRunner
 from tpufi.campaign.engine.block_queue import ATTEMPTS, BlockQueue
 from tpufi.campaign.engine.local_pool import LocalPool
 from tpufi.campaign.engine.pool import Pool
-from tpufi.campaign.engine.unplanned import CRASHED, FAILED
+from tpufi.campaign.engine.unplanned import CRASHED, FAILED, HUNG
 from tpufi.campaign.engine.worker import RunnerHost, Worker, WorkerLost
 from tpufi.errors import InputError
 
@@ -49,6 +53,28 @@ class PretendedPool(Pool):
 
     def _start(self):
         return Pretended(*self._how)
+
+
+@dataclasses.dataclass(frozen=True)
+class SlowToBegin(FakeRunner):
+    """Takes its time to start, and for the first experiment that it runs."""
+
+    start: float = 0.0
+    first: float = 0.0
+
+    def __call__(self, alive):
+        time.sleep(self.start)
+        return SlowOnce(self.first)
+
+
+class SlowOnce:
+    def __init__(self, seconds):
+        self._seconds = seconds
+
+    def run(self, number, attempt):
+        time.sleep(self._seconds)
+        self._seconds = 0.0
+        return fake_row(number, attempt=attempt)
 
 
 def given_up(number, outcome, error):
@@ -142,3 +168,72 @@ def test_a_pool_of_processes_ends_at_once_in_the_middle_of_an_experiment():
     for process in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(process.pid, 0)
+
+
+def test_an_experiment_that_no_worker_began_has_lost_no_attempt():
+    cursed = {10, 50, 90, 130}
+
+    def lose(number, attempt):
+        if number in cursed:
+            cursed.remove(number)
+            raise WorkerLost(HUNG, "it was stopped before that", begun=False)
+        return False
+
+    rows = rows_of(PretendedPool(2, FakeRunner(), lose))
+    assert cursed == set()
+    assert all(row.outcome == fake_row(n).outcome for n, row in rows.items())
+    assert {row.attempt for row in rows.values()} == {1}
+
+
+def test_workers_that_never_begin_are_told():
+    def lose(number, attempt):
+        if number is not None:
+            raise WorkerLost(HUNG, "it was stopped before that", begun=False)
+        return False
+
+    with pytest.raises(RuntimeError, match="workers cannot be started: it was stopped"):
+        rows_of(PretendedPool(2, FakeRunner(), lose))
+
+
+def test_who_ends_the_campaign_may_have_ended_the_workers_that_start():
+    pool = PretendedPool(2, FakeRunner(), lambda number, attempt: number is None)
+    asked = []
+
+    def stopping():
+        asked.append(None)
+        if len(asked) > 1:
+            time.sleep(0.2)  # Until all workers have been lost.
+        return len(asked) > 1
+
+    assert rows_of(pool, stopping=stopping) == {}
+
+
+def test_the_first_experiment_of_a_worker_traces_and_has_the_time_of_a_start():
+    # Its start and its first experiment take longer than an experiment may.
+    make = SlowToBegin(start=1.5, first=1.5)
+    rows = rows_of(LocalPool(make, 1, 1, 300, method="fork"), 5)
+    assert [(row.outcome, row.attempt) for row in rows.values()] == [
+        (fake_row(number).outcome, 1) for number in range(5)
+    ]
+
+
+def test_stopped_workers_and_a_stopped_campaign_say_nothing_about_a_fault(tmp_path):
+    def campaign():
+        pool = LocalPool(FakeRunner(seconds=0.05), 3, 1, 300, method="fork")
+        rows = rows_of(pool, 150)
+        text = "\n".join(f"{n} {row.outcome}" for n, row in sorted(rows.items()))
+        (tmp_path / "rows").write_text(text)
+
+    process = multiprocessing.get_context("fork").Process(target=campaign)
+    process.start()
+    time.sleep(0.5)
+    threads = pathlib.Path(f"/proc/{process.pid}/task").glob("*/children")
+    workers = [int(pid) for thread in threads for pid in thread.read_text().split()]
+    os.kill(workers[0], signal.SIGSTOP)
+    time.sleep(0.3)
+    os.kill(process.pid, signal.SIGSTOP)
+    time.sleep(2.5)
+    os.kill(process.pid, signal.SIGCONT)
+    process.join(60)
+    lines = (tmp_path / "rows").read_text().splitlines()
+    assert lines == [f"{n} {fake_row(n).outcome}" for n in range(150)]

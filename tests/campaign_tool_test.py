@@ -178,7 +178,7 @@ def test_an_empty_journal_exports_no_rows(tmp_path, capsys):
         (["plan", "campaign.yaml", "--seconds", "inf"], "inf is not above 0"),
         (["plan", "campaign.yaml", "--by", "bit"], "invalid choice: 'bit'"),
         (["plan", "nosites.yaml"], "matches none of the"),
-        (["plan", "regex.yaml"], "plan: patterns: 're:(' is no regular expression"),
+        (["plan", "regex.yaml"], "plan: patterns: 're:(': is not a regular expression"),
         (["plan", "nogolden.yaml"], "no golden run (manifest.json is missing)"),
         (["status", "."], "journal.sqlite: there is no journal; name the folder"),
         (["status", "broken"], "journal.sqlite: is damaged; keep a copy"),

@@ -2,9 +2,12 @@
 """Exit codes and one-line errors of the command-line tools."""
 
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -96,6 +99,20 @@ def test_wrong_options_are_one_line_and_exit_code_2(
     assert run_tool(tool, *arguments) == 2
     assert message in one_line(capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sigterm_is_exit_code_130_too(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def ended(_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    with pytest.raises(SystemExit) as exit_:
+        cli.run(ended)
+    assert exit_.value.code == 130
+    assert capsys.readouterr().err.startswith("interrupted; ")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_interrupt_is_exit_code_130(capsys):

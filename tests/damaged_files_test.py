@@ -43,7 +43,7 @@ def test_a_damaged_line_of_a_curve_is_told_with_its_number(tmp_path):
     file = tmp_path / "steps.jsonl"
     first, second, rest = file.read_text().split("\n", 2)
     file.write_text("\n".join([first, second.replace("2.25", "2.35"), rest]))
-    with pytest.raises(InputError, match=r"steps.jsonl:2: damaged line \(its checksum"):
+    with pytest.raises(InputError, match=r"steps.jsonl:2: damaged line: its checksum"):
         folder.curve()
     file.write_text('{"number": 0, "loss": 2.25}\n')
     with pytest.raises(InputError, match=r"steps.jsonl:1: .*it has no checksum"):

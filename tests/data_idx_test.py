@@ -2,6 +2,7 @@
 """IDX files of Fashion-MNIST and its kin, good and broken."""
 
 import gzip
+import time
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,13 @@ def test_a_missing_idx_file_is_named(tmp_path):
     folder = idx_folder(tmp_path)
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     refused(folder, "no t10k-labels-idx1-ubyte or", "add the missing one")
+
+
+def test_a_file_that_would_unpack_to_a_thousand_times_its_size_is_refused(tmp_path):
+    folder = idx_folder(tmp_path / "bomb")
+    path = folder / "train-images-idx3-ubyte.gz"
+    header = idx(GREY)[:4] + np.array((100_000, 28, 28), ">u4").tobytes()
+    path.write_bytes(gzip.compress(header + bytes(100_000 * 28 * 28)))
+    begun = time.monotonic()
+    refused(folder, f"{path}: 78400000 bytes unpacked; expected at most 67108864")
+    assert time.monotonic() - begun < 1

@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import types
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,26 @@ def test_a_file_that_is_no_archive_is_refused(data, tmp_path):
     path = tmp_path / "broken.npz"
     path.write_bytes(data)
     refused(path, "cannot read", "numpy.savez")
+
+
+def test_an_archive_of_another_packing_or_far_larger_unpacked_is_refused(
+    tmp_path,
+):
+    path = tmp_path / "bomb.npz"
+    # 150 MiB of nothing in 150 KiB: as CIFAR-10 would be, were it empty.
+    np.savez_compressed(
+        path,
+        x_train=np.zeros((50_000, 32, 32, 3), np.uint8),
+        y_train=np.zeros(50_000, np.uint8),
+        x_test=COLOUR,
+        y_test=LABELS,
+    )
+    refused(path, "bytes unpacked; expected at most 67108864 of a file of")
+    good = npz(tmp_path / "good.npz")
+    with zipfile.ZipFile(good) as old, zipfile.ZipFile(path, "w", 14) as new:
+        for entry in old.namelist():
+            new.writestr(entry, old.read(entry))
+    refused(path, "'x_train.npy' is packed or encrypted otherwise than by numpy")
 
 
 def test_a_single_array_and_a_cut_archive_are_refused(tmp_path):

@@ -4,6 +4,9 @@
 import dataclasses
 import math
 import os
+import random
+from decimal import Decimal, localcontext
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import FAULT_MODELS
-from tpufi.faults.csv import read_injection, write_injection
+from tpufi.faults.csv import parse_injection, read_injection, write_injection
 from tpufi.faults.injection import Injection
 from tpufi.faults.injection_file import WORKLOADS
 
@@ -108,6 +111,40 @@ def test_words_without_bits_round_to_the_nearest_float32():
     ]
     with pytest.raises(InputError, match="is bfloat16; run the workload in float32"):
         injection.words("bfloat16")
+
+
+def nearest(exact: Fraction) -> np.float32:
+    """Return the float32 nearest to a number, ties to even, by exact distances."""
+
+    def value(number: np.float32) -> Fraction:
+        ends = Fraction(2) ** 128 * (1 if number > 0 else -1)
+        return Fraction(float(number)) if np.isfinite(number) else ends
+
+    near = np.float32(float(exact))
+    around = [np.nextafter(near, np.float32(end)) for end in (-np.inf, np.inf)]
+    return min(
+        (near, *around), key=lambda n: (abs(value(n) - exact), n.view(np.uint32) & 1)
+    )
+
+
+def test_a_decimal_is_rounded_once():
+    rows = dict(line.split(",", 1) for line in FILES[0].read_text().splitlines())
+    rows["inj_pos"] = rows["inj_pos"].split(",")[0]
+    rng, doubly = random.Random(1), 0
+    for _ in range(1000):
+        word = np.uint32(rng.randrange(0x7F7FFFFF))
+        low, high = (float(w.view(np.float32)) for w in (word, word + np.uint32(1)))
+        middle = (Fraction(low) + Fraction(high)) / 2
+        with localcontext() as context:
+            context.prec = 60
+            size = f"{Decimal(middle.numerator) / Decimal(middle.denominator):.38e}"
+        rows["inj_values"] = rng.choice(("", "-")) + size
+        text = "".join(f"{key},{value}\n" for key, value in rows.items())
+        (found,) = parse_injection(text, "x.csv").words()
+        want = nearest(Fraction(rows["inj_values"]))
+        assert int(found) == int(want.view(np.uint32)), rows["inj_values"]
+        doubly += np.float32(float(rows["inj_values"])) != want
+    assert doubly > 100
 
 
 def test_an_unwritable_path_gives_one_line_and_leaves_nothing(tmp_path):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tpufi.errors import InputError
-from tpufi.io import atomic_write
+from tpufi.io import atomic_write, open_to_write
 
 
 def listed(folder) -> list[str]:
@@ -65,3 +65,28 @@ def test_a_path_that_cannot_be_written_is_one_line_with_the_remedy(name, tmp_pat
             scratch.write_text("text")
     assert len(str(error.value).splitlines()) == 1
     assert listed(tmp_path) == ["taken"] and listed(tmp_path / "taken") == ["x"]
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_link_where_a_sole_writer_writes_is_taken_away(is_folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir() if is_folder else other.write_text("mine")
+    (tmp_path / ".steps.partial.jsonl").symlink_to(other)
+    with atomic_write(tmp_path / "steps.jsonl", sole_writer=True) as scratch:
+        scratch.write_text("whole")
+    assert listed(tmp_path) == ["other", "steps.jsonl"]
+    assert other.is_dir() if is_folder else other.read_text() == "mine"
+
+
+@pytest.mark.parametrize("mode", ["w", "a", "ab"])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_link_is_not_written_through(mode, is_there, tmp_path):
+    if is_there:
+        (tmp_path / "other").write_text("mine")
+    (tmp_path / "x").symlink_to(tmp_path / "other")
+    with pytest.raises(InputError, match="x: is a symbolic link; another file would"):
+        open_to_write(tmp_path / "x", mode)
+    assert (tmp_path / "other").exists() == is_there
+    with open_to_write(tmp_path / "y", mode) as file:
+        file.write(b"a" if "b" in mode else "a")
+    assert (tmp_path / "y").read_text() == "a"

@@ -45,6 +45,11 @@ def test_thresholds_print_as_one_line_of_name_and_value():
         ("widths = 3.0", "widths = inf", "widths is inf; .* a number of at least 0"),
         ("immediate = 1", "immediate = 1.0", "immediate is 1.0; expected an integer"),
         ("sharp = 0.5", "sharp = ", "cannot read thresholds: "),
+        ("widths = 3.0", f"widths = {'9' * 400}", "widths is 9999.*below 2\\*\\*63$"),
+        ("widths = 3.0", f"widths = {'9' * 5000}", "cannot read thresholds: .*digits"),
+        ("widths = 3.0", f"widths = {'[' * 3000}", "cannot read thresholds: "),
+        ("widths = 3.0", f"widths = '{'x' * 15000}'", "widths is 'xxx.*of at least 0"),
+        ("widths = 3.0", f"{'a.' * 30_000}b = 1", "larger than 16384 bytes"),
     ],
 )
 def test_a_wrong_file_is_told_in_one_line(old, new, message, tmp_path):
@@ -54,7 +59,7 @@ def test_a_wrong_file_is_told_in_one_line(old, new, message, tmp_path):
     with pytest.raises(InputError, match=message) as error:
         read_thresholds(file)
     assert "mine.toml: " in str(error.value)
-    assert "\n" not in str(error.value)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])

@@ -219,7 +219,7 @@ INTEGERS = SiteSpace(
          "no site that RBFLIP fits belongs to a multiplication"),
         (SPACE, lambda: plan("FLIP", patterns=("conv9/*",)),
          "'conv9/\\*' matches none of the .* nearest: conv1"),
-        (SPACE, lambda: plan("FLIP", patterns=("re:(",)), "is no regular expression"),
+        (SPACE, lambda: plan("FLIP", patterns=("re:(",)), "not a regular expression"),
         (SPACE, lambda: plan("FLIP", stages=("fwrd_inject",)), "no sampling list"),
         (RESNET, lambda: plan("FLIP", patterns=("bn1/*",), stages=("fwrd_inject",)),
          "no site of resnet18 is left"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The reader of YAML: types and bounds of values, and the place in each message."""
 
+import os
+import time
 from fractions import Fraction
 
 import pytest
@@ -117,3 +119,32 @@ def test_an_error_of_what_is_made_gets_the_place_of_its_key(tmp_path):
         with pytest.raises(InputError) as caught:
             root.placed(lambda message=message: refuse(message))
         assert str(caught.value) == f"{tmp_path}/x.yaml:{where}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &x 7", ":1: no YAML: an anchor or alias; write the value out where"),
+        ("a: 1\nb: [&x c]", ":2: no YAML: an anchor or alias"),
+        ("&x a: 1", ":1: no YAML: an anchor or alias"),
+        ("a: " + "[" * 50_000, "nested too deeply"),
+        ("a: " + "x" * (1 << 17), "x.yaml: cannot read it: it is larger than 131072"),
+    ],
+)
+def test_what_no_file_has_is_refused_before_it_is_taken_apart(text, message, tmp_path):
+    begun = time.monotonic()
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path, text)
+    assert time.monotonic() - begun < 5 and len(str(caught.value)) < 300
+
+
+def test_a_list_has_a_bound(tmp_path):
+    root = read(tmp_path, f"a: [{'b,' * 4097}]")
+    with pytest.raises(InputError, match="a: 4097 items; expected at most 4096"):
+        root.read({"a": Node.texts})
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.yaml")
+    with pytest.raises(InputError, match="it is not a regular file"):
+        read_yaml(tmp_path / "x.yaml", PAGE)

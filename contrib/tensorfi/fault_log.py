@@ -19,6 +19,7 @@ from tpufi.file_name import check_file_name
 from tpufi.instrument.context import ITERATIONS, REPLICAS
 from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.site_fault import SiteFault
+from tpufi.io import open_to_write
 from tpufi.messages import one_line, show_path
 
 _LINE = "-" * 39
@@ -46,9 +47,9 @@ class FaultLog:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self.path = path / f"{name}-log.jsonl"
-            self._lines = open(self.path, "w")
+            self._lines = open_to_write(self.path)
             self._text: TextIO | None = (
-                open(path / f"{name}-log", "w") if text else None
+                open_to_write(path / f"{name}-log") if text else None
             )
         except OSError as error:
             raise InputError(

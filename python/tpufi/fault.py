@@ -19,18 +19,28 @@ from tpufi.descriptor import (
     disarmed,
     runs_of,
     stacked,
+    takes_one_for_each,
     words_fit,
+    words_for_all,
     words_taken,
 )
 from tpufi.element import BOOL, ELEMENTS, width_of
 from tpufi.errors import InputError
+from tpufi.integers import integer
 from tpufi.site_table import Site, SiteTable
 
 _KEEPING = ("replace", "error_rate")
-_OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
-# Of listed elements: each row begins its own random stream, and a copy may read what
-# the row before it wrote.
-_LISTED = ("zero", *_OF_ELEMENT_WIDTH)
+# Words of these have the bits of an element.
+_OF_ELEMENT_WIDTH = tuple(
+    name for name in OPERATIONS if takes_one_for_each(name) and name != "copy"
+)
+# What these write depends on the element alone, not on its place or its tensor. Others
+# cannot inject into listed elements: each row begins its own random stream, and a copy
+# may read what the row before it wrote.
+OF_THE_ELEMENT = (
+    *(name for name in OPERATIONS if words_for_all(name) == 0),
+    *_OF_ELEMENT_WIDTH,
+)
 _WORD = 1 << 64
 _MOST_LISTED = 1 << 20
 _LAST = 1 << 48
@@ -108,7 +118,7 @@ class Strided(Elements):
         _at_least("start", self.start, 0)
         _at_least("count", self.count, 1)
         _at_least("block", self.block, 1)
-        if self.stride < self.block:
+        if not _is_whole(self.stride) or self.stride < self.block:
             raise _wrong("stride", self.stride, f"the block {self.block} or more")
 
 
@@ -146,7 +156,7 @@ class Listed(Elements):
             raise _wrong("elements", "none", "at least one")
         _at_least("elements", self.flat[0], 0)
         for before, after in itertools.pairwise(self.flat):
-            if after <= before:
+            if not _is_whole(after) or after <= before:
                 raise _wrong("elements", after, f"more than {before}, the one before")
 
 
@@ -230,13 +240,15 @@ class Fault:
     def __post_init__(self) -> None:
         if self.dtype not in (*ELEMENTS, BOOL):
             raise _wrong("dtype", self.dtype, f"one of {', '.join(ELEMENTS)}")
-        if not all(size >= 1 for size in self.shape or ()):
+        if not all(_is_whole(size) and size >= 1 for size in self.shape or ()):
             raise _wrong("shape", self.shape, "sizes of at least 1")
-        if self.replica < EVERY_REPLICA:
+        if not _is_whole(self.replica) or self.replica < EVERY_REPLICA:
             raise _wrong("replica", self.replica, "0 or more, or -1 for every replica")
         _at_least("epoch", self.epoch, 0)
         _at_least("step", self.step, 0)
         _at_least("duration", self.duration, 1)
+        for iteration in self.iterations or ():
+            _at_least("iterations", iteration, 0)
         self._check_elements()
         self._check_words()
         if self.affected is not None:
@@ -328,8 +340,8 @@ class Fault:
                 f"{self.shape}; expected at most {size - 1}; correct start or count"
             )
         if isinstance(where, Listed):
-            if self.operation in OPERATIONS and self.operation not in _LISTED:
-                known = f"one of {', '.join(_LISTED)} for listed elements"
+            if self.operation in OPERATIONS and self.operation not in OF_THE_ELEMENT:
+                known = f"one of {', '.join(OF_THE_ELEMENT)} for listed elements"
                 raise _wrong("operation", self.operation, known)
             if self.affected is not None or self.stale:
                 field = "stale" if self.stale else "affected"
@@ -343,8 +355,9 @@ class Fault:
             raise _wrong("operation", self.operation, "'replace' for a stale fault")
         width = width_of(self.dtype)
         mask = (1 << width) - 1
-        if not 0 <= self.keep <= (mask if self.operation in _KEEPING else 0):
-            raise _wrong("keep", hex(self.keep), f"bits of {self.dtype} or 0")
+        bits = mask if self.operation in _KEEPING else 0
+        if not _is_whole(self.keep) or not 0 <= self.keep <= bits:
+            raise _wrong("keep", _hex(self.keep), f"bits of {self.dtype} or 0")
         fit = words_fit(self.operation, self.elements.count, len(self.words))
         if self.stale:
             _at_most("count", self.elements.count, CAPACITY)
@@ -359,14 +372,23 @@ class Fault:
         elif self.operation == "copy" and self.shape is not None:
             bound, unit = math.prod(self.shape), f"a position in {self.shape}"
         for word in self.words:
-            if not 0 <= word < bound:
-                raise _wrong("words", f"{word:#x}", unit)
+            if not _is_whole(word) or not 0 <= word < bound:
+                raise _wrong("words", _hex(word), unit)
         if self.operation == "error_rate" and not 1 <= self.words[1] < 1 << 32:
             raise _wrong("words", f"rate {self.words[1]:#x}", "0x1 to 0xffffffff")
 
 
+def _is_whole(value: object) -> bool:
+    """Tell whether a value is a whole number; a truth value is none."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _hex(value: object) -> object:
+    return hex(value) if _is_whole(value) else value
+
+
 def _at_least(field: str, value: int, bound: int) -> None:
-    if value < bound:
+    if not _is_whole(value) or value < bound:
         raise _wrong(field, value, f"{bound} or more")
 
 
@@ -432,7 +454,7 @@ def holding(fault: Fault, bits: Sequence[int]) -> Fault:
       InputError: the fault is not stale, or the bits are not one word for each element.
     """
     _check_stale(fault)
-    return dataclasses.replace(fault, words=tuple(int(word) for word in bits))
+    return dataclasses.replace(fault, words=tuple(integer("bits", b) for b in bits))
 
 
 def _check_stale(fault: Fault) -> None:

@@ -2,10 +2,12 @@
 """Files and folders that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import IO
 
 from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
@@ -83,8 +85,41 @@ def _move(scratch: pathlib.Path, path: pathlib.Path) -> None:
     _remove(old)
 
 
+def open_to_write(path: str | os.PathLike[str], mode: str = "w") -> IO:
+    """Open a file to write to, or to append to; a link is not followed.
+
+    Args:
+      path: of the file.
+      mode: as of `open`.
+
+    Raises:
+      InputError: the name is a symbolic link, so that another file would be written.
+      OSError: it cannot be written.
+    """
+    try:
+        return open(path, mode, opener=_without_following)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    refuse_link(pathlib.Path(path))
+    raise AssertionError(f"{path}: no link, and yet a loop of links")
+
+
+def refuse_link(path: pathlib.Path) -> None:
+    """Raise InputError if a file that is to be written is a symbolic link."""
+    if path.is_symlink():
+        raise InputError(
+            f"{show_path(path)}: is a symbolic link; another file would be written; "
+            "remove the link"
+        )
+
+
+def _without_following(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 def _remove(path: pathlib.Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

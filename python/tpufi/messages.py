@@ -33,7 +33,12 @@ def one_line(error: BaseException) -> str:
 def show_path(path: str | os.PathLike[str]) -> str:
     """Return `path` as it was given, or escaped if it would break the line."""
     text = os.fspath(path)
-    return text if text.isprintable() and text else repr(text)
+    return printable(text) if text else repr(text)
+
+
+def printable(line: str) -> str:
+    """Return a line as it is, or escaped if it would move the cursor or break."""
+    return line if line.isprintable() else repr(line)
 
 
 def counted(count: int, what: str) -> str:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tpufi import gradients as _gradients  # noqa: F401  Registers those of the ops.
 from tpufi._library import ops as _ops
 from tpufi.element import element
+from tpufi.integers import integer
 from tpufi.site_table import Site
 
 # The value of the attribute for `zero_at_faulty`.
@@ -369,7 +370,8 @@ def _range(
     size = x.shape.num_elements()
     known = not tf.is_tensor(start) and not tf.is_tensor(count)
     if known and count != 0 and size is not None:
-        start, count = int(start), int(count)
+        start = integer(f"{op}: start", start)
+        count = integer(f"{op}: count", count)
         if count < 0 or start < 0 or start + count > size:
             raise ValueError(
                 f"{op}: start {start} with count {count} is outside the tensor, whose "
@@ -381,16 +383,22 @@ def _range(
 
 def _int64(op: str, what: str, value: IntLike) -> tf.Tensor:
     if tf.is_tensor(value):
+        if not value.dtype.is_integer:
+            raise TypeError(
+                f"{op}: {what} has type {value.dtype.name}; use an integer type"
+            )
         return tf.cast(value, tf.int64)
-    if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError(f"{op}: {what} {value} does not fit in int64")
-    return tf.constant(int(value), tf.int64)
+    number = integer(f"{op}: {what}", value)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"{op}: {what} {number} does not fit in int64")
+    return tf.constant(number, tf.int64)
 
 
 def _bounded(op: str, what: str, value: int, largest: int) -> int:
-    if not 0 <= value <= largest:
-        raise ValueError(f"{op}: {what} {value:#x} is outside [0, {largest:#x}]")
-    return int(value)
+    number = integer(f"{op}: {what}", value)
+    if not 0 <= number <= largest:
+        raise ValueError(f"{op}: {what} {number:#x} is outside [0, {largest:#x}]")
+    return number
 
 
 def _unsigned(op: str, what: str, value: IntLike, largest: int) -> tf.Tensor:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of long loops: a bar on a terminal, a line now and then elsewhere.
 
-Both are messages of level info (`tpufi.cli.log_level`).
+Both are messages of level info (`tpufi.cli.command`).
 """
 
 import sys

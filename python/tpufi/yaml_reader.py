@@ -18,9 +18,11 @@ from typing import Any, TypeVar
 import yaml
 
 from tpufi.errors import InputError
-from tpufi.messages import nearest_first, one_line, quote, show_path
+from tpufi.messages import nearest_first, quote, show_path
+from tpufi.untrusted import read_bounded, reading
 
-_LONGEST = 1 << 20
+_LONGEST = 1 << 17
+_MOST_ITEMS = 1 << 12
 _DEEPEST = 20
 _LONGEST_NUMBER = 60  # Characters; no power of ten that is worked out for minutes.
 _SWITCH = {"yes": True, "no": False, "true": True, "false": False}
@@ -81,6 +83,11 @@ class Node:
         """Return the nodes of a list that is not empty."""
         if not isinstance(self.value, list) or not self.value:
             raise self.wrong(f"{expected}, not empty; remove the key for the default")
+        if len(self.value) > _MOST_ITEMS:
+            raise InputError(
+                f"{self.where}: {self.key}: {len(self.value)} items; expected at most "
+                f"{_MOST_ITEMS}"
+            )
         return self.value
 
     def texts(self) -> tuple[str, ...]:
@@ -161,7 +168,7 @@ def read_yaml(source: str | os.PathLike[str] | Mapping, page: str) -> Node:
     """Return the one document of a file.
 
     Args:
-      source: file of UTF-8 text, at most 1 MiB; or a mapping that stands for one.
+      source: file of UTF-8 text, at most 128 KiB; or a mapping that stands for one.
       page: the page of docs that has an example of such a file.
 
     Raises:
@@ -170,53 +177,61 @@ def read_yaml(source: str | os.PathLike[str] | Mapping, page: str) -> Node:
     if isinstance(source, Mapping):
         return _node_of(source, "")
     shown = show_path(pathlib.Path(source))
-    try:
-        with open(source, "rb") as file:
-            content = file.read(_LONGEST + 1)
-        if len(content) > _LONGEST:
-            raise InputError(f"{shown}: over 1 MiB; such a file is a page of text")
-        root = yaml.compose(content.decode(), Loader=yaml.BaseLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        problem = " ".join((error.problem or "cannot be read").split())
-        raise InputError(f"{shown}{line}: no YAML: {problem}; correct it") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"{shown}: cannot read it: {one_line(error)}; name a text file"
-        ) from None
-    except RecursionError:
-        raise InputError(f"{shown}: nested too deeply; write it plainly") from None
-    if root is None:
-        raise InputError(f"{shown}: empty; {page} has an example")
-    return _node(root, shown, "", set(), 0)
+    with reading(shown, "name a text file of one page", "cannot read it"):
+        content = read_bounded(source, _LONGEST).decode()
+        try:
+            root = yaml.compose(content, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line = f":{mark.line + 1}" if mark else ""
+            problem = " ".join((error.problem or "cannot be read").split())
+            raise InputError(f"{shown}{line}: no YAML: {problem}; correct it") from None
+        if root is None:
+            raise InputError(f"{shown}: empty; {page} has an example")
+        return _node(root, shown, "")
 
 
-def _node(node: yaml.Node, shown: str, key: str, seen: set[int], depth: int) -> Node:
+class _Loader(yaml.BaseLoader):
+    """Composes nodes of which none has a second name, and none is deep."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+        """Return the next node."""
+        event = self.peek_event()
+        if getattr(event, "anchor", None):
+            problem = "an anchor or alias; write the value out where it belongs"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        if self._depth > _DEEPEST:
+            problem = "nested too deeply; write it plainly"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def _node(node: yaml.Node, shown: str, key: str) -> Node:
     where = f"{shown}:{node.start_mark.line + 1}"
-    if id(node) in seen:
-        raise InputError(f"{where}: *alias of this value; write the value out instead")
-    seen.add(id(node))
     if node.tag not in _PLAIN:
         raise InputError(f"{where}: tag {quote(node.tag)}; remove it")
-    if depth > _DEEPEST:
-        raise InputError(f"{where}: nested too deeply; write it plainly")
     if isinstance(node, yaml.ScalarNode):
         return Node(where, key, node.value)
     if isinstance(node, yaml.SequenceNode):
-        items = [_node(item, shown, key, seen, depth + 1) for item in node.value]
+        items = [_node(item, shown, key) for item in node.value]
         return Node(where, key, items)
     entries: dict[str, Node] = {}
     for name, item in node.value:
         line, text = f"{shown}:{name.start_mark.line + 1}", name.value
         if not isinstance(name, yaml.ScalarNode):
             raise InputError(f"{line}: a key that is no text; write name: value")
-        _node(name, shown, key, seen, depth)
+        _node(name, shown, key)
         if text in entries:
             raise InputError(
                 f"{line}: key {quote(text)} stands twice; remove one of the two"
             )
-        found = _node(item, shown, _inner(key, text), seen, depth + 1)
+        found = _node(item, shown, _inner(key, text))
         entries[text] = dataclasses.replace(found, where=line)
     return Node(where, key, entries)
 

@@ -3,7 +3,7 @@
 
 from xml.sax.saxutils import escape
 
-from tpufi.campaign.report.palette import COLOURS, INK, LINE, PAPER
+from tpufi.campaign.report.figures import COLOURS, INK, LINE, PAPER
 
 _FONT = "font-family='DejaVu Sans, Verdana, sans-serif'"
 

@@ -20,7 +20,7 @@ from tpufi.yaml_reader import Node, read_yaml
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
 _GROUPS = {"published": tuple(FAULT_MODELS), "all": NAMES}
 _FLIP_FLOPS = "flip_flops"
-_MOST_REPLICAS = 1 << 20
+_MOST_REPLICAS = 1 << 14
 
 _Weighted = tuple[tuple[FaultModel, Fraction], ...]
 
@@ -152,7 +152,7 @@ def _range(node: Node) -> tuple[int, int]:
 def _replicas(node: Node) -> tuple[int, int]:
     first, last = _range(node)
     if last - first >= _MOST_REPLICAS:
-        raise node.wrong("at most 2**20 replicas")
+        raise node.wrong("at most 2**14 replicas")
     return first, last
 
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan of a campaign as its journal recorded it."""
 
-import json
 import pathlib
 from fractions import Fraction
 
@@ -35,9 +34,8 @@ def recorded_plan(
     manifest, sessions = journal.manifest(), journal.sessions()
     if not manifest or not sessions:
         raise InputError("the journal has no manifest: its campaign was never begun")
-    session = json.loads(sessions[-1][0])
-    try:
-        plan = json.loads(manifest["plan"])
+    with journal.untrusted():
+        plan, session = journal.plan(), journal.noted()[-1][0]
         return CampaignPlan(
             plan["workload"],
             golden or pathlib.Path(session["golden"]),
@@ -54,11 +52,6 @@ def recorded_plan(
                 for number, text in enumerate(plan.get("injections", ()))
             ),
         ), manifest["deterministic"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"the manifest's plan cannot be read ({error}); use the tpufi that made "
-            "the campaign"
-        ) from None
 
 
 def _sampling(recorded: dict | None) -> SamplingPlan:

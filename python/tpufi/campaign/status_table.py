@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A journal as lines: what ran, outcomes with intervals, detection latency."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 
@@ -111,15 +110,14 @@ def _table(heads: list[str], rows: list[list[str]], left: int) -> list[str]:
 
 
 def _sessions(journal: Reader) -> Iterator[str]:
-    count, sessions = journal.count(), journal.sessions()
+    count, sessions = journal.count(), journal.noted()
     seconds = sum(took for _, took in sessions)
     rate = f", {count / seconds * 3600:.0f} an hour" if seconds >= _SECONDS else ""
     yield (
         f"{counted(count, 'experiment')} in {counted(len(sessions), 'session')}, "
         f"{seconds:.0f} s{rate}"
     )
-    for entries, took in sessions:
-        noted = json.loads(entries)
+    for noted, took in sessions:
         command = " ".join(noted.get("command", []))
         yield f"  {noted.get('begun', '')} {took:.0f} s  {command}"
     yield "made of:"

@@ -7,6 +7,7 @@ interrupted; 1 a library is missing (one line) or, with a traceback, a defect of
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -30,7 +31,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
-    """Run `main` and exit with the code of the contract above."""
+    """Run `main` and exit with the code of the contract above.
+
+    SIGTERM interrupts it like Ctrl-C, so that what it was writing is tidied up.
+    """
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main(None)
     except InputError as error:
@@ -51,6 +56,8 @@ def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     except KeyboardInterrupt:
         print("Interrupted. Run the same command to resume", file=sys.stderr)
         code = INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.exit(code)
 
 

@@ -5,8 +5,16 @@ import argparse
 import pathlib
 
 from tpufi.campaign.stop_rule import STRATUM_KEYS
-from tpufi.cli import above_0, campaign_report, campaign_run, positive, share
+from tpufi.cli import (
+    above_0,
+    campaign_report,
+    campaign_run,
+    positive,
+    print_lines,
+    share,
+)
 from tpufi.cli.command import Command, CommandParser, add_commands
+from tpufi.messages import printable
 
 
 def _add_options(parser: CommandParser) -> None:
@@ -68,9 +76,9 @@ def _plan(options: argparse.Namespace) -> int:
             print(fault_line(sampler.draw(plan.seed, number)))
         return 0
     if options.pilot is not None:
-        with Reader.open(options.pilot) as pilot:
-            for line in neyman_lines(plan, sampler, tuple(options.by), pilot):
-                print(line)
+        with Reader.open(options.pilot) as pilot, pilot.untrusted():
+            lines = list(neyman_lines(plan, sampler, tuple(options.by), pilot))
+        print_lines(lines)
         return 0
     for line in plan_lines(
         plan,
@@ -100,11 +108,11 @@ def _status(options: argparse.Namespace) -> int:
     from tpufi.campaign.journal.reader import Reader
     from tpufi.campaign.status_table import status_lines
 
-    with Reader.open(options.folder) as journal:
-        for line in status_lines(
-            journal, tuple(options.by), options.confidence or 0.95, options.exact
-        ):
-            print(line)
+    with Reader.open(options.folder) as journal, journal.untrusted():
+        by, confidence = tuple(options.by), options.confidence or 0.95
+        lines = list(status_lines(journal, by, confidence, options.exact))
+    # The journal's texts are anybody's: no line of them moves a cursor.
+    print_lines(map(printable, lines))
     return 0
 
 
@@ -112,7 +120,7 @@ def _export(options: argparse.Namespace) -> int:
     from tpufi.campaign.journal.export import export
     from tpufi.campaign.journal.reader import Reader
 
-    with Reader.open(options.folder) as journal:
+    with Reader.open(options.folder) as journal, journal.untrusted():
         count = export(journal, options.out)
     print(f"{options.out}: {count} experiments")
     return 0

@@ -9,8 +9,9 @@ import pathlib
 import sys
 
 import tpufi
-from tpufi.cli import above_0, natural, positive, share
+from tpufi.cli import above_0, natural, positive, print_lines, share
 from tpufi.cli.command import Command, CommandParser, add_commands
+from tpufi.messages import printable
 
 _SECONDS_TO_START = 3600.0
 
@@ -107,9 +108,13 @@ def _compare(options: argparse.Namespace) -> int:
     from tpufi.campaign.inference.compared import compared_lines
     from tpufi.campaign.journal.reader import Reader
 
-    with Reader.open(options.first) as first, Reader.open(options.second) as second:
-        for line in compared_lines(first, second, options.confidence):
-            print(line)
+    with (
+        Reader.open(options.first) as first,
+        Reader.open(options.second) as second,
+        first.untrusted(),
+    ):
+        lines = list(compared_lines(first, second, options.confidence))
+    print_lines(map(printable, lines))
     return 0
 
 

@@ -2,14 +2,15 @@
 """Folders of four IDX files, plain or gzip, as (Fashion-)MNIST is distributed."""
 
 import gzip
-import zlib
+import os
 from pathlib import Path
 
 import numpy as np
 
 from tpufi.data.dataset import Dataset
 from tpufi.errors import InputError
-from tpufi.messages import one_line, show_path
+from tpufi.messages import show_path
+from tpufi.untrusted import check_unpacked, reading
 
 _PARTS = (
     "train-images-idx3-ubyte",
@@ -80,7 +81,9 @@ def _find(folder: Path, part: str) -> Path | None:
 
 def _read_idx(path: Path, rank: int) -> np.ndarray:
     shown = show_path(path)
-    try:
+    remedy = "expected an IDX file; copy it again"
+    with reading(shown, remedy):
+        packed = os.stat(path).st_size
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             header = file.read(4 + 4 * rank)
             if header[:4] != bytes((0, 0, 8, rank)) or len(header) != 4 + 4 * rank:
@@ -100,13 +103,9 @@ def _read_idx(path: Path, rank: int) -> np.ndarray:
                     "28x28 or 32x32, or their labels; take the original file"
                 )
             size = int(np.prod(shape))
+            check_unpacked(shown, size, packed)
             # One byte more than announced shows a file that is too long.
             data = file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"{shown}: cannot read: {one_line(error)}; expected an IDX file; copy it "
-            "again"
-        ) from None
     if len(data) != size:
         found = "more" if len(data) > size else f"{len(data)}"
         raise InputError(

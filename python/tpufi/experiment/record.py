@@ -19,6 +19,7 @@ from tpufi.fault import Fault
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.faulty_bits import faulty_bits
 from tpufi.file_name import check_file_name
+from tpufi.io import open_to_write
 from tpufi.outcomes.outcome import Validation
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site
@@ -91,7 +92,7 @@ class ReplayRecord:
         check_file_name(stem, "injection")
         folder.mkdir(parents=True, exist_ok=True)
         self.paths = tuple(folder / f"{stem}.{ending}" for ending in ("txt", "jsonl"))
-        self._files = [open(_partial(path), "w") for path in self.paths]
+        self._files = [open_to_write(_partial(path)) for path in self.paths]
         self._epochs = epochs
         self._steps = steps
 

@@ -4,14 +4,18 @@
 import math
 import re
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from tpufi.faults.injection_file import FieldError
 from tpufi.messages import quote
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,6})?")
+_BEYOND = 2.0**128  # Where the float32 after the largest one would be.
 _NOT_FINITE = ("inf", "-inf", "nan")
 _LONGEST_NUMBER = 64
 _POSITION = re.compile(r"[0-9]{1,10}(/[0-9]{1,10})*")
@@ -65,6 +69,29 @@ def _integer(key: str, cells: list[str]) -> int:
     return int(cell)
 
 
+def _once_rounded(cell: str) -> float:
+    """Return a number whose float32 is the nearest to a decimal, ties to even.
+
+    The nearest double may lie between two of float32 where the decimal does not.
+    """
+    value = float(cell)
+    with np.errstate(over="ignore"):
+        near = float(np.float32(value))
+    if math.isinf(near):
+        near = math.copysign(_BEYOND, near)
+    if near == value or not math.isfinite(value):
+        return value
+    with np.errstate(over="ignore"):
+        side = np.float32(math.copysign(math.inf, value - near))
+        other = float(np.nextafter(np.float32(near), side))
+    if near + other != 2 * value:
+        return value
+    exact = Fraction(cell)
+    if exact == value:
+        return value
+    return math.nextafter(value, math.copysign(math.inf, exact - Fraction(value)))
+
+
 def _number(key: str, cell: str, number: int) -> float:
     if cell in _NOT_FINITE:
         return float(cell)
@@ -75,7 +102,7 @@ def _number(key: str, cell: str, number: int) -> float:
             f"number of at most {_LONGEST_NUMBER} characters, inf, -inf or nan; write "
             "it like 1.5, -2e-3 or inf",
         )
-    value = float(cell)
+    value = _once_rounded(cell)
     if math.isinf(value):
         raise FieldError(
             key,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From what the faults of a campaign are drawn, and with which weights."""
 
+import collections
 import dataclasses
 import fnmatch
 import re
@@ -15,6 +16,7 @@ from tpufi.faults.catalogue import FAULT_MODELS, FaultModel
 from tpufi.faults.injection import STAGES
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import DIRECTIONS, Site, SiteTable
+from tpufi.untrusted import reading
 
 _MULTIPLYING = ("forward", "grad_in", "grad_wt")
 _OPERANDS = ("input", "weight", "output")
@@ -139,10 +141,13 @@ class SamplingPlan:
         _check_range("epochs", self.epochs, 0)
         _check_range("steps", self.steps, 0)
         _check_range("durations", self.durations, 1)
+        for pattern in self.patterns:
+            _matcher(pattern)
         if not self.replicas:
             raise InputError("plan: replicas: none; name at least one, e.g. 0")
+        times = collections.Counter(self.replicas)
         for replica in self.replicas:
-            if not 0 <= replica < _LATEST or self.replicas.count(replica) > 1:
+            if not 0 <= replica < _LATEST or times[replica] > 1:
                 raise InputError(
                     f"plan: replicas: {replica}; expected different numbers from 0 on; "
                     "correct or remove it"
@@ -205,13 +210,10 @@ class SamplingPlan:
 def _matcher(pattern: str) -> Callable[[str], object]:
     if not pattern.startswith(_REGEX):
         return re.compile(fnmatch.translate(pattern)).fullmatch
-    try:
+    remedy = "correct it, or drop re: for a shell pattern"
+    what = "is not a regular expression"
+    with reading(f"plan: patterns: {quote(pattern)}", remedy, what):
         return re.compile(pattern.removeprefix(_REGEX)).fullmatch
-    except re.error as error:
-        raise InputError(
-            f"plan: patterns: {quote(pattern)} is no regular expression ({error}); "
-            "correct it, or drop re: for a shell pattern"
-        ) from None
 
 
 def _artefact_name(site: Site) -> str:

@@ -146,8 +146,13 @@ def read_config(entries: dict) -> GoldenConfig:
     """Return the configuration that `dataclasses.asdict` wrote.
 
     Raises:
-      TypeError: an entry is missing or unknown.
+      TypeError: an entry is missing, unknown, or of another type.
     """
+    for field in dataclasses.fields(GoldenConfig):
+        value = entries.get(field.name, field.default)
+        kind = int | float if field.type is float else field.type
+        if field.name != "start" and not isinstance(value, kind):
+            raise TypeError(f"{field.name} is {quote(repr(value))}")
     start = entries.get("start")
     if start is not None:
         start = Start(**{**start, "run": read_config(start["run"])})

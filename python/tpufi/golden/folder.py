@@ -20,17 +20,21 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from tpufi.data.npz_arrays import read_arrays
 from tpufi.errors import InputError
 from tpufi.golden.config import GoldenConfig, read_config
 from tpufi.golden.sealed_text import seal, unseal
-from tpufi.io import atomic_write
-from tpufi.messages import one_line, show_path
+from tpufi.io import atomic_write, open_to_write
+from tpufi.messages import quote, show_path
 from tpufi.training.state import State, from_arrays, state_digest, to_arrays
+from tpufi.untrusted import read_bounded, reading
 from tpufi.workload import Workload
 
 _FORMAT = 2
 _UNSEALED = 1  # The format before, without checksums.
 _INDENT = 2
+_LARGEST = 1 << 40
+_LARGEST_TEXT = 1 << 30
 _CHECKPOINT = re.compile(r"state_(\d{8})\.npz")
 
 
@@ -71,24 +75,24 @@ class GoldenFolder:
           InputError: there is no golden run here, or the manifest is damaged.
         """
         file = self.path / "manifest.json"
-        try:
-            text = file.read_text().removesuffix("\n")
+        if not file.exists():
+            raise InputError(
+                f"{show_path(self.path)}: no golden run (manifest.json is missing); "
+                f"make one with tpufi golden --out {show_path(self.path)}"
+            )
+        remedy = "delete the folder and train the golden run again"
+        with reading(file, remedy, "damaged manifest"):
+            text = read_bounded(file, _LARGEST_TEXT).decode().removesuffix("\n")
             manifest = unseal(text, _INDENT, needed=False)
             if manifest["format"] not in (_FORMAT, _UNSEALED):
                 raise ValueError(f"format {manifest['format']}")
             if manifest["format"] == _FORMAT:
                 unseal(text, _INDENT)
+            if type(manifest["steps_per_epoch"]) is not int:
+                raise ValueError("steps_per_epoch is not a number")
+            if not isinstance(manifest.get("environment", {}), dict):
+                raise ValueError("environment is not an object")
             return read_config(manifest["config"]), manifest
-        except FileNotFoundError:
-            raise InputError(
-                f"{self.path}: no golden run (manifest.json is missing); make one with "
-                f"tpufi golden --out {self.path}"
-            ) from None
-        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
-            raise InputError(
-                f"{show_path(file)}: damaged manifest ({one_line(error)}); delete the "
-                "folder and train the golden run again"
-            ) from None
 
     def checkpoints(self) -> list[int]:
         """Return the numbers of steps after which there is a checkpoint, ascending."""
@@ -110,18 +114,14 @@ class GoldenFolder:
         """
         file = self.path / f"state_{steps:08d}.npz"
         expected = self._digest_after(steps)
-        try:
-            with np.load(file, allow_pickle=False) as arrays:
-                state = from_arrays(workload, dict(arrays))
+        remedy = (
+            "delete the file: an earlier checkpoint or a new run of tpufi golden "
+            "replaces it"
+        )
+        with reading(file, remedy, "damaged checkpoint"):
+            state = from_arrays(workload, read_arrays(file, most=_LARGEST))
             if expected is not None and state_digest(state) != expected:
                 raise ValueError("it is not the state of the run's curve")
-        except Exception as error:
-            # numpy raises nearly anything for an archive that is damaged.
-            raise InputError(
-                f"{show_path(file)}: damaged checkpoint ({one_line(error)}); delete "
-                "the file: an earlier checkpoint or a new run of tpufi golden "
-                "replaces it"
-            ) from None
         return state
 
     def _digest_after(self, steps: int) -> str | None:
@@ -144,18 +144,18 @@ class GoldenFolder:
         if not file.exists():
             return []
         _, manifest = self.read_manifest()
-        *lines, _ = file.read_bytes().split(b"\n")  # The last was cut off, or is empty.
+        remedy = (
+            "restore the file from a copy, or train the golden run again in a new "
+            "folder"
+        )
+        with reading(file, remedy):
+            content = read_bounded(file, _LARGEST_TEXT)
+        *lines, _ = content.split(b"\n")  # The last was cut off, or is empty.
+        sealed = manifest["format"] != _UNSEALED
         entries: list[dict] = []
         for number, line in enumerate(lines, start=1):
-            try:
-                entry = unseal(line.decode(), needed=manifest["format"] != _UNSEALED)
-            except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"{show_path(file)}:{number}: damaged line ({one_line(error)}); "
-                    "restore the file from a copy, or train the golden run again in a "
-                    "new folder"
-                ) from None
-            entries.append(entry)
+            with reading(f"{show_path(file)}:{number}", remedy, "damaged line"):
+                entries.append(_typed(unseal(line.decode(), needed=sealed)))
         return entries
 
     def curve(self) -> dict[int, dict]:
@@ -171,8 +171,21 @@ class GoldenFolder:
 
     def append(self, name: str, entry: dict) -> None:
         """Append one entry."""
-        with open(self.path / name, "a") as file:
+        with open_to_write(self.path / name, "a") as file:
             file.write(seal(entry) + "\n")
 
     def _writing(self, name: str) -> AbstractContextManager[pathlib.Path]:
         return atomic_write(self.path / name, sole_writer=True)
+
+
+def _typed(entry: dict) -> dict:
+    """Return an entry of a curve, of whose types all rely."""
+    for key in ("number", "epoch"):
+        if type(entry.get(key, 0)) is not int:
+            raise ValueError(f"{key} is not a number")
+    for key, value in entry.items():
+        if key.endswith(("loss", "accuracy")) and not isinstance(value, int | float):
+            raise ValueError(f"{quote(key)} is not a number")
+    if not isinstance(entry.get("state", ""), str):
+        raise ValueError("state is not a digest")
+    return entry

@@ -16,6 +16,7 @@ from tpufi.instrument.on_gpu import compilation, told_of_missing_kernels
 from tpufi.instrument.options import Options
 from tpufi.instrument.splice import Splicer
 from tpufi.instrument.traced_program import TracedProgram, load
+from tpufi.integers import integer
 from tpufi.messages import nearest_first, quote
 
 
@@ -69,7 +70,10 @@ class ArmedProgram:
           InputError: there is no such site, this trace does not have it, or it is not
             armed.
         """
-        site_id = self._ids.id_of(wanted) if isinstance(wanted, str) else wanted
+        if isinstance(wanted, str):
+            site_id = self._ids.id_of(wanted)
+        else:
+            site_id = integer("site", wanted)
         if site_id is None:
             near = nearest_first(wanted, [site.name for site in self.sites], 3)
             raise InputError(f"no site {quote(wanted)}; nearest armed ones: {near}")

@@ -12,6 +12,7 @@ from tpufi.errors import InputError
 
 REPLICAS = 1 << 12
 ITERATIONS = 1 << 17
+_DEEPEST = 3  # Loops whose iterations and replica are one number of 63 bits.
 
 
 def context(replica: int, iterations: Sequence[int] = ()) -> int:
@@ -22,7 +23,7 @@ def context(replica: int, iterations: Sequence[int] = ()) -> int:
       iterations: iteration of each loop, from the outermost, each below 2^17.
 
     Raises:
-      InputError: a number is outside its range.
+      InputError: a number is outside its range, or there are more than 3 loops.
 
     Example:
       >>> context(3, (0, 2)) == 3 + REPLICAS * 2
@@ -30,6 +31,11 @@ def context(replica: int, iterations: Sequence[int] = ()) -> int:
     """
     if not 0 <= replica < REPLICAS:
         raise InputError(f"replica {replica} is outside [0, {REPLICAS}); name another")
+    if len(iterations) > _DEEPEST:
+        raise InputError(
+            f"{len(iterations)} iterations: executions in more than {_DEEPEST} nested "
+            "loops have no numbers; give None for every execution"
+        )
     path = 0
     for iteration in iterations:
         if not 0 <= iteration < ITERATIONS:

@@ -18,9 +18,11 @@ from tpufi.instrument.written import (
     flat_index,
     flat_list,
     indices_of,
-    integer,
     word_of,
 )
+from tpufi.integers import integer
+
+_FAR = 1 << 63
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +58,16 @@ class SiteFault:
           InputError: an index is outside the tensor, a value is not one of its type, or
             there are other numbers of words or iterations than there have to be.
         """
-        elements = np.array(
-            [flat_index(site.name, one, site.shape) for one in self.elements], np.int64
-        )
-        words = self.words
+        flat = [
+            flat_index(site.name, one, site.shape) for one in indices_of(self.elements)
+        ]
+        if any(not -_FAR <= one < _FAR for one in flat):
+            raise InputError(f"{site.name}: an element is outside the tensor")
+        elements = np.array(flat, np.int64)
+        words = [integer(f"{site.name}: word", word) for word in self.words]
         if self.values is not None:
-            words = [word_of(site.name, value, site.dtype) for value in self.values]
+            numbers = map(as_number, self.values)
+            words = [word_of(site.name, number, site.dtype) for number in numbers]
         _check(site, elements, words)
         order = np.argsort(elements, kind="stable")
         elements = elements[order]
@@ -71,7 +77,7 @@ class SiteFault:
             words = words[:1]
         together = elements[-1] - elements[0] == len(elements) - 1
         mask = (1 << width_of(site.dtype)) - 1
-        keep = self.keep & mask
+        keep = integer(f"{site.name}: keep", self.keep) & mask
         return Fault(
             model=GIVEN,
             site=site.name,
@@ -110,15 +116,17 @@ def flip(
       replica: see `SiteFault`.
 
     Raises:
-      InputError: an argument is no integer, or the bit is negative.
+      InputError: an argument is no integer, or the bit is none of 64.
 
     Example:
       >>> flip(3, (0, 1), bit=31).words
       (2147483648,)
     """
     bit = integer("bit", bit)
-    if bit < 0:
-        raise InputError(f"bit {bit} is negative; bit 0 is the least significant")
+    if not 0 <= bit < 64:
+        raise InputError(
+            f"bit {bit} is none of 0 to 63; bit 0 is the least significant"
+        )
     return _fault(site, [element], -1, (1 << bit,), iterations, replica)
 
 
@@ -272,8 +280,6 @@ def _check(site: GraphSite, elements: np.ndarray, words: Sequence[int]) -> None:
         )
     width = width_of(site.dtype)
     for word in words:
-        if not isinstance(word, (int, np.integer)):
-            raise InputError(f"{site.name}: word {word!r:.80} is no integer")
         if not 0 <= word < 1 << width:
             raise InputError(
                 f"{site.name}: word {word:#x} is wider than the {width} bits of "

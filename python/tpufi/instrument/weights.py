@@ -21,9 +21,9 @@ from tpufi.instrument.written import (
     flat_index,
     flat_list,
     indices_of,
-    integer,
     word_of,
 )
+from tpufi.integers import integer
 from tpufi.messages import nearest_first, quote
 
 
@@ -77,6 +77,7 @@ def find(variables: Sequence[tf.Variable], wanted: int | str) -> tf.Variable:
             near = nearest_first(wanted, {name_of(v) for v in variables}, 5)
             raise InputError(f"no variable {quote(wanted)}; nearest: {near}")
         wanted = numbers[0]
+    wanted = integer("variable", wanted)
     if not 0 <= wanted < len(variables):
         raise InputError(
             f"variable {wanted} is outside [0, {len(variables)}); see variables"
@@ -126,15 +127,18 @@ def _fitted(fault: WeightFault, variable: tf.Variable) -> WeightFault:
     name, dtype = name_of(variable), variable.dtype.name
     if dtype not in ELEMENTS:
         raise InputError(f"{name}: elements of type {dtype} cannot carry faults")
-    if fault.values is not None and (fault.words or fault.keep):
+    if fault.values is not None and (len(fault.words) or fault.keep):
         raise InputError(f"{name}: values and words of one fault; give one of them")
     shape = tuple(variable.shape)
     elements = [flat_index(name, e, shape) for e in indices_of(fault.elements)]
     words = tuple(integer("word", word) for word in fault.words)
+    keep = integer("keep", fault.keep)
     if fault.values is not None:
         values = map(as_number, flat_list(fault.values))
         words = tuple(word_of(name, value, dtype) for value in values)
-    fault = dataclasses.replace(fault, elements=elements, words=words, values=None)
+    fault = dataclasses.replace(
+        fault, elements=elements, keep=keep, words=words, values=None
+    )
     _check(fault, name, dtype, math.prod(shape))
     return fault
 

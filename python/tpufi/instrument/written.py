@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Indices and numbers as users write them in faults."""
 
-import operator
 from collections.abc import Sequence
 
 import ml_dtypes
@@ -9,6 +8,7 @@ import numpy as np
 
 from tpufi.element import ELEMENTS
 from tpufi.errors import InputError
+from tpufi.integers import integer
 
 # An element of a tensor: its flat index, or an index for each axis.
 Index = int | Sequence[int]
@@ -32,19 +32,13 @@ def indices_of(elements: Sequence[Index]) -> Sequence[Index]:
     )
 
 
-def integer(what: str, value: object) -> int:
-    """Return an integer; `what` names it if it is none (InputError)."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise InputError(f"{what} {value!r:.80} is no integer") from None
-
-
 def as_number(value: object) -> float:
     """Return a number, integers exactly, or raise InputError."""
     if isinstance(value, (bool, np.bool_)) or isinstance(value, (int, np.integer)):
         return int(value)
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         return float(value)
     except (TypeError, ValueError):
         raise InputError(f"value {value!r:.80} is no number") from None
@@ -89,6 +83,18 @@ def flat_index(name: str, element: Index, shape: tuple[int | None, ...] | None) 
     return flat
 
 
+def _to_odd(value: np.float64) -> np.float32:
+    """Return the float32 of which narrower types make what they make of the number.
+
+    Of the two neighbours of a number between them it is the one with an odd last bit,
+    so that no tie arises that the number itself is not.
+    """
+    near = np.float32(value)
+    if not np.isfinite(near) or near == value or near.view(np.uint32) & 1:
+        return near
+    return np.nextafter(near, np.float32(np.copysign(np.inf, value - near)))
+
+
 def word_of(name: str, value: float, dtype: str) -> int:
     """Return the bits of a number in an element type.
 
@@ -114,8 +120,10 @@ def word_of(name: str, value: float, dtype: str) -> int:
             )
         return int(value) & kind.mask
     with np.errstate(over="ignore", invalid="ignore"):
-        number = np.asarray(value, np.float64).astype(kind.numpy)
-    if np.isfinite(value) and not np.isfinite(number.astype(np.float64)):
+        double = np.float64(value)
+        narrow = np.dtype(kind.numpy).kind != "f"  # ml_dtypes rounds to float32 first.
+        number = np.asarray(_to_odd(double) if narrow else double).astype(kind.numpy)
+    if np.isfinite(double) and not np.isfinite(number.astype(np.float64)):
         most = ml_dtypes.finfo(kind.numpy).max
         raise InputError(
             f"{name}: value {value} is too large for {dtype}, whose largest "

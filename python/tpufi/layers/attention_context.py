@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
 from tpufi.layers.heads import check_heads, join_heads, split_heads
-from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +37,9 @@ class AttentionContext(Layer):
         _, queries, keys = shape
         return batch * queries * keys * self.width
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         probabilities, vectors = (batch, *shape), (batch, *self.output_shape(shape))
-        shapes = {
+        return {
             ("forward", "input"): probabilities,
             ("forward", "weight"): vectors,
             ("forward", "output"): vectors,
@@ -51,10 +50,6 @@ class AttentionContext(Layer):
             ("grad_wt", "weight"): vectors,
             ("grad_wt", "output"): vectors,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-        return _weighted_sum(x, value)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, value: tf.Tensor

@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
 from tpufi.layers.heads import check_heads, join_heads, split_heads
-from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +38,9 @@ class AttentionScores(Layer):
         context, width = shape
         return batch * context**2 * width
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         vectors, scores = (batch, *shape), (batch, *self.output_shape(shape))
-        shapes = {
+        return {
             ("forward", "input"): vectors,
             ("forward", "weight"): vectors,
             ("forward", "output"): scores,
@@ -52,10 +51,6 @@ class AttentionScores(Layer):
             ("grad_wt", "weight"): scores,
             ("grad_wt", "output"): vectors,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        return self._scores(query, key)
 
     def forward(
         self, sites: LayerSites, run: Run, query: tf.Tensor, key: tf.Tensor

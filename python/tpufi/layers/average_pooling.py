@@ -25,9 +25,6 @@ class AveragePooling(Windowed):
     Source: docs/sites.md, "Pooling".
     """
 
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return tf.raw_ops.AvgPool(value=x, **self._how)
-
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:

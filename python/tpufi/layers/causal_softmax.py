@@ -7,10 +7,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tpufi.layers.accumulator import accumulator
+from tpufi.layers.accumulator import widened
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,19 +26,6 @@ class CausalSoftmax(Layer):
 
     name: str
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        return tuple(
-            Site(self.name, direction, operand, (batch, *shape), dtype)
-            for direction in ("forward", "grad_in")
-            for operand in ("input", "output")
-        )
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return _causal_softmax(x)
-
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
@@ -51,7 +37,7 @@ class CausalSoftmax(Layer):
         self, sites: LayerSites, saved: tuple, dy: tf.Tensor
     ) -> tuple[tf.Tensor]:
         (y,) = saved
-        y, dy = _wide(y), _wide(sites.inject(dy, "grad_in", "input"))
+        y, dy = widened(y), widened(sites.inject(dy, "grad_in", "input"))
         dx = y * (dy - tf.reduce_sum(dy * y, -1, keepdims=True))
         dx = tf.cast(dx, saved[0].dtype)
         return (sites.inject(dx, "grad_in", "output"),)
@@ -60,10 +46,6 @@ class CausalSoftmax(Layer):
 def _causal_softmax(x: tf.Tensor) -> tf.Tensor:
     """Not `tf.nn.softmax`, which makes zeros and one NaN of Inf; this, a row of NaN."""
     visible = tf.constant(np.tri(x.shape[-1], dtype=bool))
-    scores = tf.where(visible, _wide(x), tf.constant(-math.inf, _wide(x).dtype))
+    scores = tf.where(visible, widened(x), tf.constant(-math.inf, widened(x).dtype))
     powers = tf.exp(scores - tf.reduce_max(scores, -1, keepdims=True))
     return tf.cast(powers / tf.reduce_sum(powers, -1, keepdims=True), x.dtype)
-
-
-def _wide(x: tf.Tensor) -> tf.Tensor:
-    return tf.cast(x, accumulator(x.dtype.name))

@@ -9,8 +9,7 @@ import tensorflow as tf
 from tpufi.layers import initializers
 from tpufi.layers.context import Inject, LayerSites
 from tpufi.layers.dilation import dilate, same_padding
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +52,11 @@ class Conv2D(Layer):
         outputs = math.prod(self.output_shape(shape))
         return batch * outputs * self.kernel**2 * shape[-1]
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         (height, width, channels), k = shape, self.kernel
         out_height, out_width, filters = self.output_shape(shape)
         padded = height + k - 1, width + k - 1
-        shapes = {
+        return {
             ("forward", "input"): (batch, *shape),
             ("forward", "weight"): (k, k, channels, filters),
             ("forward", "output"): (batch, out_height, out_width, filters),
@@ -68,10 +67,6 @@ class Conv2D(Layer):
             ("grad_wt", "weight"): (height, width, batch, filters),
             ("grad_wt", "output"): (channels, k, k, filters),
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return self._product(x, kernel)
 
     def _product(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.conv2d(x, kernel, self.stride, "SAME")

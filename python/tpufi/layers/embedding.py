@@ -6,10 +6,9 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers import initializers
-from tpufi.layers.accumulator import accumulator
+from tpufi.layers.accumulator import widened
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,18 +40,14 @@ class Embedding(Layer):
         table = (self.vocabulary, self.width)
         return (Weight(f"{self.name}/table", table, initializers.small_normal),)
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         vectors, table = (batch, *shape, self.width), (self.vocabulary, self.width)
-        shapes = {
+        return {
             ("forward", "weight"): table,
             ("forward", "output"): vectors,
             ("grad_wt", "input"): vectors,
             ("grad_wt", "output"): table,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, tokens: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-        return tf.gather(table, tokens)
 
     def forward(
         self, sites: LayerSites, run: Run, tokens: tf.Tensor, table: tf.Tensor
@@ -66,7 +61,7 @@ class Embedding(Layer):
         (tokens,) = saved
         dy = sites.inject(dy, "grad_wt", "input")
         # Not a product with one-hot rows, whose zeros make NaN of any Inf elsewhere.
-        wide = tf.cast(dy, accumulator(dy.dtype.name))
+        wide = widened(dy)
         dtable = tf.math.unsorted_segment_sum(wide, tokens, self.vocabulary)
         dtable = tf.cast(dtable, dy.dtype)
         return None, sites.inject(dtable, "grad_wt", "output")

@@ -7,12 +7,11 @@ import math
 import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.elementwise import Elementwise
-from tpufi.layers.layer import Run
+from tpufi.layers.layer import Layer, Run
 
 
 @dataclasses.dataclass(frozen=True)
-class GELU(Elementwise):
+class GELU(Layer):
     """Multiply each element x by P(X <= x) of a standard normal X; not approximated.
 
     Args:
@@ -22,9 +21,6 @@ class GELU(Elementwise):
     """
 
     name: str
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return x * _probability(x)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor

@@ -27,9 +27,6 @@ class MaxPooling(Windowed):
     Source: docs/sites.md, "Pooling".
     """
 
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return self._largest(x)
-
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:

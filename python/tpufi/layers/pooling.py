@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,19 +23,6 @@ class GlobalAveragePooling(Layer):
 
     def output_shape(self, shape: Shape) -> Shape:
         return (1, 1, shape[-1]) if self.keepdims else shape[-1:]
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        image, mean = (batch, *shape), (batch, *self.output_shape(shape))
-        shapes = {
-            ("forward", "input"): image,
-            ("forward", "output"): mean,
-            ("grad_in", "input"): mean,
-            ("grad_in", "output"): image,
-        }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_mean(x, [1, 2], keepdims=self.keepdims)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor

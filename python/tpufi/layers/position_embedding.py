@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,15 +20,12 @@ class PositionEmbedding(Layer):
 
     name: str
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         return (Weight(f"{self.name}/table", shape, initializers.small_normal),)
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         vectors = (batch, *shape)
-        shapes = {
+        return {
             ("forward", "input"): vectors,
             ("forward", "weight"): shape,
             ("forward", "output"): vectors,
@@ -37,10 +33,6 @@ class PositionEmbedding(Layer):
             ("grad_wt", "input"): vectors,
             ("grad_wt", "output"): shape,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-        return x + table
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, table: tf.Tensor

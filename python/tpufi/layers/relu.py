@@ -6,12 +6,11 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.elementwise import Elementwise
-from tpufi.layers.layer import Run
+from tpufi.layers.layer import Layer, Run
 
 
 @dataclasses.dataclass(frozen=True)
-class ReLU(Elementwise):
+class ReLU(Layer):
     """Replace negative elements by zero.
 
     Args:
@@ -19,9 +18,6 @@ class ReLU(Elementwise):
     """
 
     name: str
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.relu(x)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor

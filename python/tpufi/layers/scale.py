@@ -6,12 +6,11 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.elementwise import Elementwise
-from tpufi.layers.layer import Run
+from tpufi.layers.layer import Layer, Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Scale(Elementwise):
+class Scale(Layer):
     """Multiply each element by the same number.
 
     Args:
@@ -21,9 +20,6 @@ class Scale(Elementwise):
 
     name: str
     factor: float
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return x * self.factor
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor

@@ -6,12 +6,11 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.elementwise import Elementwise
-from tpufi.layers.layer import Run
+from tpufi.layers.layer import Layer, Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Sigmoid(Elementwise):
+class Sigmoid(Layer):
     """Map each element to 1 / (1 + exp(-x)).
 
     Args:
@@ -19,9 +18,6 @@ class Sigmoid(Elementwise):
     """
 
     name: str
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return tf.sigmoid(x)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor

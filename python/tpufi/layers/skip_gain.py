@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,15 +24,12 @@ class SkipGain(Layer):
 
     name: str
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         return (Weight(f"{self.name}/gain", (), initializers.zeros),)
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         image = (batch, *shape)
-        shapes = {
+        return {
             ("forward", "input"): image,
             ("forward", "weight"): (),
             ("forward", "output"): image,
@@ -44,10 +40,6 @@ class SkipGain(Layer):
             ("grad_wt", "weight"): image,
             ("grad_wt", "output"): (),
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, gain: tf.Tensor) -> tf.Tensor:
-        return x * gain
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, gain: tf.Tensor

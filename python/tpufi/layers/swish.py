@@ -6,12 +6,11 @@ import dataclasses
 import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.elementwise import Elementwise
-from tpufi.layers.layer import Run
+from tpufi.layers.layer import Layer, Run
 
 
 @dataclasses.dataclass(frozen=True)
-class Swish(Elementwise):
+class Swish(Layer):
     """Multiply each element by its own sigmoid.
 
     Args:
@@ -21,9 +20,6 @@ class Swish(Elementwise):
     """
 
     name: str
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return _swish(x)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor

@@ -4,7 +4,6 @@
 import dataclasses
 
 from tpufi.layers.layer import Layer, Shape
-from tpufi.site_table import Site
 
 PADDINGS = ("valid", "same")
 
@@ -48,16 +47,6 @@ class Windowed(Layer):
                 f"{image[0]}x{image[1]}; take smaller ones or padding 'same'"
             )
         return *((n - self.size) // self.stride + 1 for n in image), channels
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        image, reduced = (batch, *shape), (batch, *self.output_shape(shape))
-        shapes = {
-            ("forward", "input"): image,
-            ("forward", "output"): reduced,
-            ("grad_in", "input"): reduced,
-            ("grad_in", "output"): image,
-        }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
 
     @property
     def _how(self) -> dict:

@@ -4,10 +4,12 @@
 import dataclasses
 import math
 import pathlib
+import reprlib
 
 from tpufi._toml import tomllib
 from tpufi.errors import InputError
-from tpufi.messages import one_line, show_path
+from tpufi.messages import quote, show_path
+from tpufi.untrusted import read_bounded, reading
 
 DEFAULT_FILE = pathlib.Path(__file__).with_name("outcome_thresholds.toml")
 
@@ -39,6 +41,9 @@ class Thresholds:
         return ", ".join(f"{key} {value:g}" for key, value in pairs)
 
 
+_LONGEST = 1 << 14  # Bytes; the time that dotted keys take grows with their square.
+_END = float(1 << 63)  # No threshold is as large.
+
 # The largest value of each threshold; the smallest is 0. `late` leaves a step over.
 _LARGEST = {
     "immediate": math.inf,
@@ -67,29 +72,30 @@ def read_thresholds(path: str | pathlib.Path = DEFAULT_FILE) -> Thresholds:
     """
     shown = show_path(pathlib.Path(path))
     known = f"expected the keys {', '.join(_LARGEST)}"
-    try:
-        with open(path, "rb") as file:
-            entries = tomllib.load(file)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(
-            f"{shown}: cannot read thresholds: {one_line(error)}; {known}; start "
-            "from a copy of outcome_thresholds.toml"
-        ) from None
-    if unknown := entries.keys() - _LARGEST.keys():
-        raise InputError(f"{shown}: unknown key {min(unknown)!r}; {known}; remove it")
-    if missing := _LARGEST.keys() - entries.keys():
-        raise InputError(f"{shown}: {min(missing)} is missing; {known}; add it")
-    for key, value in entries.items():
-        _check(shown, key, value)
-    return Thresholds(**entries)
+    remedy = f"{known}; start from a copy of outcome_thresholds.toml"
+    with reading(shown, remedy, "cannot read thresholds"):
+        entries = tomllib.loads(read_bounded(path, _LONGEST).decode())
+        if unknown := entries.keys() - _LARGEST.keys():
+            key = quote(min(unknown))
+            raise InputError(f"{shown}: unknown key {key}; {known}; remove it")
+        if missing := _LARGEST.keys() - entries.keys():
+            raise InputError(f"{shown}: {min(missing)} is missing; {known}; add it")
+        for key, value in entries.items():
+            _check(shown, key, value)
+        return Thresholds(**entries)
 
 
 def _check(shown: str, key: str, value: object) -> None:
     kinds = (int,) if key == "immediate" else (int, float)
     largest = _LARGEST[key]
     # A bool is an int to Python, and not a number is below no bound.
-    fits = type(value) in kinds and math.isfinite(value) and 0 <= value <= largest
+    fits = type(value) in kinds and 0 <= value <= largest and value < _END
     if not fits:
         kind = "an integer" if key == "immediate" else "a number"
-        bound = f"from 0 to {largest}" if math.isfinite(largest) else "of at least 0"
-        raise InputError(f"{shown}: {key} is {value!r}; expected {kind} {bound}")
+        bound = (
+            f"from 0 to {largest}"
+            if math.isfinite(largest)
+            else "of at least 0, below 2**63"
+        )
+        found = reprlib.repr(value)
+        raise InputError(f"{shown}: {key} is {found}; expected {kind} {bound}")

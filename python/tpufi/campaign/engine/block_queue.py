@@ -66,16 +66,20 @@ class BlockQueue:
         count = min(self._size, len(part))
         return Block(tuple(part.popleft() for _ in range(count)))
 
-    def give_back(self, block: Block, done: int) -> int | None:
+    def give_back(self, block: Block, done: int, begun: bool = True) -> int | None:
         """Take back what a lost worker has not done.
 
         Args:
           block: what it had.
           done: how many experiments of it have ended; it was lost with the next.
+          begun: whether it had begun the next; else that is none of its attempts.
 
         Returns:
           An experiment that workers were lost with twice; it is not tried again.
         """
+        if not begun:
+            self._come_again(Block(block.numbers[done:], block.attempt))
+            return None
         suspect, *others = block.numbers[done:]
         if others:
             self._come_again(Block(tuple(others), block.attempt))

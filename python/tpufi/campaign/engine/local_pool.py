@@ -17,7 +17,8 @@ from tpufi.campaign.engine.pool import Pool
 from tpufi.campaign.engine.unplanned import CRASHED, HUNG
 from tpufi.errors import InputError
 
-_ALIVE = "alive"  # What a process sends besides answers.
+_BEGUN, _ALIVE = "begun", "alive"  # What a process sends besides answers.
+_LONGEST_WAIT = 1.0
 _SECONDS_BETWEEN_SIGNS = 1.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -29,7 +30,8 @@ class LocalPool(Pool):
       make: makes the runner in each process; has to be picklable.
       size: number of processes, >= 1.
       timeout: seconds without a sign of life after which a worker hangs; a step or a
-        trace of the program gives none.
+        trace of the program gives none. The first experiment of a worker, which traces
+        what others find traced, has as many more as its start took.
       start_timeout: the same until it is ready.
       method: how processes start, as `multiprocessing` names it; TensorFlow, once it
         has run, does not survive a fork.
@@ -54,7 +56,10 @@ class LocalPool(Pool):
 
 
 class _LocalWorker(worker.Worker):
-    """A process at the other end of a pipe, which closes however the process ends."""
+    """A process at the other end of a pipe, which closes however the process ends.
+
+    Time in which the campaign itself was stopped, or had no processor, is not counted.
+    """
 
     def __init__(
         self,
@@ -64,6 +69,8 @@ class _LocalWorker(worker.Worker):
         start_timeout: float,
     ):
         self._timeout, self._start_timeout = timeout, start_timeout
+        self._made, self._start_took = time.monotonic(), 0.0
+        self._has_begun = True  # An experiment, or the start.
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
             target=_serve, args=(theirs, make, os.getpid()), daemon=True
@@ -72,7 +79,9 @@ class _LocalWorker(worker.Worker):
         theirs.close()
 
     def ready(self) -> InputError | None:
-        return self._answer(self._start_timeout)
+        answer = self._answer(self._start_timeout)
+        self._start_took = time.monotonic() - self._made
+        return answer
 
     def run(self, block: Block) -> Iterator[worker.Answer]:
         try:
@@ -80,22 +89,36 @@ class _LocalWorker(worker.Worker):
         except OSError:
             pass  # Its end is noticed with the first answer.
         for _ in block.numbers:
-            yield self._answer(self._timeout)
+            self._has_begun = False
+            answer = self._answer(self._timeout, self._start_took)
+            self._start_took = 0.0
+            yield answer
 
     def kill(self) -> None:
         self._process.kill()
         self._process.join()
 
-    def _answer(self, limit: float) -> worker.Answer | None:
+    def _answer(self, limit: float, more: float = 0.0) -> worker.Answer | None:
+        wait = min(_LONGEST_WAIT, limit / 4)
+        left = limit + more
         try:
-            while self._connection.poll(limit):
-                if (answer := self._connection.recv()) != _ALIVE:
-                    return answer
+            while left > 0:
+                asked = time.monotonic()
+                if not self._connection.poll(wait):
+                    left -= min(wait, time.monotonic() - asked)
+                    continue
+                left = limit + more
+                match self._connection.recv():
+                    case str(sign):
+                        self._has_begun |= sign == _BEGUN
+                    case answer:
+                        return answer
         except (EOFError, OSError):
             self._process.join()
             text = f"the worker ended with code {self._process.exitcode}"
-            raise worker.WorkerLost(CRASHED, text) from None
-        raise worker.WorkerLost(HUNG, f"no sign of life for {limit:g} s")
+            raise worker.WorkerLost(CRASHED, text, self._has_begun) from None
+        text = f"no sign of life for {limit:g} s"
+        raise worker.WorkerLost(HUNG, text, self._has_begun)
 
 
 def _serve(connection: Connection, make: worker.RunnerFactory, parent: int) -> None:
@@ -119,6 +142,7 @@ def _serve(connection: Connection, make: worker.RunnerFactory, parent: int) -> N
         while True:
             block = connection.recv()
             for number in block.numbers:
+                connection.send(_BEGUN)
                 connection.send(host.run(number, block.attempt))
     except (EOFError, BrokenPipeError):
         pass  # The campaign is gone.

@@ -15,11 +15,15 @@ from tpufi.campaign.engine.unplanned import FAILED
 from tpufi.campaign.engine.worker import Answer, Failed, Worker, WorkerLost
 from tpufi.campaign.journal.row import Row
 
-_STARTS = 3  # A worker that is lost before it is ready, so often in a row, never is.
+_STARTS = 3  # A worker that is lost before it begins, so often in a row, never does.
 _SECONDS_TO_WAIT = 0.5
 _SECONDS_TO_END = 10.0
 
 GivenUp = Callable[[int, str, str], Row]
+
+
+class _NeverReady(RuntimeError):
+    """Workers cannot be started."""
 
 
 class Pool(abc.ABC):
@@ -41,6 +45,7 @@ class Pool(abc.ABC):
         self._events: queue.SimpleQueue = queue.SimpleQueue()
         self._blocks = [queue.SimpleQueue() for _ in range(size)]
         self._workers: dict[int, Worker] = {}
+        self._failed_starts = [0] * size
         self._is_ending = threading.Event()
         self._threads = [
             threading.Thread(target=self._serve, args=(number,), daemon=True)
@@ -74,7 +79,11 @@ class Pool(abc.ABC):
                         self._blocks[worker].put(block)
             if not self._busy and (stopping() or not len(left)):
                 return
-            rows = (self._row_of(event, left, given_up) for event in self._waited())
+            events = list(self._waited())
+            # Who ends a campaign may have ended its workers first.
+            if stopping() and any(isinstance(event, _NeverReady) for event in events):
+                return
+            rows = (self._row_of(event, left, given_up) for event in events)
             yield [row for row in rows if row is not None]
 
     def close(self) -> None:
@@ -110,16 +119,16 @@ class Pool(abc.ABC):
             case (worker, None, _, _):
                 self._busy.discard(worker)
                 self._idle.add(worker)
-            case (worker, block, done, WorkerLost(outcome=outcome, error=error)):
+            case (worker, block, done, WorkerLost() as lost):
                 self._busy.discard(worker)
-                number = left.give_back(block, done)
+                number = left.give_back(block, done, lost.begun)
+                outcome, error = lost.outcome, lost.error
             case Exception():
                 raise event
         return None if number is None else given_up(number, outcome, error)
 
     def _serve(self, number: int) -> None:
         """Keep a worker at work until the end; what a thread runs."""
-        failed_starts = 0
         try:
             while not self._is_ending.is_set():
                 worker = self._workers[number] = self._start()
@@ -127,20 +136,23 @@ class Pool(abc.ABC):
                     if self._is_ending.is_set():  # `close` may not have seen it.
                         return
                     self._tell(worker.ready())
-                    failed_starts = 0
                     self._hand_blocks(number, worker)
                 except WorkerLost as lost:
-                    failed_starts += 1
-                    if failed_starts == _STARTS:
+                    self._failed_starts[number] += 1
+                    if self._failed_starts[number] == _STARTS:
                         text = f"workers cannot be started: {lost.error}"
-                        raise RuntimeError(text) from None
+                        raise _NeverReady(text) from None
                 finally:
                     worker.kill()
         except Exception as error:  # noqa: BLE001 - The campaign's thread raises it.
             self._events.put(error)
 
     def _hand_blocks(self, number: int, worker: Worker) -> None:
-        """Hand blocks to a worker until it is lost or the pool is closed."""
+        """Hand blocks to a worker until it is lost or the pool is closed.
+
+        Raises:
+          WorkerLost: it was lost before it began the first experiment of a block.
+        """
         while True:
             self._events.put((number, None, 0, None))
             block, done = self._blocks[number].get(), 0
@@ -148,10 +160,13 @@ class Pool(abc.ABC):
                 return
             try:
                 for answer in worker.run(block):
+                    self._failed_starts[number] = 0
                     self._tell(answer)
                     done += 1
             except WorkerLost as lost:
                 self._events.put((number, block, done, lost))
+                if not lost.begun:
+                    raise
                 return
 
     def _tell(self, answer: Answer | None) -> None:

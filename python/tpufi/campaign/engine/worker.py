@@ -67,11 +67,12 @@ class WorkerLost(Exception):
     Args:
       outcome: `unplanned.CRASHED` or `unplanned.HUNG`.
       error: how it ended.
+      begun: whether it had begun the experiment; else it says nothing about that.
     """
 
-    def __init__(self, outcome: str, error: str):
+    def __init__(self, outcome: str, error: str, begun: bool = True):
         super().__init__(outcome, error)
-        self.outcome, self.error = outcome, error
+        self.outcome, self.error, self.begun = outcome, error, begun
 
 
 class Worker(abc.ABC):

@@ -5,7 +5,6 @@ The faults are the same, so the campaigns are compared pair by pair: only experi
 that failed in one of them say something. The interval of the difference is for pairs.
 """
 
-import json
 from collections.abc import Iterator
 
 from tpufi.campaign.inference.answers import measures_of
@@ -73,7 +72,7 @@ def _failed(journal: Reader) -> dict[int, bool]:
 
 
 def _plan(journal: Reader) -> dict:
-    plan = json.loads(journal.manifest().get("plan", "{}"))
+    plan = journal.plan()
     if plan.get("kind") != "inference":
         raise InputError("a campaign is no inference campaign; compare two of these")
     return plan

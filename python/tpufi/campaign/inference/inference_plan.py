@@ -8,6 +8,7 @@ from tpufi.campaign.inference import KIND
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
 from tpufi.instrument.inference.draw import WEIGHTS
+from tpufi.instrument.inference.judge import NAMED
 from tpufi.messages import quote
 
 MITIGATIONS = ("ranges", "nan_guard")
@@ -63,6 +64,8 @@ class InferencePlan:
         for key in self.mitigation:
             if key not in MITIGATIONS:
                 raise _unknown("mitigation", key, MITIGATIONS)
+        if self.measures not in NAMED and ".py:" not in self.measures:
+            raise _unknown("measures", self.measures, (*NAMED, "file.py:NAME"))
         if (self.measures == "regression") != (self.tolerance is not None):
             raise InputError(
                 "tolerance: the largest change that is no failure belongs to measures: "

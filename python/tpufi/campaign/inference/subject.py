@@ -12,7 +12,7 @@ import tensorflow as tf
 from tpufi.campaign.inference.inference_file import named_parts
 from tpufi.campaign.inference.inference_plan import InferencePlan
 from tpufi.campaign.inference.layout import Layout
-from tpufi.campaign.inference.user_file import python_object, read_inputs
+from tpufi.campaign.inference.user_file import python_object, read_inputs, users_code
 from tpufi.errors import InputError
 from tpufi.instrument import Instrumented, instrument
 from tpufi.instrument.graph_site import GraphSite
@@ -157,4 +157,5 @@ def _program(where: str) -> Instrumented | object:
     make = python_object(file, name)
     if not callable(make):
         raise InputError(f"{where}: {type(make).__name__}; expected a function")
-    return make()
+    with users_code(where):
+        return make()

@@ -15,6 +15,7 @@ from tpufi._library import host
 from tpufi.campaign.inference.inference_file import named_parts
 from tpufi.campaign.inference.inference_plan import InferencePlan
 from tpufi.campaign.inference.subject import Subject, layout, set_up
+from tpufi.campaign.inference.user_file import users_code
 from tpufi.campaign.journal.manifest import Manifest, files_digest, plan_text
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.own_process import in_own_process
@@ -103,4 +104,5 @@ def surveyed(plan: InferencePlan, subject: Subject) -> Survey:
 
 def _survey(plan: InferencePlan) -> Survey:
     set_up(plan)
-    return surveyed(plan, Subject(plan))
+    with users_code(plan.program):
+        return surveyed(plan, Subject(plan))

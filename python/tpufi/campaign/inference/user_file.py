@@ -1,13 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads what the user's own files hold: a Python object, the arrays of inputs."""
 
+import contextlib
 import importlib.util
 import pathlib
+import signal
+import threading
+import types
+from collections.abc import Iterator
 
 import numpy as np
+import tensorflow as tf
+from absl import logging
 
+from tpufi.data.npz_arrays import read_arrays
 from tpufi.errors import InputError
 from tpufi.messages import nearest_first, one_line, quote, show_path
+from tpufi.untrusted import reading
+
+
+@contextlib.contextmanager
+def users_code(shown: str) -> Iterator[None]:
+    """Raise InputError for whatever code of the user raises, `sys.exit` included.
+
+    Ctrl-C is a signal of this process and stays what it is.
+
+    Args:
+      shown: stands in front of the message.
+    """
+    interrupts: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: types.FrameType | None) -> None:
+        interrupts.append(number)
+        before(number, frame)
+
+    if in_main and callable(before):
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    except InputError:
+        raise
+    except BaseException as error:
+        if interrupts or isinstance(error, GeneratorExit):
+            raise
+        logging.debug("%s", shown, exc_info=True)
+        raise InputError(
+            f"{shown}: {type(error).__name__}: {one_line(error)}; make it run"
+        ) from error
+    finally:
+        if in_main and callable(before):
+            signal.signal(signal.SIGINT, before)
 
 
 def python_object(file: str, name: str) -> object:
@@ -22,12 +66,8 @@ def python_object(file: str, name: str) -> object:
     module = importlib.util.module_from_spec(
         spec := importlib.util.spec_from_file_location(path.stem, path)
     )
-    try:
+    with users_code(show_path(path)):
         spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises.
-        raise InputError(
-            f"{show_path(path)}: {type(error).__name__}: {one_line(error)}; make it run"
-        ) from error
     if not hasattr(module, name):
         known = [n for n in vars(module) if not n.startswith("_")]
         raise InputError(
@@ -37,6 +77,12 @@ def python_object(file: str, name: str) -> object:
     return getattr(module, name)
 
 
+def _check_type(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    tf.as_dtype(dtype)
+    if not dtype.isnative:
+        raise ValueError(f"{quote(name)} has elements of another machine, {dtype}")
+
+
 def read_inputs(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     """Return `x` [items, ...] and `labels` [items], None if there are none.
 
@@ -44,15 +90,8 @@ def read_inputs(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
       InputError: it is no `.npz` file with these arrays.
     """
     shown = show_path(path)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:
-        # numpy raises nearly anything for what is damaged, or no archive at all.
-        raise InputError(
-            f"{shown}: cannot read: {one_line(error)}; write it with "
-            "numpy.savez(path, x=..., labels=...)"
-        ) from None
+    with reading(path, "write it with numpy.savez(path, x=..., labels=...)"):
+        arrays = read_arrays(path, check=_check_type)
     x, labels = arrays.pop("x", None), arrays.pop("labels", None)
     if x is None or arrays or x.ndim < 1 or not len(x):
         raise InputError(

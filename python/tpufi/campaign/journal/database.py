@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from tpufi.campaign.journal import schema, version_4
 from tpufi.campaign.journal.integrity import DAMAGED, check_batches, version_of
 from tpufi.errors import InputError
+from tpufi.io import refuse_link
 from tpufi.messages import one_line, show_path
 
 NAME = "journal.sqlite"
@@ -103,6 +104,8 @@ def connect(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
 
 def _open(path: pathlib.Path, writable: bool) -> sqlite3.Connection:
     if writable:
+        for ending in ("", "-wal", "-shm", "-journal"):
+            refuse_link(path.with_name(path.name + ending))
         return _connection(path, "mode=rwc")
     log = path.with_name(path.name + "-wal")
     # A reader that may not write would leave the files of the log behind.

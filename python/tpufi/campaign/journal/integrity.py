@@ -93,9 +93,22 @@ def check_batches(connection: sqlite3.Connection, shown: str, all_rows: bool) ->
                 f"{shown}: damaged rows, batch {number}: their digest is another; "
                 f"{_remedy(connection, tables, number)}"
             )
+        if all_rows:
+            _check_values(connection, shown)
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _check_values(connection: sqlite3.Connection, shown: str) -> None:
+    """Refuse rows with numbers that no experiment can leave, whoever sealed them."""
+    for table, condition in schema.impossible().items():
+        row = connection.execute(f"SELECT * FROM {table} WHERE {condition}").fetchone()
+        if row is not None:
+            raise InputError(
+                f"{shown}: table {table}, row {row[0]}: impossible values; restore the "
+                "file from a copy, or begin a new folder"
+            )
 
 
 def _damaged(

@@ -7,7 +7,8 @@ import pathlib
 import filelock
 
 from tpufi.errors import InputError
-from tpufi.messages import one_line, show_path
+from tpufi.io import open_to_write
+from tpufi.messages import one_line, printable, show_path
 
 NAME = "journal.lock"
 _SECONDS_TO_WAIT = 5
@@ -29,7 +30,7 @@ class WritersLock:
     def __init__(self, folder: pathlib.Path):
         path = folder / NAME
         try:
-            open(path, "ab").close()
+            open_to_write(path, "ab").close()
         except OSError as error:
             raise InputError(
                 f"{show_path(path)}: cannot write: {one_line(error)}; make the folder "
@@ -40,7 +41,8 @@ class WritersLock:
             # A worker that a killed writer was forking lets go of it in a moment.
             seconds = 0 if _is_another(_holder(path)) else _SECONDS_TO_WAIT
             self._lock.acquire(timeout=seconds, poll_interval=0.01)
-            path.write_text(f"{os.getpid()}\n")
+            with open_to_write(path) as file:
+                file.write(f"{os.getpid()}\n")
         except filelock.Timeout:
             raise InputError(
                 f"{show_path(folder)}: process {_holder(path)} is writing this "
@@ -59,7 +61,8 @@ class WritersLock:
 
 
 def _holder(path: pathlib.Path) -> str:
-    return path.read_text("ascii", "replace")[:20].strip() or "unknown"
+    with open(path, "rb") as file:
+        return printable(file.read(20).decode("ascii", "replace").strip()) or "unknown"
 
 
 def _is_another(process: str) -> bool:

@@ -5,12 +5,15 @@ import dataclasses
 import pathlib
 import sqlite3
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from tpufi.campaign.journal import database, schema
 from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
 from tpufi.experiment.spread import Spread
 from tpufi.messages import quote, show_path
+from tpufi.untrusted import json_object, reading
 
 # A batch of a cursor: enough to be fast, little enough to be small.
 _ROWS = 10_000
@@ -48,6 +51,38 @@ class Reader:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+    def untrusted(self) -> AbstractContextManager[None]:
+        """Raise InputError for whatever the content makes those raise that use it."""
+        remedy = (
+            "restore the file from a copy; if it is as tpufi wrote it, --verbose shows "
+            "where to look for the defect"
+        )
+        return reading(self._path, remedy, "cannot use its content")
+
+    def plan(self) -> dict[str, Any]:
+        """Return what determines the experiments; empty in a journal without.
+
+        Raises:
+          InputError: it is no JSON object.
+        """
+        return self._object(self.manifest().get("plan", "{}"), "plan")
+
+    def noted(self) -> list[tuple[dict[str, Any], float]]:
+        """Return what was noted of each running, by name, and its seconds.
+
+        Raises:
+          InputError: it is no JSON object.
+        """
+        return [
+            (self._object(text, "session"), seconds)
+            for text, seconds in self.sessions()
+        ]
+
+    def _object(self, text: str, what: str) -> dict[str, Any]:
+        remedy = "restore the file from a copy, or begin a new folder"
+        with reading(self._path, remedy, f"damaged {what}"):
+            return json_object(text)
 
     def manifest(self) -> dict[str, str]:
         """Return the entries of the manifest, empty in a new journal."""

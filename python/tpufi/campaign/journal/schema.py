@@ -55,6 +55,22 @@ _TYPES = {name: "TEXT" for name in _TEXT} | {
     "wall_s": "REAL",
     "test_accuracy": "REAL",
 }
+# What a row can hold; a reader of a journal refuses others.
+_STEPS = (0, (1 << 31) - 1)
+_NUMBERS = (0, (1 << 63) - 1)
+_LONGEST_TEXT, _LONGEST_LOSSES = 1 << 14, 1 << 26
+_BOUNDS = {
+    "experiment": _NUMBERS,
+    **dict.fromkeys(("epoch", "step", "duration", "steps_run", "attempt"), _STEPS),
+    **dict.fromkeys(("diverged_step", "reconverged_step", "nonfinite_step"), _STEPS),
+    "detection_latency": _STEPS,
+    "replica": (-1, _STEPS[1]),
+    "start": _NUMBERS,
+    "count": _NUMBERS,
+    "bit": (0, 63),
+    "wall_s": (0, 1e12),
+    "test_accuracy": (0, 1),
+}
 _PLAIN = (str, int, float, bytes, type(None))
 _MAY_BE_NULL = (
     *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
@@ -90,6 +106,21 @@ def definitions() -> dict[str, str]:
         "answer": "CREATE TABLE answer (experiment INTEGER NOT NULL,"
         f" measure INTEGER NOT NULL, value REAL, {last},"
         " PRIMARY KEY (experiment, measure)) STRICT, WITHOUT ROWID",
+    }
+
+
+def impossible() -> dict[str, str]:
+    """Return, by table, what is true of its rows that no experiment can leave."""
+    wrong = [f"{n} NOT BETWEEN {low} AND {high}" for n, (low, high) in _BOUNDS.items()]
+    wrong += [f"length({name}) > {_LONGEST_TEXT}" for name in _TEXT]
+    wrong += [f"length(losses) % 16 OR length(losses) > {_LONGEST_LOSSES}"]
+    numbers = ("experiment", "after", "tensors", "elements", "not_finite")
+    spread = [f"{n} NOT BETWEEN 0 AND {_NUMBERS[1]}" for n in numbers]
+    spread += [f"length({name}) > {_LONGEST_TEXT}" for name in ("part", "tensor")]
+    return {
+        "experiment": " OR ".join(wrong),
+        "propagation": " OR ".join(spread),
+        "batch": "seconds NOT BETWEEN 0 AND 1e12",
     }
 
 

@@ -2,7 +2,6 @@
 """All that the sections of a report draw on, gathered once."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 
 import pandas as pd
@@ -76,8 +75,7 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
         user asks for exact intervals.
     """
     manifest = journal.manifest()
-    sessions = tuple((json.loads(text), took) for text, took in journal.sessions())
-    plan = json.loads(manifest.get("plan", "{}"))
+    sessions, plan = tuple(journal.noted()), journal.plan()
     allocation = Allocation.of_text(manifest.get("allocation", ""))
     if allocation and options.exact:
         raise InputError(

@@ -16,6 +16,8 @@ from tpufi.instrument.inference.measures import (
 from tpufi.messages import nearest_first, one_line, quote
 from tpufi.outcomes.outcome import MASKED, MASKED_IDENTICAL
 
+NAMED = ("classification", "regression")
+
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
@@ -84,7 +86,7 @@ def own_judge(measures: Mapping[str, Measure], golden: np.ndarray) -> Judge:
     for name, measure in measures.items():
         try:
             (value,) = measured({name: measure}, golden, golden).values()
-        except Exception as error:  # noqa: BLE001 - whatever the user's code raises.
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code.
             raise InputError(
                 f"measure {quote(str(name))}: {type(error).__name__}: {one_line(error)}"
             ) from error

@@ -12,8 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from tpufi.campaign.report.cells import Share, count_text, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, SECOND
+from tpufi.campaign.report.figures import FIRST, SECOND, new_figure
 from tpufi.statistics.latency import LatencySummary, summarise_latency
 
 _MOST_BARS = 60

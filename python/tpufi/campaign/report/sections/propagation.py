@@ -10,8 +10,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from tpufi.campaign.report.cells import Share, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, MUTED, SECOND, THIRD
+from tpufi.campaign.report.figures import FIRST, MUTED, SECOND, THIRD, new_figure
 
 _LARGE = 0.01
 _SUMS = ("experiments", "tensors", "elements", "not_finite", "large")

@@ -15,8 +15,7 @@ from tpufi.campaign.journal.row import Row
 from tpufi.campaign.report.cells import Code, printable
 from tpufi.campaign.report.document import Block, Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, MUTED, SECOND, THIRD
+from tpufi.campaign.report.figures import FIRST, MUTED, SECOND, THIRD, new_figure
 
 _COLUMNS = 2
 _STYLES = {
