@@ -1,54 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """The workloads, one per file."""
 
+import functools
+import importlib
+
+import tpufi
 from tpufi.errors import InputError
 from tpufi.messages import quote
-from tpufi.models import (
-    decoder,
-    densenet,
-    densenet_reference,
-    effnet,
-    effnet_reference,
-    nfnet,
-    resnet18,
-    resnet18_nobn,
-    resnet18_sgd,
-)
 from tpufi.site_table import SiteTable
-from tpufi.workload import Workload
 
 __all__ = ["WORKLOADS", "sites", "workload"]
 
-WORKLOADS = {
-    module.WORKLOAD.name: module.WORKLOAD
-    for module in (
-        densenet,
-        densenet_reference,
-        effnet,
-        effnet_reference,
-        nfnet,
-        resnet18,
-        resnet18_nobn,
-        resnet18_sgd,
-        decoder,
-    )
-}
+# Each is a file of this folder with a `WORKLOAD` of this name.
+NAMES = (
+    "densenet",
+    "densenet_reference",
+    "effnet",
+    "effnet_reference",
+    "nfnet",
+    "resnet18",
+    "resnet18_nobn",
+    "resnet18_sgd",
+    "decoder",
+)
+WORKLOADS: "dict[str, tpufi.workload.Workload]"
 
 
-def workload(name: str) -> Workload:
+@functools.cache
+def _workloads() -> "dict[str, tpufi.workload.Workload]":
+    # Made when they are first asked for: the names are read without TensorFlow.
+    files = {name: importlib.import_module(f"{__name__}.{name}") for name in NAMES}
+    return {name: file.WORKLOAD for name, file in files.items()}
+
+
+def __getattr__(name: str) -> object:
+    if name != "WORKLOADS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _workloads()
+
+
+def workload(name: str) -> "tpufi.workload.Workload":
     """Return the workload called `name`.
 
     Raises:
       InputError: there is none; the message lists the known ones.
     """
-    if name not in WORKLOADS:
+    known = _workloads()
+    if name not in known:
         raise InputError(
-            f"workload {quote(name)} is not available; known: {', '.join(WORKLOADS)}"
+            f"workload {quote(name)} is not available; known: {', '.join(known)}"
         )
-    return WORKLOADS[name]
+    return known[name]
 
 
-def sites(of: str | Workload, per_replica: int = 128) -> SiteTable:
+def sites(of: "str | tpufi.workload.Workload", per_replica: int = 128) -> SiteTable:
     """Return the table of all fault sites of a workload.
 
     Args:

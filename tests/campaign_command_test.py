@@ -64,15 +64,16 @@ def test_a_campaign_is_stopped_taken_up_looked_at_and_replayed(tmp_path):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
     assert process.returncode == 130, error
-    assert error.splitlines()[-1] == ("interrupted; the same command takes it up again")
+    assert error.splitlines()[-1] == "Interrupted. Run the same command to resume"
     done = len(kept_rows(folder))
     assert 0 < done < 12
-    assert f"{done} experiments in 1 sessions" in run("campaign.py", "status", folder)
+    assert f"{done} experiments in 1 session" in run("campaign.py", "status", folder)
     boards = tmp_path / "boards"
     again = ("campaign.py", "run", file, "--out", folder, "--tensorboard", boards)
     assert "all 12 experiments are done" in run(*again)
     assert len(kept_rows(folder)) == 12
     assert list(boards.glob("events.out.tfevents.*"))
+    assert {f.name for f in boards.iterdir() if f.is_dir()} == {"golden", "faulty"}
     found = run("replay.py", "--campaign", folder, "--experiment", 7)
     assert "identical to its row in the journal" in found
     measured = run("campaign.py", "plan", file, "--calibrate", 2).splitlines()[-1]

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from tpufi.campaign.fit_rate import fit_rate, hours_to_failure
 from tpufi.errors import InputError
 from tpufi.faults.flip_flop_shares import CLASSES
-from tpufi.statistics.intervals import wilson
+from tpufi.statistics.intervals import weighted_rates, wilson
 from tpufi.statistics.latency import summarise_latency
-from tpufi.statistics.weighted_rates import weighted_rates
 
 NAMES = [group.name for group in CLASSES]
 

@@ -10,7 +10,6 @@ import random
 import pandas as pd
 
 from tests.campaign_rows import MANIFEST, fake_row
-from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
@@ -22,6 +21,7 @@ from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import build
 from tpufi.experiment.spread import Spread
 from tpufi.golden import GoldenConfig, GoldenFolder
+from tpufi.outcomes.outcome import CLASSES
 
 PER_EPOCH = 5
 HORIZON = 6

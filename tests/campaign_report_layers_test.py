@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from tests.campaign_report_files import PLAN, document, frame, make_row, write_campaign
-from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.report.sections.heat_map import _MOST_ROWS
 from tpufi.models import workload
+from tpufi.outcomes.outcome import CLASSES
 
 LAYERS = 150
 

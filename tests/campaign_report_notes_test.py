@@ -17,12 +17,13 @@ from tests.campaign_report_files import (
     text_of,
     write_campaign,
 )
-from tpufi.campaign.effect import CLASSES, MASKED
+from tpufi.campaign.effect import MASKED
 from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.fit_rate import fit_rate
 from tpufi.campaign.report.document import Document
 from tpufi.errors import InputError
 from tpufi.faults.flip_flop_shares import CLASSES as FLIP_FLOPS
+from tpufi.outcomes.outcome import CLASSES
 
 ROWS = [make_row(number) for number in range(900)]
 

@@ -20,7 +20,7 @@ from tests.cli_test import one_line, run_tool
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report import write
 from tpufi.campaign.report.document import Table
-from tpufi.campaign.report.palette import FIRST, INK, MUTED, PAPER, SECOND, Colour
+from tpufi.campaign.report.figures import FIRST, INK, MUTED, PAPER, SECOND, Colour
 from tpufi.cli.campaign import COMMAND as campaign
 
 HOSTILE = "</td></script><script>alert(1)</script> $\\frac{x$ |**x**| `y` &amp; \"'"

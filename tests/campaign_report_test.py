@@ -17,9 +17,10 @@ from tests.campaign_report_files import (
     text_of,
     write_campaign,
 )
-from tpufi.campaign.effect import CLASSES, MASKED
+from tpufi.campaign.effect import MASKED
 from tpufi.campaign.engine.unplanned import CRASHED
 from tpufi.campaign.report.document import Document
+from tpufi.outcomes.outcome import CLASSES
 
 ROWS = [make_row(number) for number in range(900)]
 

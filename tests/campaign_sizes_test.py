@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import samplesize_confint_proportion
 
-from tpufi.statistics.allocation import neyman
 from tpufi.statistics.intervals import wilson
-from tpufi.statistics.sample_size import leveugle_size, wilson_size
+from tpufi.statistics.sample_size import leveugle_size, neyman, wilson_size
 
 shares = st.floats(0.001, 0.999)
 

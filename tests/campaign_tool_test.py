@@ -4,6 +4,7 @@
 import csv
 import dataclasses
 import pathlib
+import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -73,14 +74,22 @@ def test_status_tells_outcomes_with_their_intervals(option, method, tmp_path, ca
     masked = sum(fake_row(n).outcome == "masked" for n in range(400))
     found = lines(capsys, "status", tmp_path, *option)
     low, high = method(masked, 400)
-    expected = (
-        f"  all: masked {masked}/400 = {masked / 400:.3%} [{low:.3%}, {high:.3%}]"
-    )
-    assert any(line.startswith(expected + ", by steps [") for line in found)
-    assert found[0].startswith("400 experiments in 1 sessions")
-    assert "  golden: g" in found
+    heads = re.split("  +", found[0].strip())
+    assert heads == [
+        "outcome", "experiments", "share", "95% interval", "interval by step",
+    ]  # fmt: skip
+    (row,) = [line for line in found if line.startswith("masked ")]
+    cells = re.split("  +", row)
+    assert cells[1:3] == [f"{masked} of 400", f"{masked / 400:.3%}"]
+    assert cells[3] == f"{low:.3%} to {high:.3%}" and " to " in cells[4]
+    assert len({len(line) for line in found[: found.index(row) + 1]}) == 1
+    ran = found.index(next(line for line in found if " in 1 session, " in line))
+    assert re.fullmatch(r"400 experiments in 1 session, \d s", found[ran])
+    assert found.index("  golden: g") > ran > found.index(row)
     assert any(line.startswith("widest interval: ") for line in found)
-    assert found[-1].startswith(f"detected: {400 - masked}, after ")
+    (detected,) = [line for line in found if line.startswith("detected: ")]
+    assert detected.startswith(f"detected: {400 - masked} of 400, after ")
+    assert "inf" not in detected
 
 
 def test_status_by_stratum_counts_each_apart(tmp_path, capsys):
@@ -91,15 +100,13 @@ def test_status_by_stratum_counts_each_apart(tmp_path, capsys):
         r for r in rows if (r.fault.model, r.fault.direction) == ("FLIP", "grad_in")
     ]
     masked = sum(row.outcome == "masked" for row in mine)
-    start = f"  FLIP grad_in: masked {masked}/{len(mine)} = "
-    assert any(line.startswith(start) for line in found)
+    start = ["FLIP", "grad_in", "masked", f"{masked} of {len(mine)}"]
+    assert any(re.split("  +", line)[:4] == start for line in found)
 
 
 def test_the_status_of_an_empty_journal_is_no_error(tmp_path, capsys):
     written(tmp_path, [])
-    assert lines(capsys, "status", tmp_path)[0].startswith(
-        "0 experiments in 1 sessions"
-    )
+    assert lines(capsys, "status", tmp_path)[0].startswith("0 experiments in 1 session")
 
 
 def test_parquet_and_csv_hold_every_row(tmp_path, capsys):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a campaign is shown: a bar, lines, TensorBoard; and how a signal ends it."""
 
+import collections
 import io
 import os
 import signal
@@ -64,25 +65,33 @@ def test_elsewhere_a_line_is_printed_now_and_then(monkeypatch, caplog):
     watched(monkeypatch, terminal=False)
     lines = caplog.messages
     assert [line.split(",")[0] for line in lines] == [
-        "campaign: 8/20", "campaign: 10/20", "campaign: 10/20",
+        "campaign: compiling (once)", "campaign: 8/20", "campaign: 10/20",
+        "campaign: 10/20",
     ]  # fmt: skip
-    assert lines[0].endswith("; masked 8")
+    assert lines[0].endswith(", then 18 experiments")
+    assert lines[1].endswith(", no rate yet; masked 8")  # It is compiled only then.
     assert lines[-1].endswith("degrade 2, widest interval 12.50% (FLIP forward)")
-    assert " an hour, " in lines[0] and " h left; " in lines[0]
+    assert " an hour, " in lines[2] and " min left; " in lines[2]
 
 
 def test_tensorboard_gets_the_shares_and_the_width(monkeypatch, tmp_path):
     watched(monkeypatch, terminal=False, folder=tmp_path)
     (file,) = tmp_path.iterdir()
-    found = {
-        value.tag: (event.step, float(tf.make_ndarray(value.tensor)))
-        for event in tf.compat.v1.train.summary_iterator(str(file))
-        for value in event.summary.value
-    }
-    assert found["share/masked"] == (10, pytest.approx(0.8))
-    assert found["share/degrade"] == (10, pytest.approx(0.2))
-    assert found["widest interval"] == (10, 0.125)
-    assert found["experiments an hour"][1] > 0
+    found = scalars(file)
+    assert found["outcomes/masked"][0] == (8, 1.0)
+    assert found["outcomes/masked"][-1] == (10, pytest.approx(0.8))
+    assert found["outcomes/degrade"][-1] == (10, pytest.approx(0.2))
+    assert found["campaign/widest_interval"] == [(10, 0.125)]
+    assert found["campaign/experiments_per_hour"][-1][1] > 0
+
+
+def scalars(file) -> dict[str, list[tuple[int, float]]]:
+    found = collections.defaultdict(list)
+    for event in tf.compat.v1.train.summary_iterator(str(file)):
+        for value in event.summary.value:
+            number = float(tf.make_ndarray(value.tensor))
+            found[value.tag].append((event.step, number))
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -92,6 +101,6 @@ def test_the_first_signal_asks_to_stop_and_the_second_stops(number, capsys):
         assert not stopping()
         os.kill(os.getpid(), number)
         assert stopping()
-        assert "once more ends at once" in capsys.readouterr().err
+        assert "Ctrl-C again to stop now" in capsys.readouterr().err
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) == before

@@ -122,7 +122,7 @@ def test_an_interrupt_is_exit_code_130(capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.run(interrupted)
     assert exit_.value.code == 130
-    assert "takes it up again" in one_line(capsys)
+    assert "Run the same command to resume" in one_line(capsys)
 
 
 def test_an_option_cannot_be_abbreviated(capsys):

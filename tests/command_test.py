@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program `tpufi`: its commands, their help, levels of talk, and its start."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -12,7 +13,7 @@ from absl import logging
 import tpufi
 from tests.cli_test import one_line
 from tests.docs_blocks import ROOT
-from tpufi import cli
+from tpufi import cli, progress
 from tpufi.campaign.engine.run import Scale
 from tpufi.cli import compare_gradients, draw, run_options
 from tpufi.cli.command import Command, CommandParser
@@ -177,6 +178,23 @@ def test_progress_is_a_message_that_quiet_leaves_out(option, lines, level, capfd
     assert captured.err.startswith("counting: 3/3, " if lines else "")
 
 
+def test_times_of_progress_leave_out_the_first_step(monkeypatch, caplog):
+    clock = itertools.accumulate([0.0, 100.0, 2.0, 2.0, 2.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0)
+    monkeypatch.setattr(logging, "info", lambda *line: lines.append(line[0] % line[1:]))
+    lines = []
+    progress.compiling("the step")
+    list(Progress("counting", 10).steps(range(4)))
+    assert lines == [
+        "compiling the step (once)",
+        "counting: 1/10, 100.00 s for the first step",
+        "counting: 2/10, 2.00 s a step, 16 s remaining",
+        "counting: 3/10, 2.00 s a step, 14 s remaining",
+        "counting: 4/10, 2.00 s a step, 12 s remaining",
+    ]
+
+
 def test_quiet_and_verbose_exclude_each_other_in_one_line(capsys):
     command = Command("Counts.", ("tpufi count",), lambda _: None, lambda _: 0)
     with pytest.raises(SystemExit) as exit_:
@@ -198,7 +216,7 @@ def test_a_missing_tensorflow_is_one_line_that_names_the_extras(tmp_path):
     )
     assert run.returncode == 1
     assert run.stderr.splitlines()[:-1] == [
-        "tpufi needs TensorFlow 2.19 or 2.20, and none is installed; run: pip install "
+        "tpufi needs TensorFlow 2.19, and none is installed; run: pip install "
         "'tpufi[cpu]' (or tpufi[tensorflow], tpufi[tpu])"
     ]
 
@@ -208,7 +226,7 @@ def test_of_a_missing_tensorflow_a_name_says_what_to_install(monkeypatch):
         raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
 
     monkeypatch.setattr(tpufi.importlib, "import_module", missing)
-    with pytest.raises(ImportError, match=r"needs TensorFlow 2.19 or .*'tpufi\[cpu\]'"):
+    with pytest.raises(ImportError, match=r"needs TensorFlow 2.19, .*'tpufi\[cpu\]'"):
         tpufi._imported("flip_bits")
 
 

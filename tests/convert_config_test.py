@@ -9,7 +9,7 @@ import pytest
 import tpufi
 from tpufi.contrib.tensorfi.config import operation_config, read_config
 from tpufi.contrib.tensorfi.conversion import convert
-from tpufi.contrib.tensorfi.layer_config import layer_config
+from tpufi.contrib.tensorfi.layer_plan import layer_config
 
 THEIRS = """
 ScalarFaultType: None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decoder has the sites it should, and its gradient is right."""
+"""The decoder has the sites and the parts that it should."""
 
 import math
 
@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.disarmed_steps import check_disarmed_steps
 from tests.modes import assert_same_bits
-from tests.plain_model import check_whole_gradient
 from tests.small_decoder import SMALL_DECODER
 from tpufi.errors import InputError
 from tpufi.faults.injection import Injection
@@ -24,12 +22,6 @@ from tpufi.layers import (
 from tpufi.models import workload
 from tpufi.models.decoder import linear
 from tpufi.training import initial_state
-
-every_size = pytest.mark.parametrize(
-    "work",
-    [SMALL_DECODER, pytest.param(workload("decoder"), marks=pytest.mark.slow)],
-    ids=["small", "whole"],
-)
 
 
 def test_parameters_are_those_of_the_table_in_the_docs():
@@ -193,13 +185,3 @@ def test_parts_of_an_attention_that_do_not_fit_are_refused():
     for widths in ((4, 8), (8, 4)):
         with pytest.raises(ValueError, match="differ in shape"):
             attention(*widths).output_shape((6, 8))
-
-
-@every_size
-def test_the_whole_gradient_equals_autodiff_of_a_plain_network(work):
-    check_whole_gradient(work)
-
-
-@every_size
-def test_disarmed_steps_equal_steps_without_sites_by_bits(work):
-    check_disarmed_steps(work)

@@ -13,11 +13,14 @@ import time
 import urllib.parse
 
 import pytest
+from tools.site.topics import TOPICS
 
+import tpufi
 from tests.chromium import Browser
 from tests.docs_blocks import ROOT
 
 pytest.importorskip("mkdocs", reason="mkdocs is not installed; ./dev setup does it")
+MKDOCS = ROOT / "mkdocs.yml"
 _WITHOUT_NETWORK = ("src", "srcset", "poster")
 
 
@@ -96,13 +99,27 @@ def test_no_page_loads_anything_from_elsewhere(site, pages):
     assert not fonts
 
 
-def test_the_reference_has_the_ops_and_the_public_functions(site):
+def test_the_reference_is_by_topic_and_has_each_public_name_once(site):
+    named = [name for topic in TOPICS for name in topic.names]
+    assert sorted(n for n in named if "." not in n) == sorted(tpufi.__all__)
+    assert TOPICS[0].names[:2] == ("instrument", "instrument.Instrumented")
+    nav = [f"reference/{topic.file}.md" for topic in TOPICS]
+    assert re.findall(r"- (reference/\w+\.md)", MKDOCS.read_text())[:-1] == nav
+    for topic in TOPICS:
+        text = (site / "reference" / f"{topic.file}.html").read_text()
+        anchors = _Page(text).anchors
+        for name in topic.names:
+            path = "instrument.instrument" if name == "instrument" else name
+            assert f"tpufi.{path}" in anchors, name
+    first = (site / "reference" / "instrument.html").read_text()
+    assert "Put fault sites behind operations of a program" in first
+    assert "Turn injections on within a" in first
     ops = (site / "reference" / "ops.html").read_text()
     assert "Tpufi&gt;FlipBits" in ops and "xor mask" in ops
-    package = _Page((site / "reference" / "tpufi.html").read_text())
-    assert {"tpufi.flip_bits", "tpufi.replay", "tpufi.sites"} <= package.anchors
-    faults = _Page((site / "reference" / "tpufi.faults.html").read_text())
-    assert "tpufi.faults.elements.Groups" in faults.anchors
+    internals = site / "reference" / "internals"
+    shown = _Page((internals / "tpufi.instrument.html").read_text()).anchors
+    assert "tpufi.instrument.selection.select" in shown
+    assert "tpufi.instrument.instrumented.Instrumented" not in shown
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fault does to an array, in numpy and integers."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from tpufi._library import host
-from tpufi.element import element, from_words, to_words
+from tpufi.element import Element, element, from_words, to_words
 from tpufi.fault import Fault
 from tpufi.random import random_patterns, words
 
@@ -21,39 +24,103 @@ def faulty_indices(fault: Fault) -> list[int]:
 def apply(fault: Fault, x: np.ndarray) -> np.ndarray:
     """Return `x` as the fault leaves it."""
     golden, at = to_words(x).reshape(-1), np.array(faulty_indices(fault))
+    given = np.array(fault.words, np.uint64)
     bits = golden.copy()
-    bits[at] = _new_bits(fault, golden, at)
+    bits[at] = new_bits(fault.operation, x.dtype.name, fault.keep, given, golden, at)
     return from_words(bits, fault.dtype).reshape(x.shape)
 
 
-def _new_bits(fault: Fault, golden: np.ndarray, at: np.ndarray) -> np.ndarray:
-    name, operation, layout = fault.dtype, fault.operation, element(fault.dtype)
-    given = np.array(fault.words, np.uint64)
-    each = np.resize(given, at.size)  # One word for each element, or one for all.
-    key = () if not len(given) else (int(given[0]) & 0xFFFFFFFF, int(given[0]) >> 32)
-    first, end = int(at.min()), int(at.max()) + 1
-    if operation == "zero":
-        return np.zeros_like(each)
-    if operation in ("flip", "replace"):
-        keep = layout.mask if operation == "flip" else fault.keep
-        return (golden[at] & np.uint64(keep)) ^ each
-    if operation == "copy":
-        return golden[each.astype(np.int64)]
-    if operation in ("random", "random_bits"):
-        finite = operation == "random"
-        drawn = random_patterns(name, key, first, end - first, finite)
-        return drawn[at - first]
-    if operation == "copy_random":
-        sources = words(key, first, end - first)[at - first] % np.uint64(golden.size)
-        return golden[sources.astype(np.int64)]
-    if operation == "error_rate":
-        flips = [errors(key, i, fault.words[1], layout.bits) for i in at.tolist()]
-        return golden[at] ^ (np.array(flips, np.uint64) & np.uint64(fault.keep))
-    old, operand = from_words(golden[at], name), from_words(each, name)
+class Given(NamedTuple):
+    """What an operation works with.
+
+    Args:
+      layout: of the element type.
+      golden: bits of the whole tensor, by flat index.
+      at: flat indices of the faulty elements.
+      old: their bits.
+      each: the word of each, if there are words.
+      keep: bits of the row.
+      words: uint64, as they were given.
+    """
+
+    layout: Element
+    golden: np.ndarray
+    at: np.ndarray
+    old: np.ndarray
+    each: np.ndarray
+    keep: np.uint64
+    words: np.ndarray
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return int(self.words[0]) & 0xFFFFFFFF, int(self.words[0]) >> 32
+
+
+def _random(g: Given, finite: bool) -> np.ndarray:
+    first, end = int(g.at.min()), int(g.at.max()) + 1
+    drawn = random_patterns(g.layout.name, g.key, first, end - first, finite)
+    return drawn[g.at - first]
+
+
+def _copy_random(g: Given) -> np.ndarray:
+    drawn = [words(g.key, i, 1)[0] % np.uint64(g.golden.size) for i in g.at.tolist()]
+    return g.golden[np.array(drawn, np.int64)]
+
+
+def _error_rate(g: Given) -> np.ndarray:
+    flips = [errors(g.key, i, g.words[1], g.layout.bits) for i in g.at.tolist()]
+    return g.old ^ (np.array(flips, np.uint64) & g.keep)
+
+
+def _number(g: Given, compute: Callable) -> np.ndarray:
+    x, y = (from_words(bits, g.layout.name) for bits in (g.old, g.each))
     with np.errstate(all="ignore"):
-        new = {"add": np.add, "multiply": np.multiply}[operation](old, operand)
+        new = compute(x, y)
+    bits = to_words(new.astype(x.dtype))
+    if not g.layout.exponent_bits:
+        return bits
     is_nan = np.isnan(new.astype(np.float64))
-    return np.where(is_nan, np.uint64(layout.nan), to_words(new.astype(old.dtype)))
+    return np.where(is_nan, np.uint64(g.layout.nan), bits)
+
+
+# A line for each operation: what becomes of the bits.
+RULES: dict[str, Callable[[Given], np.ndarray]] = {
+    "flip": lambda g: g.old ^ g.each,
+    "zero": lambda g: np.zeros_like(g.old),
+    "random": lambda g: _random(g, finite=True),
+    "replace": lambda g: (g.old & g.keep) ^ g.each,
+    "copy": lambda g: g.golden[g.each.astype(np.int64)],
+    "add": lambda g: _number(g, np.add),
+    "multiply": lambda g: _number(g, np.multiply),
+    "error_rate": _error_rate,
+    "random_bits": lambda g: _random(g, finite=False),
+    "copy_random": _copy_random,
+}
+
+
+def new_bits(
+    operation: str,
+    dtype: str,
+    keep: int,
+    given: np.ndarray,
+    golden: np.ndarray,
+    at: np.ndarray,
+) -> np.ndarray:
+    """Return the bits that faulty elements get, uint64 [elements].
+
+    Args:
+      operation: what is done to them.
+      dtype: element type.
+      keep: bits of the row, 64 bits or a negative number.
+      given: uint64, the words.
+      golden: bits of the whole tensor, by flat index.
+      at: flat indices of the faulty elements, in the order of words.
+    """
+    layout = element(dtype)
+    each = np.resize(given, at.size)  # One word for each element, or one for all.
+    kept = np.uint64(keep & layout.mask)
+    new = RULES[operation](Given(layout, golden, at, golden[at], each, kept, given))
+    return new & np.uint64(layout.mask)
 
 
 def errors(key: tuple[int, int], index: int, rate: int, bits: int) -> int:

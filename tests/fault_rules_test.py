@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.fault_reference import new_bits
 from tests.inject_fault_test import REPLICA, SITE
 from tests.modes import MODES, assert_same_bits, in_mode, random_bits
 from tests.rows import set_row
 from tpufi import descriptor
-from tpufi._library import host
-from tpufi.descriptor import OPERATIONS, Descriptor, words_taken
+from tpufi.descriptor import OPERATIONS, Descriptor, takes_one_for_each, words_for_all
 from tpufi.element import ELEMENTS, from_words, to_words
 from tpufi.ops import inject_fault
-from tpufi.random import random_patterns, words
+from tpufi.random import random_patterns
 
 DTYPES = (
     *("float32", "bfloat16", "float16", "float64", "float8_e5m2", "float8_e4m3fn"),
@@ -39,62 +39,16 @@ def run(function, x: np.ndarray, d: Descriptor):
     return y.numpy(), descriptor.read_record(record.numpy())
 
 
-def key_of(word: int) -> tuple[int, int]:
-    return word & 0xFFFFFFFF, word >> 32
-
-
-def flipped(word: int, keep: int, key: int, index: int, rate: int, bits: int) -> int:
-    for pair in range(bits // 2):
-        counter = index * 32 + pair
-        draws = host.threefry2x32(key_of(key), key_of(counter))
-        for half, draw in enumerate(draws):
-            if draw < rate:
-                word ^= (1 << (2 * pair + half)) & keep
-    return word
-
-
-def number(x: int, w: int, dtype: str, operation: str) -> int:
-    layout = ELEMENTS[dtype]
-    a, b = (from_words(np.array([v]), dtype) for v in (x, w))
-    with np.errstate(all="ignore"):
-        y = a + b if operation == "add" else a * b
-    if layout.exponent_bits and np.isnan(y[0].astype(np.float64)):
-        return layout.nan
-    return int(to_words(y)[0])
-
-
 def reference(x: np.ndarray, d: Descriptor, perm: tuple[int, ...]):
     """Return what numpy makes of the first row, and the bits before."""
-    dtype, layout = x.dtype.name, ELEMENTS[x.dtype.name]
-    view = to_words(x).transpose(perm)
-    golden, fresh = view.flatten(), view.flatten()
+    dtype, view = x.dtype.name, to_words(x).transpose(perm)
+    golden, at = view.flatten(), d.positions()
     row = dict(zip(descriptor.FIELDS, d.faults[0].tolist(), strict=True))
-    operation, keep = OPERATIONS[row["operation"]], row["keep"]
-    given = [int(w) for w in d.words[0]]
-    each = given[:1] * x.size if row["words"] == 1 else given
-    for i, at in enumerate(d.positions().tolist()):
-        old = int(golden[at])
-        word = {
-            "flip": lambda i=i, old=old: old ^ each[i],
-            "zero": lambda: 0,
-            "replace": lambda i=i, old=old: (old & keep) ^ each[i],
-            "random": lambda at=at: random_patterns(dtype, key_of(given[0]), at, 1)[0],
-            "random_bits": lambda at=at: random_patterns(
-                dtype, key_of(given[0]), at, 1, finite=False
-            )[0],
-            "copy": lambda i=i: golden[each[i]],
-            "copy_random": lambda at=at: golden[
-                int(words(key_of(given[0]), at, 1)[0]) % golden.size
-            ],
-            "error_rate": lambda at=at, old=old: flipped(
-                old, keep, given[0], at, given[1], layout.bits
-            ),
-            "add": lambda i=i, old=old: number(old, each[i], dtype, "add"),
-            "multiply": lambda i=i, old=old: number(old, each[i], dtype, "multiply"),
-        }[operation]()
-        fresh[at] = int(word) & layout.mask
+    given, fresh = d.words[0, : row["words"]], golden.copy()
+    operation = OPERATIONS[row["operation"]]
+    fresh[at] = new_bits(operation, dtype, row["keep"], given, golden, at)
     result = from_words(fresh, dtype).reshape(view.shape).transpose(np.argsort(perm))
-    return result, golden[d.positions()]
+    return result, golden[at]
 
 
 def normal_bits(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarray:
@@ -110,7 +64,7 @@ def normal_bits(rng: np.random.Generator, shape: tuple, dtype: str) -> np.ndarra
 
 def random_row(rng, operation: str, size: int, dtype: str) -> Descriptor:
     """Return a fault of one operation on a random run inside the tensor."""
-    each = words_taken(operation).startswith("one") and bool(rng.integers(0, 2))
+    each = takes_one_for_each(operation) and bool(rng.integers(0, 2))
     most = min(size, CAPACITY) if each else size
     block = int(rng.integers(0, 4))
     if block == 0:
@@ -130,7 +84,7 @@ def random_row(rng, operation: str, size: int, dtype: str) -> Descriptor:
         given[1] = rng.choice([0, 1 << 32, 1 << 31, 1 << 28])
     if operation in ("add", "multiply"):
         given = to_words(normal_bits(rng, (CAPACITY,), dtype))
-    taken = {"zero": 0, "error_rate": 2}.get(operation, count if each else 1)
+    taken = count if each else words_for_all(operation)
     return descriptor.fault_row(
         site=SITE,
         replica=REPLICA,

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from tests import frozen_data
+from tpufi.faults.catalogue import NAMES
 
 RESULTS = ("tensor", "golden", "faulty", "struck", "record")
 
@@ -63,8 +64,8 @@ def test_the_frozen_files_do_not_say_how_a_fault_is_written_down():
         assert not any(f'"{name}"' in text for name in ("rule", "keep", "words"))
 
 
-def test_there_are_as_many_fault_models_as_frozen(made):
-    assert frozen_data.read(made, "faults")["models"] == frozen("faults")["models"]
+def test_every_frozen_fault_model_is_in_the_catalogue():
+    assert set(frozen("faults")["models"]) <= set(NAMES)
 
 
 def test_the_sampler_draws_the_frozen_faults(made):

@@ -75,7 +75,8 @@ def test_status_export_and_report_read_it(campaign, tmp_path):
     _, out = campaign
     with Reader.open(out) as journal:
         lines = list(status_lines(journal, ("operand",)))
-        assert any("Conv2D: masked" in line for line in lines)
+        assert lines[0].split()[:3] == ["measure", "experiments", "share"]
+        assert any(line.split()[:2] == ["Conv2D", "masked"] for line in lines)
         assert export(journal, tmp_path / "rows.csv") == 150
         assert export(journal, tmp_path / "rows.parquet") == 150
         document = build(gather("folder", journal, Options()))

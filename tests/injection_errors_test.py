@@ -114,6 +114,11 @@ BROKEN = {
         ["position 2 (1/2/3)", "expected 4", "each axis"],
     ),
     "negative_index": (replaced("inj_pos,-1/3/3/85"), 8, ["-1/3/3/85", "write it"]),
+    "older_dialect": (
+        replaced("inj_pos,{9,0,49},{1,0,2}").partition(b"\n")[2],
+        7,
+        ["older dialect", "write inj_pos,9/0/49", "add model,resnet18"],
+    ),
     "comma_index": (replaced("inj_pos,(1;2;3)"), 8, ["(1;2;3)", "slashes"]),
     "index_too_large": (
         replaced("inj_pos,9999999999/0/0/0"),

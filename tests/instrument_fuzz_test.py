@@ -11,8 +11,8 @@ import tpufi
 from tests.instrument_checks import arrays
 from tpufi.contrib.tensorfi.config import KEYS, MODES, operation_config, read_config
 from tpufi.contrib.tensorfi.fault_types import FAULT_TYPES
-from tpufi.contrib.tensorfi.layer_config import KEYS as LAYER_KEYS
-from tpufi.contrib.tensorfi.layer_config import layer_config
+from tpufi.contrib.tensorfi.layer_plan import KEYS as LAYER_KEYS
+from tpufi.contrib.tensorfi.layer_plan import layer_config
 from tpufi.contrib.tensorfi.plan import OperationPlan
 from tpufi.element import to_words
 from tpufi.errors import InputError

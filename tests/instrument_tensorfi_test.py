@@ -3,6 +3,7 @@
 
 import collections
 import json
+import logging
 
 import pytest
 import tensorflow as tf
@@ -104,6 +105,42 @@ def test_error_rate_one_changes_every_operation_and_zero_none(injector):
     fi.getFIConfig().injectMap[Ops.ALL] = 0.0
     assert_same(fi(x), program(x))
     assert len(entries(fi)) == 18
+
+
+def test_the_configuration_can_be_changed_between_runs(injector):
+    config = BASE | {"Ops": ["RELU = 1", "ADD = 0"]}
+    fi = injector(lambda x: tf.nn.relu(x) + 1.0, config)
+    fi(X)
+    live = fi.getFIConfig()
+    live.injectMap[Ops.RELU], live.injectMap[Ops.ADD] = 0.0, 1.0
+    fi(X)
+    live.skipCount = 2
+    fi(X)
+    fi.initFIConfig(config)
+    fi(X)
+    first, other, again = entries(fi)
+    assert (first["op"], other["op"]) == ("Relu", "AddV2")
+    # With the same seed the first run comes again.
+    assert [again[k] for k in ("op", "elements", "words")] == [
+        first[k] for k in ("op", "elements", "words")
+    ]
+
+
+def test_sites_are_printed_with_the_prefix_and_the_level_is_the_loggers(
+    injector, capsys
+):
+    config = BASE | {"Ops": ["RELU = 1"]}
+    fi = injector(tf.nn.relu, config, fiPrefix="faulty_", logLevel=logging.ERROR)
+    fi(X)
+    (site,) = fi.instrumented.sites
+    fi.printInjectMap()
+    assert capsys.readouterr().out == f"{site.name} : faulty_{site.name}\n"
+    fi.printGraph()
+    assert site.name in capsys.readouterr().out
+    assert fi.getLogLevel() == logging.getLogger("tpufi.instrument").level
+    assert fi.getLogLevel() == logging.ERROR
+    fi.setLogLevel(logging.WARNING)
+    assert logging.getLogger("tpufi.instrument").level == logging.WARNING
 
 
 def test_error_rate_injects_as_often_as_it_says(injector):

@@ -48,7 +48,7 @@ def test_a_layer_keeps_its_bits(name, compiled):
     inputs = keras.Input(shape)
     model = keras.Model(inputs, make()(inputs))
     x = tf.random.stateless_normal((2, *shape), (1, 2))
-    every = [{"dtype": "float32"}]
+    every = [{"op": "*", "dtype": "float32"}]
     exclude = [{"op": "Const"}] if _has_constants(model, x) else []
     fi = tpufi.instrument(
         model, sites=every, exclude=exclude, jit_compile=compiled or None

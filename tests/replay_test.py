@@ -12,11 +12,13 @@ import sys
 import pytest
 
 from tests.golden_lines import with_other_state
+from tpufi.cli.replay import COMMAND, injection_files
 from tpufi.errors import InputError
 from tpufi.experiment.replay import replay
 from tpufi.faults.csv import read_injection, write_injection
 from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
+from tpufi.training import program
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = GoldenConfig("resnet18", "synthetic:64", per_replica=2)  # 4 steps an epoch.
@@ -85,6 +87,49 @@ def test_the_zero_fault_control_is_the_golden_run_bit_for_bit(
     assert len(result.faulty) == STEPS - 2 >= 5
     assert [p.state for p in result.faulty] == states(golden)[2:]
     assert result.outcome.startswith("masked (bit-identical")
+
+
+def test_files_and_folders_are_replayed_by_one_program(
+    golden, tmp_path, monkeypatch, capsys
+):
+    compiled = []
+    monkeypatch.setattr(program, "compiling", compiled.append)
+    files = tmp_path / "files"
+    files.mkdir()
+    write_injection(OUTPUT, files / "output.csv")
+    for name in ("first", "second"):
+        shutil.copy(PUBLISHED / "inj_masked.csv", files / f"{name}.csv")
+    more = tmp_path / "third.csv"
+    write_injection(dataclasses.replace(OUTPUT, fmodel="RD"), more)
+    given = ["--file", str(files), str(more), "--golden", str(golden)]
+    how = ["--epoch", "0", "--step", "2", "--horizon", "3", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as exit_:
+        COMMAND.main([*given, *how])
+    assert exit_.value.code in (None, 0)
+    assert compiled == ["the training step", "the training step with fault sites"]
+    *lines, counts, _, _ = capsys.readouterr().out.splitlines()
+    titles = [line.split()[0] for line in lines[-5:]]
+    assert titles[0] == "replay" and [t.split("_", 1)[1] for t in titles[1:]] == [
+        "WT_first", "N16_RD_output", "WT_second", "RD_third",
+    ]  # fmt: skip
+    assert counts.startswith("4 replays: ")
+    (one,) = (replay_alone(more, golden, tmp_path / "alone"),)
+    assert (tmp_path / one.name).read_bytes() == one.read_bytes()
+
+
+def replay_alone(file, golden, out) -> pathlib.Path:
+    how = {"epoch": 0, "step": 2, "horizon": 3, "out": out, "name": file.stem}
+    return replay(read_injection(file), golden, **how).paths[0]
+
+
+def test_files_of_one_name_and_an_empty_folder_are_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    shutil.copy(PUBLISHED / "inj_masked.csv", tmp_path / "a")
+    with pytest.raises(InputError, match="both are called inj_masked, and so are"):
+        injection_files([tmp_path / "a", PUBLISHED / "inj_masked.csv"])
+    (tmp_path / "b").mkdir()
+    with pytest.raises(InputError, match=r"b: no file \*.csv in it"):
+        injection_files([tmp_path / "b"])
 
 
 def test_one_replay_in_two_processes_gives_the_same_files(session, golden, tmp_path):

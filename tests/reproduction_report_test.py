@@ -8,12 +8,10 @@ import re
 
 import pytest
 
-from tpufi.contrib.isca23.reproduction.evidence import Quantity
-from tpufi.contrib.isca23.reproduction.explanations import read_explanations
 from tpufi.contrib.isca23.reproduction.picture import draw
 from tpufi.contrib.isca23.reproduction.plan import cases, plan_of
-from tpufi.contrib.isca23.reproduction.report import Report
-from tpufi.contrib.isca23.reproduction.results import Measured
+from tpufi.contrib.isca23.reproduction.report import Report, read_explanations
+from tpufi.contrib.isca23.reproduction.results import Measured, Quantity
 from tpufi.errors import InputError
 from tpufi.outcomes import outcome
 from tpufi.outcomes.outcome import Point, Validation

@@ -11,10 +11,10 @@ import tensorflow as tf
 from tests.tiny_workload import TINY
 from tpufi import models
 from tpufi.contrib.isca23.reproduction import runs as runs_module
-from tpufi.contrib.isca23.reproduction.evidence import compare_states
 from tpufi.contrib.isca23.reproduction.plan import Case, Plan
 from tpufi.contrib.isca23.reproduction.results import (
     Measured,
+    compare_states,
     read_measured,
     write_measured,
 )

@@ -14,9 +14,8 @@ from tpufi.element import to_words
 from tpufi.layers import Dense, ReLU, Sequence
 from tpufi.models import WORKLOADS
 from tpufi.optimizers import SGD, LinearDecay
-from tpufi.show.change import Change, changes
 from tpufi.show.observed_step import ObservedStep
-from tpufi.show.spread import results
+from tpufi.show.spread import Change, changes, results
 from tpufi.show.tapped_sites import TappedContext
 from tpufi.training import Program, initial_state, same_state
 from tpufi.training.step import StepInputs, TrainingStep

@@ -11,9 +11,8 @@ from rich.console import Console
 
 from tpufi.errors import InputError
 from tpufi.show.bit_fields import bit_lines
-from tpufi.show.change import Change
 from tpufi.show.picture import check_ending, draw_spread
-from tpufi.show.spread import Spread
+from tpufi.show.spread import Change, Spread
 from tpufi.show.table import spread_tables
 from tpufi.site_table import Site
 

@@ -13,13 +13,12 @@ from tpufi.element import ELEMENTS, element, to_words
 from tpufi.fault import Elements, Fault, Strided
 from tpufi.faults.draws import Draws
 from tpufi.faults.values import (
-    AddNoise,
     Constant,
     CopyRandomPosition,
     ErrorRate,
     FlipBits,
+    Noise,
     RandomFinite,
-    RelativeNoise,
     Stale,
     StuckAt,
     Swap,
@@ -178,7 +177,7 @@ def test_integer_constants_are_exact_or_refused():
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_noise_adds_and_multiplies(dtype):
     e, one = element(dtype), int(to_words(np.array([1], element(dtype).numpy))[0])
-    for rule in (AddNoise(0.5), RelativeNoise(0.5)):
+    for rule in (Noise(0.5), Noise(0.5, relative=True)):
         found = []
         for number in range(100):
             _, new = inject(rule, dtype, number, bits=one)
@@ -205,8 +204,8 @@ def test_a_stale_fault_waits_for_its_words():
         (FlipBits(33), "float32", "33 bits are more than the 32"),
         (FlipBits(2, "sign"), "float32", "2 bits are more than the 1"),
         (FlipBits(9, "exponent", adjacent=True), "float32", "than the 8"),
-        (AddNoise(1.0), "int16", "int16 is not a float type"),
-        (RelativeNoise(1.0), "uint8", "uint8 is not a float type"),
+        (Noise(1.0), "int16", "int16 is not a float type"),
+        (Noise(1.0, relative=True), "uint8", "uint8 is not a float type"),
     ],
 )
 def test_rules_say_why_they_do_not_fit_a_type(rule, dtype, reason):

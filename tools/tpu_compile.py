@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 from tpufi.cli import Parser, positive, run
 from tpufi.models import workload
 from tpufi.tpu.comparison import compare
-from tpufi.tpu.compiler import interpreter, versions
+from tpufi.tpu.compiler import environment_for, interpreter, versions
 from tpufi.tpu.page import add_result, has_result, result_line
 from tpufi.tpu.request import DTYPES, Request, described
 
@@ -55,9 +55,10 @@ def main(argv: Sequence[str] | None) -> int:
         options.dtype,
         options.replicas,
     )
-    interpreter()
+    environment = environment_for(request.topology)
+    interpreter(environment)
     if options.new and options.page:
-        step = described(request) | {"versions": versions()}
+        step = described(request) | {"versions": versions(environment)}
         if has_result(step, options.page):
             print(f"{options.page} has {step}")
             return 0

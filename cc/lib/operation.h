@@ -44,6 +44,21 @@ constexpr bool TakesOneForEach(int operation) {
          operation == kAdd || operation == kMultiply;
 }
 
+// Operations but copies and arithmetic make (x & kept) ^ word of x. The kept bits;
+// `keep`: those of the row.
+template <typename Number>
+constexpr Number KeptBits(Number operation, Number keep) {
+  const auto is = [&](Operation one) { return Eq(operation, Literal(operation, one)); };
+  const Number every = Literal(keep, -1), none = Literal(keep, 0);
+  return Select(Or(is(kFlip), is(kErrorRate)), every, Select(is(kReplace), keep, none));
+}
+
+// The word of an operation that takes none.
+template <typename Number>
+constexpr Number OwnWord(Number operation) {
+  return Literal(operation, 0);
+}
+
 // What a function of an operation is for all of them: two bits for each.
 template <typename Function>
 constexpr int64_t TableOf(Function of) {

@@ -16,6 +16,8 @@ static_assert(Fit(kZero, 7, 0) && !Fit(kZero, 7, 1));
 static_assert(Fit(kRandom, 7, 1) && !Fit(kRandom, 7, 7));
 static_assert(Fit(kErrorRate, 7, 2) && !Fit(kErrorRate, 1, 1));
 static_assert(!Fit(kOperations, 7, 1) && !Fit(-1, 7, 1));
+static_assert(KeptBits<int64_t>(kFlip, 5) == -1 && KeptBits<int64_t>(kReplace, 5) == 5);
+static_assert(KeptBits<int64_t>(kRandom, 5) == 0 && OwnWord<int64_t>(kZero) == 0);
 static_assert(CanonicalNaN(kFloat32) == 0x7fc00000u);
 static_assert(CanonicalNaN(kBfloat16) == 0x7fc0u);
 static_assert(CanonicalNaN(kHalf) == 0x7e00u);

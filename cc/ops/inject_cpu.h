@@ -134,12 +134,8 @@ class CpuInjection {
         fault_.given > 0 ? Halves(words[0]) : WordPair<uint32_t>{};
     const Word keep = static_cast<Word>(fault_.keep);
     switch (fault_.operation) {
-      case kFlip:
-        return Change(first, last, put, static_cast<Word>(~Word{0}));
-      case kZero:
+      case kZero:  // Reads nothing.
         return Each(first, last, put, [](Word, int64_t, uint64_t) { return Word{0}; });
-      case kReplace:
-        return Change(first, last, put, keep);
       case kRandom:
       case kRandomBits:
         return Random(first, last, put, key);
@@ -158,12 +154,16 @@ class CpuInjection {
                           ErrorPattern(format_, key, index, fault_.words[1]);
                       return static_cast<Word>(x ^ (keep & errors));
                     });
-      default:
+      case kAdd:
+      case kMultiply:
         return Each(first, last, put, [this](Word x, int64_t i, uint64_t) {
           return Arithmetic<Word>(
               format_, fault_.operation == kAdd, x,
               static_cast<Word>(fault_.words[fault_.given == 1 ? 0 : i]));
         });
+      default:
+        return Change(first, last, put,
+                      static_cast<Word>(KeptBits<int64_t>(fault_.operation, keep)));
     }
   }
 
@@ -171,8 +171,9 @@ class CpuInjection {
   template <typename Put>
   void Change(int64_t first, int64_t last, Put put, Word keep) const {
     const uint64_t* const words = fault_.words;
-    if (fault_.given == 1) {
-      const Word word = static_cast<Word>(words[0]);
+    if (fault_.given < 2) {
+      const Word word = static_cast<Word>(
+          fault_.given == 1 ? words[0] : OwnWord<int64_t>(fault_.operation));
       return Each(first, last, put, [=](Word x, int64_t, uint64_t) {
         return tpufi::Change<Word>(x, keep, word);
       });

@@ -144,7 +144,9 @@ XlaPlanes XlaFault::Planes(XlaOp index, XlaOp size,
     const XlaOp bounded = xla::Min(number, as_index(last));
     word = Gathered(words, bounded);
   }
-  word = xla::Select(Is(kZero), xla::ZerosLike(word), word);
+  const XlaOp own = xla::BitcastConvertType(OwnWord(field[kOperation]), xla::U64);
+  word = xla::Select(Lt(field[kGiven], Number(field[kGiven], 1)),
+                     xla::Broadcast(own, builder->GetShape(index)->dimensions()), word);
   if (operations & kDrawing) {
     const XlaOp draws = xla::Or(xla::Or(Is(kRandom), Is(kRandomBits)),
                                 xla::Or(Is(kErrorRate), Is(kCopyRandom)));
@@ -193,10 +195,7 @@ XlaOp XlaFault::Prepared(XlaOp valid) const {
   const XlaOp none = Number(field[kSite], kNoSite);
   const XlaOp site = xla::Select(valid, field[kSite], none);
   const auto flag = [](XlaOp test) { return xla::ConvertElementType(test, xla::S64); };
-  const XlaOp every_bit = Number(field[kKeep], -1), no_bit = Number(field[kKeep], 0);
-  const XlaOp kept = xla::Select(xla::Or(Is(kFlip), Is(kErrorRate)), every_bit,
-                                 xla::Select(Is(kReplace), field[kKeep], no_bit));
-  const WordPair<XlaOp> kept_halves = Halves(kept);
+  const WordPair<XlaOp> kept = Halves(KeptBits(field[kOperation], field[kKeep]));
   const auto low = [](XlaOp number) { return Halves(number).lo; };
 
   std::vector<XlaOp> row(kPreparedFields);
@@ -204,8 +203,8 @@ XlaOp XlaFault::Prepared(XlaOp valid) const {
   row[kUnconfinedSite] = low(xla::Select(IsConfined(), none, site));
   row[kCalculatesNow] = low(flag(xla::Or(Is(kAdd), Is(kMultiply))));
   row[kAddsNow] = low(flag(Is(kAdd)));
-  row[kKeptLow] = kept_halves.lo;
-  row[kKeptHigh] = kept_halves.hi;
+  row[kKeptLow] = kept.lo;
+  row[kKeptHigh] = kept.hi;
   for (XlaOp& number : row) number = xla::Reshape(number, {1});
   return xla::ConcatInDim(valid.builder(), row, 0);
 }

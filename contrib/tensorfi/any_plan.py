@@ -5,8 +5,7 @@ import os
 from collections.abc import Mapping
 
 from tpufi.contrib.tensorfi.config import operation_config, read_config
-from tpufi.contrib.tensorfi.layer_config import layer_config
-from tpufi.contrib.tensorfi.layer_plan import LayerPlan
+from tpufi.contrib.tensorfi.layer_plan import LayerPlan, layer_config
 from tpufi.contrib.tensorfi.plan import OperationPlan
 from tpufi.errors import InputError
 from tpufi.yaml_reader import Node

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns a configuration of TensorFI or TensorFI2 into ours, and says what changed."""
 
-from tpufi.contrib.tensorfi import layer_config
 from tpufi.contrib.tensorfi.config import KEYS, OperationConfig, operation_config
+from tpufi.contrib.tensorfi.layer_plan import layer_config
 from tpufi.yaml_reader import Node
 
 _BITS = (
@@ -77,7 +77,7 @@ def _operation_remarks(tree: Node, config: OperationConfig, legacy: bool) -> lis
 
 
 def _layers(tree: Node, legacy: bool) -> str:
-    config = layer_config.layer_config(tree, legacy=True)
+    config = layer_config(tree, legacy=True)
     remarks = []
     if not legacy and config.mode == "multiple":
         remarks.append(

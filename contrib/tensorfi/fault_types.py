@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorFI's fault types: which elements of a tensor change, and to what bits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +10,6 @@ from tpufi.contrib.tensorfi import legacy_bits
 from tpufi.element import ELEMENTS, from_words, to_words, width_of
 from tpufi.faults.draws import Draws
 
-FAULT_TYPES = (
-    "None", "Rand", "Zero", "Rand-element", "bitFlip-element", "bitFlip-tensor",
-    "multiBitFlip",
-)  # fmt: skip
 BIT_MODELS = ("ieee", "tensorfi21_10")
 Golden = Callable[[Sequence[int]], np.ndarray]
 
@@ -56,33 +52,35 @@ class Rules(NamedTuple):
     legacy: bool
 
 
-def change(kind: str, tensor: Tensor, rules: Rules, draws: Draws, what: str):
-    """Return the change that a fault type makes, or None if it makes none.
+def _none(tensor: Tensor, rules: Rules, draws: Draws, what: str) -> None:
+    return None
 
-    Args:
-      kind: one of `FAULT_TYPES`.
-      tensor: the faulty tensor.
-      rules: the rest of the configuration.
-      draws: choices of this run.
-      what: name of this execution, which names its draws.
-    """
-    everything = range(tensor.size)
-    if kind == "None":
-        return None
-    if kind == "Zero":
-        return Change(everything, 0, (0,))
-    if kind == "Rand":
-        return Change(everything, 0, _uniform(tensor, tensor.size, rules, draws, what))
-    if kind == "bitFlip-tensor":
-        return _flips(tensor, everything, rules, draws, what)
-    if kind == "multiBitFlip":
-        return _many_flips(tensor, rules, draws, what)
-    if kind == "Rand-element" and rules.legacy and tensor.rank not in (1, 2):
+
+def _zero(tensor: Tensor, rules: Rules, draws: Draws, what: str) -> Change:
+    return Change(range(tensor.size), 0, (0,))
+
+
+def _rand(tensor: Tensor, rules: Rules, draws: Draws, what: str) -> Change:
+    words = _uniform(tensor, tensor.size, rules, draws, what)
+    return Change(range(tensor.size), 0, words)
+
+
+def _rand_element(
+    tensor: Tensor, rules: Rules, draws: Draws, what: str
+) -> Change | None:
+    if rules.legacy and tensor.rank not in (1, 2):
         return None
     element = draws.below(tensor.size, f"{what} element")
-    if kind == "Rand-element":
-        return Change((element,), 0, _uniform(tensor, 1, rules, draws, what))
+    return Change((element,), 0, _uniform(tensor, 1, rules, draws, what))
+
+
+def _flip_element(tensor: Tensor, rules: Rules, draws: Draws, what: str) -> Change:
+    element = draws.below(tensor.size, f"{what} element")
     return _flips(tensor, (element,), rules, draws, what)
+
+
+def _flip_tensor(tensor: Tensor, rules: Rules, draws: Draws, what: str) -> Change:
+    return _flips(tensor, range(tensor.size), rules, draws, what)
 
 
 def _uniform(tensor: Tensor, count: int, rules: Rules, draws: Draws, what: str):
@@ -121,3 +119,30 @@ def _many_flips(tensor: Tensor, rules: Rules, draws: Draws, what: str) -> Change
         bits = draws.distinct(width, times, f"{what} bits of {element}")
         masks[element] = sum(1 << bit for bit in bits)
     return Change(tuple(masks), -1, tuple(masks.values()))
+
+
+_CHANGES: Mapping[str, Callable[[Tensor, Rules, Draws, str], Change | None]] = {
+    "None": _none,
+    "Rand": _rand,
+    "Zero": _zero,
+    "Rand-element": _rand_element,
+    "bitFlip-element": _flip_element,
+    "bitFlip-tensor": _flip_tensor,
+    "multiBitFlip": _many_flips,
+}
+FAULT_TYPES = tuple(_CHANGES)
+
+
+def change(
+    kind: str, tensor: Tensor, rules: Rules, draws: Draws, what: str
+) -> Change | None:
+    """Return the change that a fault type makes, or None if it makes none.
+
+    Args:
+      kind: one of `FAULT_TYPES`.
+      tensor: the faulty tensor.
+      rules: the rest of the configuration.
+      draws: choices of this run.
+      what: name of this execution, which names its draws.
+    """
+    return _CHANGES[kind](tensor, rules, draws, what)

@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.contrib.tensorfi.config import (
+    FIConfig,
     OperationConfig,
     operation_config,
     read_config,
 )
 from tpufi.contrib.tensorfi.fault_log import FaultLog
-from tpufi.contrib.tensorfi.live_config import FIConfig
 from tpufi.contrib.tensorfi.parallel import Job, pickled, run_shares, shares
 from tpufi.contrib.tensorfi.plan import OperationPlan
 from tpufi.contrib.tensorfi.statistics import FIStat, count_run

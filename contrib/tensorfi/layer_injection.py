@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.contrib.tensorfi.config import read_config
-from tpufi.contrib.tensorfi.layer_config import layer_config
-from tpufi.contrib.tensorfi.layer_plan import LayerPlan
+from tpufi.contrib.tensorfi.layer_plan import LayerPlan, layer_config
 from tpufi.errors import InputError
 from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.planned import PlannedRuns

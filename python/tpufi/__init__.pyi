@@ -26,6 +26,7 @@ from tpufi.instrument import flip as flip
 from tpufi.instrument import instrument as instrument
 from tpufi.instrument import replace as replace
 from tpufi.instrument import zero as zero
+from tpufi.instrument.callback import InjectionCallback as InjectionCallback
 from tpufi.instrument.inference import InferenceCampaign as InferenceCampaign
 from tpufi.instrument.inference import activation_bounds as activation_bounds
 from tpufi.models import WORKLOADS as WORKLOADS

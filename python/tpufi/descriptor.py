@@ -255,15 +255,21 @@ def words_fit(operation: str, count: int, given: int) -> bool:
     return host.words_fit(OPERATIONS.index(operation), count, given)
 
 
+def takes_one_for_each(operation: str) -> bool:
+    """Return whether an operation takes a word for each element, or one for all."""
+    return words_fit(operation, 3, 3)
+
+
+def words_for_all(operation: str) -> int:
+    """Return how many words an operation takes that serve all elements: 0, 1 or 2."""
+    return next(given for given in range(3) if words_fit(operation, 3, given))
+
+
 def words_taken(operation: str) -> str:
     """Return in words how many words an operation takes."""
-    return {
-        "zero": "none",
-        "random": "a key",
-        "random_bits": "a key",
-        "copy_random": "a key",
-        "error_rate": "a key and a rate",
-    }.get(operation, "one for each element or one for all")
+    if takes_one_for_each(operation):
+        return "one for each element or one for all"
+    return ("none", "a key", "a key and a rate")[words_for_all(operation)]
 
 
 def record_shape(words: np.ndarray, noted: int = -1) -> tuple[int, int, int]:

@@ -19,7 +19,9 @@ from tpufi.descriptor import (
     disarmed,
     runs_of,
     stacked,
+    takes_one_for_each,
     words_fit,
+    words_for_all,
     words_taken,
 )
 from tpufi.element import BOOL, ELEMENTS, width_of
@@ -28,10 +30,17 @@ from tpufi.integers import integer
 from tpufi.site_table import Site, SiteTable
 
 _KEEPING = ("replace", "error_rate")
-_OF_ELEMENT_WIDTH = ("flip", "replace", "add", "multiply")
-# Of listed elements: each row begins its own random stream, and a copy may read what
-# the row before it wrote.
-_LISTED = ("zero", *_OF_ELEMENT_WIDTH)
+# Words of these have the bits of an element.
+_OF_ELEMENT_WIDTH = tuple(
+    name for name in OPERATIONS if takes_one_for_each(name) and name != "copy"
+)
+# What these write depends on the element alone, not on its place or its tensor. Others
+# cannot inject into listed elements: each row begins its own random stream, and a copy
+# may read what the row before it wrote.
+OF_THE_ELEMENT = (
+    *(name for name in OPERATIONS if words_for_all(name) == 0),
+    *_OF_ELEMENT_WIDTH,
+)
 _WORD = 1 << 64
 _MOST_LISTED = 1 << 20
 _LAST = 1 << 48
@@ -331,8 +340,8 @@ class Fault:
                 f"{self.shape}; expected at most {size - 1}; correct start or count"
             )
         if isinstance(where, Listed):
-            if self.operation in OPERATIONS and self.operation not in _LISTED:
-                known = f"one of {', '.join(_LISTED)} for listed elements"
+            if self.operation in OPERATIONS and self.operation not in OF_THE_ELEMENT:
+                known = f"one of {', '.join(OF_THE_ELEMENT)} for listed elements"
                 raise _wrong("operation", self.operation, known)
             if self.affected is not None or self.stale:
                 field = "stale" if self.stale else "affected"

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import CAPACITY, fault_row
+from tpufi.descriptor import CAPACITY, fault_row, takes_one_for_each
 from tpufi.element import from_words, to_words, width_of
-from tpufi.fault import Fault
+from tpufi.fault import OF_THE_ELEMENT, Fault
 from tpufi.ops import inject_fault
 
 _BY_MASK = ("zero", "flip", "replace")
-_BY_ARITHMETIC = ("add", "multiply")
 
 
 def faulty_bits(
@@ -32,7 +31,7 @@ def faulty_bits(
     each = words_of(fault.words if words is None else words, len(golden))
     if fault.operation in _BY_MASK:
         return ((golden & np.uint64(keep_of(fault))) ^ each) & np.uint64(_mask(fault))
-    if fault.operation not in _BY_ARITHMETIC:
+    if fault.operation not in OF_THE_ELEMENT:
         return None
     found = [
         _written(fault, golden[i : i + CAPACITY], each[i : i + CAPACITY])
@@ -63,7 +62,7 @@ def _written(fault: Fault, golden: np.ndarray, words: np.ndarray) -> np.ndarray:
         start=0,
         count=len(golden),
         operation=fault.operation,
-        words=words.tolist(),
+        words=words.tolist() if takes_one_for_each(fault.operation) else (),
     )
     with tf.device("cpu:0"):
         x = tf.constant(from_words(golden, fault.dtype))

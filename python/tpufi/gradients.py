@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tpufi._library import host
 from tpufi._library import ops as _ops
+from tpufi.descriptor import OPERATIONS, takes_one_for_each, words_for_all
 from tpufi.element import element
 
 
@@ -42,7 +43,7 @@ def _inject_random_gradient(op: tf.Operation, dy: tf.Tensor) -> list[tf.Tensor |
 
 
 # How many words the operations have that do not have one for each element or for all.
-_TAKEN = {"zero": 0, "random": 1, "random_bits": 1, "copy_random": 1, "error_rate": 2}
+_TAKEN = {n: words_for_all(n) for n in OPERATIONS if not takes_one_for_each(n)}
 
 
 @tf.RegisterGradient("Tpufi>InjectFault")

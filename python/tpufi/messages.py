@@ -41,6 +41,16 @@ def printable(line: str) -> str:
     return line if line.isprintable() else repr(line)
 
 
+def counted(count: int, what: str) -> str:
+    """Return a count with its noun, which takes an s unless it is one.
+
+    Example:
+      >>> counted(1, "step"), counted(2, "step")
+      ('1 step', '2 steps')
+    """
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def nearest_first(name: str, known: Iterable[str], limit: int | None = None) -> str:
     """List known names, those most like `name` first.
 

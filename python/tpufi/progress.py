@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress of long loops: a bar on a terminal, a line now and then elsewhere.
 
-Both are messages of level info (`tpufi.cli.log_level`).
+Both are messages of level info (`tpufi.cli.command`).
 """
 
 import sys
@@ -14,8 +14,15 @@ from absl import logging
 _SECONDS_BETWEEN_LINES = 10
 
 
+def compiling(what: str) -> None:
+    """Say that a program is traced and compiled, which happens when it first runs."""
+    logging.info("compiling %s (once)", what)
+
+
 class Progress:
     """Counts steps and shows step time and remaining time on stderr.
+
+    The first step is not part of these times: it may compile a program.
 
     Args:
       what: label.
@@ -28,13 +35,9 @@ class Progress:
         self._total = total
         self._done = done
         self._begun = self._shown = time.monotonic()
-        self._first = done
+        self._first: int | None = None
         self._note = ""
         self._bar: tqdm.tqdm | None = None
-        if logging.level_info() and sys.stderr.isatty() and total > done:
-            self._bar = tqdm.tqdm(
-                desc=what, total=total, initial=done, unit="step", dynamic_ncols=True
-            )
 
     def steps(self, numbers: Iterable[int]) -> Iterator[int]:
         """Yield the numbers, counting each when the next is asked for."""
@@ -54,22 +57,31 @@ class Progress:
             self._bar.set_postfix_str(self._note, refresh=False)
 
     def _show(self) -> None:
-        if self._bar is not None:
-            self._bar.update()
-            return
         now = time.monotonic()
+        if self._first is None:
+            if logging.level_info() and sys.stderr.isatty():
+                self._bar = tqdm.tqdm(
+                    desc=self._what,
+                    total=self._total,
+                    initial=self._done,
+                    unit="step",
+                    dynamic_ncols=True,
+                )
+            times = f"{now - self._begun:.2f} s for the first step"
+            self._first, self._begun = self._done, now
+        else:
+            per_step = (now - self._begun) / (self._done - self._first)
+            left = per_step * (self._total - self._done)
+            times = f"{per_step:.2f} s a step, {left:.0f} s remaining"
+            if self._bar is not None:
+                self._bar.update()
+        if self._bar is not None:
+            return
         ended = self._done == self._total
         if now - self._shown < _SECONDS_BETWEEN_LINES and not ended:
             return
         self._shown = now
-        per_step = (now - self._begun) / (self._done - self._first)
-        remaining = per_step * (self._total - self._done)
+        note = f"; {self._note}" if self._note else ""
         logging.info(
-            "%s: %d/%d, %.2f s a step, %.0f s remaining; %s",
-            self._what,
-            self._done,
-            self._total,
-            per_step,
-            remaining,
-            self._note,
+            "%s: %d/%d, %s%s", self._what, self._done, self._total, times, note
         )

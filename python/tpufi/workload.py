@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 
+from tpufi.errors import InputError
 from tpufi.layers.layer import Layer, Node, Shape, Weight
 from tpufi.layers.softmax_loss import SoftmaxLoss
 from tpufi.optimizers import LinearDecay, Optimizer
@@ -25,6 +26,9 @@ class Workload:
       classes: number of classes; tokens are below it as well.
       dtype: type of weights and activations.
       input_dtype: `float32`, or `int32` for tokens.
+
+    Raises:
+      InputError: the model is not made of `tpufi.layers`.
     """
 
     name: str
@@ -37,6 +41,16 @@ class Workload:
     classes: int = 10
     dtype: str = "float32"
     input_dtype: str = "float32"
+
+    def __post_init__(self):
+        if not isinstance(self.model, Node):
+            kind = f"{type(self.model).__module__.split('.')[0]}'s "
+            raise InputError(
+                f"Workload {self.name}: model is {kind}{type(self.model).__name__}; a "
+                "workload is made of tpufi.layers, whose backward pass has fault sites "
+                "(docs/how_to/own_workload.md); for a model as it is, use "
+                "tpufi.instrument(model) or tpufi.instrument(model.train_step)"
+            )
 
     @functools.cached_property
     def layers(self) -> tuple[tuple[Layer, Shape], ...]:

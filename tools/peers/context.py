@@ -4,17 +4,18 @@
 It stands in for `tpufi.layers.context.FaultContext`: a peer runs the very same layers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tpufi.layers.context import with_operands
+from tpufi.layers.context import FaultContext, LayerSites, Product
 
 Change = Callable[[str, tf.Tensor], tf.Tensor]
 
 
-class PeerContext:
+@dataclasses.dataclass(frozen=True, eq=False)
+class PeerContext(FaultContext):
     """Calls `change(site name, tensor)` for tensors of the wanted sites.
 
     Args:
@@ -22,77 +23,41 @@ class PeerContext:
       change: returns the tensor that takes the place of the given one.
     """
 
-    table = None  # It reports nothing: see `tpufi.layers.context.CLEAN`.
-    compiled = False
-    hands_on = False
+    table: None = None  # Without a table nothing is reported.
+    wanted: Callable[[str], bool] = lambda name: False
+    change: Change = lambda name, x: x
 
-    def __init__(self, wanted: Callable[[str], bool], change: Change):
-        self._wanted = wanted
-        self._change = change
+    def includes(self, name: str) -> bool:
+        return self.wanted(name)
 
     def layer(
-        self, name: str, so_far: tuple = (), input_read: bool = True
-    ) -> "PeerSites":
-        """Return the sites of the layer called `name`."""
-        del (
-            so_far,
-            input_read,
-        )  # What nothing depends on TensorFlow leaves out by itself.
-        return PeerSites(name, self._wanted, self._change)
-
-    def probe(self) -> None:
-        """Return what reports faults: nothing."""
+        self, name: str, so_far: Sequence = (), input_read: bool = True
+    ) -> LayerSites:
+        # What nothing depends on TensorFlow leaves out by itself.
+        return _PeerSites(self, name)
 
 
-class PeerSites:
-    """The sites of one layer, with the methods of `tpufi.layers.LayerSites`."""
-
-    def __init__(self, layer: str, wanted: Callable[[str], bool], change: Change):
-        self._layer = layer
-        self._wanted = wanted
-        self._change = change
-
-    def whole_pass(self, compute: Callable[..., Any], *inputs: object) -> Any:
-        """Return what a pass of the layer makes of its inputs."""
-        return compute(self, *inputs)
+class _PeerSites(LayerSites):
+    """The sites of one layer."""
 
     def inject(
         self, x: tf.Tensor, direction: str, operand: str, perm: Sequence[int] = ()
     ) -> tf.Tensor:
-        """Return what takes the place of `x`, changed in the layout of the site."""
-        name = f"{self._layer}/{direction}/{operand}"
-        if not self._wanted(name):
+        if not self._includes(direction, operand):
             return x
+        name, change = self._name(direction, operand), self._context.change
         if not perm:
-            return self._change(name, x)
+            return change(name, x)
         back = [list(perm).index(axis) for axis in range(len(perm))]
-        return tf.transpose(self._change(name, tf.transpose(x, perm)), back)
+        return tf.transpose(change(name, tf.transpose(x, perm)), back)
 
-    def product(
-        self,
-        direction: str,
-        compute: Callable[..., tf.Tensor],
-        operands: Mapping[str, tf.Tensor],
-        perms: Mapping[str, Sequence[int]] | None = None,
-        *,
-        reference: Callable[[Change], tf.Tensor] | None = None,
-        perm: Sequence[int] = (),
-    ) -> tf.Tensor:
-        """Return what an operation makes of its operands.
-
-        Only if an operand is wanted that the library's kernel does not build, the
-        result is that of the reference operands.
-        """
-        again = with_operands(compute, direction, operands, perms)
-        names = [f"{self._layer}/{direction}/{operand}" for operand in operands]
-        if reference is not None and any(map(self._wanted, names)):
-            again = reference
-        y = again(self.inject)
-        return self.inject(y, direction, "output", perm)
-
-    def records(self) -> tuple:
-        """Return what was reported: nothing."""
-        return ()
+    def _product(self, product: Product) -> tf.Tensor:
+        # Only if an operand is wanted that the library's kernel does not build, the
+        # result is that of the reference operands.
+        if not self._names(product.direction, tuple(product.operands)):
+            product = product._replace(reference=None)
+        y = product.again(self.inject)
+        return self.inject(y, product.direction, "output", product.perm)
 
     def if_injected(
         self,
@@ -101,9 +66,4 @@ class PeerSites:
         changed: Callable[[], tf.Tensor],
         same: tf.Tensor,
     ) -> tf.Tensor:
-        """Return `changed()` if the operand's site is wanted."""
-        name = f"{self._layer}/{direction}/{operand}"
-        return changed() if self._wanted(name) else same
-
-    def record(self) -> None:
-        """Return what was injected: nothing is reported."""
+        return changed() if self._includes(direction, operand) else same

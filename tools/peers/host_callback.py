@@ -23,7 +23,9 @@ class HostCallbackInjector:
         self.traces = 0
         self.host_bytes = 0
         self._target: tuple[str, np.ndarray, np.ndarray] | None = None
-        context = PeerContext(lambda name: name.endswith("output"), self._through_host)
+        context = PeerContext(
+            wanted=lambda name: name.endswith("output"), change=self._through_host
+        )
 
         def traced(state: State, *inputs: tf.Tensor) -> tuple[State, tf.Tensor]:
             self.traces += 1

@@ -52,7 +52,7 @@ class MaskDeltaInjector:
         def change(_: str, x: tf.Tensor) -> tf.Tensor:
             return x * tf.constant(mask) + tf.constant(delta)
 
-        context = PeerContext(lambda name: name == site, change)
+        context = PeerContext(wanted=lambda name: name == site, change=change)
 
         def traced(state: State, *inputs: tf.Tensor) -> tuple[State, tf.Tensor]:
             self.traces += 1
@@ -72,7 +72,7 @@ class MaskDeltaInjector:
                     found.append(x)
                     return x
 
-                context = PeerContext(lambda name: name == site, change)
+                context = PeerContext(wanted=lambda name: name == site, change=change)
                 traced_step(self._workload, context, state, *inputs)
                 return found[0]
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 from tools.site.svg import label, picture, rectangle
 
-from tpufi.campaign.report.palette import LINE, MUTED, PAPER, SECOND
+from tpufi.campaign.report.figures import LINE, MUTED, PAPER, SECOND
 from tpufi.fault import Elements
 from tpufi.faults.affected_outputs import Operation, draw_affected_outputs
 from tpufi.faults.draws import Draws

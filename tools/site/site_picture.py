@@ -3,7 +3,7 @@
 
 from tools.site.svg import arrow, label, picture, rectangle
 
-from tpufi.campaign.report.palette import FIRST, INK, MUTED, SECOND, THIRD
+from tpufi.campaign.report.figures import FIRST, INK, MUTED, SECOND, THIRD
 
 _BOX, _ROW = (128, 34), 92
 # Direction, operands and result, and what becomes of the result.

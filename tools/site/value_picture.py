@@ -7,7 +7,7 @@ from tools.site.svg import label, picture, rectangle
 
 import tpufi
 from tpufi import descriptor
-from tpufi.campaign.report.palette import FIRST, INK, LINE, MUTED, SECOND, THIRD
+from tpufi.campaign.report.figures import FIRST, INK, LINE, MUTED, SECOND, THIRD
 from tpufi.element import element
 from tpufi.fault import Elements
 from tpufi.faults.catalogue import any_fault_model

@@ -13,7 +13,6 @@ from tpufi.contrib.isca23.gradient_comparison.difference import (
     compare,
     compare_all,
 )
-from tpufi.contrib.isca23.gradient_comparison.picture import plot_differences
 from tpufi.contrib.isca23.gradient_comparison.summed import GradientProgram, Summed
 from tpufi.contrib.isca23.gradient_comparison.table import (
     COLUMNS,
@@ -22,6 +21,7 @@ from tpufi.contrib.isca23.gradient_comparison.table import (
     as_json,
     as_text,
     matching,
+    plot_differences,
     select,
 )
 

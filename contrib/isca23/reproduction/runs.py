@@ -10,10 +10,11 @@ import json
 import math
 import pathlib
 
-from tpufi.contrib.isca23.reproduction.evidence import Quantity, compare_states
 from tpufi.contrib.isca23.reproduction.plan import Case, Plan
 from tpufi.contrib.isca23.reproduction.results import (
     Measured,
+    Quantity,
+    compare_states,
     read_measured,
     write_measured,
 )

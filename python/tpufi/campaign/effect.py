@@ -7,16 +7,6 @@ from tpufi.campaign.engine.unplanned import UNPLANNED
 from tpufi.outcomes import outcome as classes
 
 MASKED = (classes.MASKED_IDENTICAL, classes.MASKED)
-# From no effect to the most severe, with the words of docs/outcomes.md.
-CLASSES = (
-    *MASKED,
-    classes.LOW_TEST_ACCURACY,
-    classes.SLOW_DEGRADE,
-    classes.SHARP_DEGRADE,
-    classes.SHARP_SLOW_DEGRADE,
-    classes.SHORT_TERM,
-    classes.IMMEDIATE,
-)
 
 
 def is_judged(outcome: str) -> bool:
@@ -32,5 +22,5 @@ def is_visible(outcome: str) -> bool:
 def in_order(outcomes: Iterable[str]) -> tuple[str, ...]:
     """Return different outcomes, known ones first, from masked to grave."""
     found = set(outcomes)
-    known = [name for name in (*CLASSES, *UNPLANNED) if name in found]
+    known = [name for name in (*classes.CLASSES, *UNPLANNED) if name in found]
     return (*known, *sorted(found.difference(known)))

@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from tpufi.errors import InputError
 from tpufi.faults.flip_flop_shares import CLASSES, FlipFlopClass
-from tpufi.statistics.intervals import Interval
-from tpufi.statistics.weighted_rates import Estimate, weighted_rates
+from tpufi.statistics.intervals import Estimate, Interval, weighted_rates
 
 _HOURS = 1e9
 

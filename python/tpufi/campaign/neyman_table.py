@@ -8,7 +8,7 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.errors import InputError
 from tpufi.faults.sampler import Sampler
-from tpufi.statistics.allocation import neyman
+from tpufi.statistics.sample_size import neyman
 
 
 def neyman_lines(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the file of a campaign, strictly: every mistake is one line with its place."""
+"""Reads the file of a campaign, strictly: every error is one line with its place."""
 
 import pathlib
 import re

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A journal as lines: what ran, outcomes with intervals, detection latency."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 
 from tpufi.campaign.allocation import Allocation
+from tpufi.campaign.inference.answers import measures_of, values_of
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.widest import stratum_sizes, widest_interval
+from tpufi.messages import counted
 from tpufi.statistics.clusters import clustered_rate
 from tpufi.statistics.intervals import Interval, clopper_pearson, wilson
 from tpufi.statistics.latency import summarise_latency
+from tpufi.text_table import aligned_table
+
+# A rate of less time says more about starting than about running.
+_SECONDS = 60
 
 
 def status_lines(
@@ -17,7 +24,7 @@ def status_lines(
     confidence: float = 0.95,
     exact: bool = False,
 ) -> Iterator[str]:
-    """Yield the state of a campaign.
+    """Yield the state of a campaign: outcomes first, then how it was run.
 
     Args:
       journal: open for reading.
@@ -27,52 +34,96 @@ def status_lines(
       exact: Clopper-Pearson's intervals instead of Wilson's.
     """
     allocation = Allocation.of_text(journal.manifest().get("allocation", ""))
-    yield from _sessions(journal)
+    if allocation:
+        by = by or allocation.keys
+    tally = journal.tally(by)
+    if tally:
+        yield from _outcomes(journal, tally, by, confidence, exact)
     if allocation:
         yield (
             f"experiments from {allocation.pilot} on were allotted to strata; rates of "
             "the whole need their shares: tpufi campaign report has them"
         )
-        by = by or allocation.keys
     else:
         yield from _unfinished(journal)
-    tally = journal.tally(by)
-    if not tally:
-        return
+    yield from _latency(journal)
+    yield from _sessions(journal)
+
+
+def _outcomes(
+    journal: Reader,
+    tally: Mapping[tuple, int],
+    by: tuple[str, ...],
+    confidence: float,
+    exact: bool,
+) -> Iterator[str]:
     method = clopper_pearson if exact else wilson
-    name = "Clopper-Pearson" if exact else "Wilson"
-    yield f"outcomes with {confidence:.4g} intervals ({name}; by steps: clustered)"
+    interval = f"{100 * confidence:.4g}% interval"
+    if measures := list(_measures(journal, confidence, method)):
+        yield from _table(["measure", "experiments", "share", interval], measures, 1)
+        yield ""
+    heads = [*by, "outcome", "experiments", "share", interval]
+    if not by:
+        heads.append("interval by step")
     clustered = {} if by else _by_steps(journal, confidence)
     sizes = stratum_sizes(tally)
+    rows = []
     for stratum in sorted(sizes):
         for outcome in sorted({key[-1] for key in tally}):
             hits, total = tally.get((*stratum, outcome), 0), sizes[stratum]
-            low, high = method(hits, total, confidence)
-            line = (
-                f"  {_label(stratum)}: {outcome} {hits}/{total} = {hits / total:.3%} "
-                f"[{low:.3%}, {high:.3%}]"
-            )
-            if not by:
-                low, high = clustered[outcome]
-                line += f", by steps [{low:.3%}, {high:.3%}]"
-            yield line
+            row = [*map(str, stratum), outcome]
+            row += _rate(hits, total, method(hits, total, confidence))
+            rows.append(row if by else [*row, _shares(clustered[outcome])])
+    yield from _table(heads, rows, len(by) + 1)
+    name = "Clopper-Pearson" if exact else "Wilson"
+    robust = "" if by else "; by step: cluster-robust, for faults that share a step"
+    yield f"intervals: {name}{robust}"
     widest = widest_interval(tally, sizes, confidence, method)
     yield (
         f"widest interval: {widest.width:.3%}, {widest.outcome} in "
         f"{_label(widest.stratum)}"
     )
-    yield from _latency(journal)
+
+
+def _measures(
+    journal: Reader, confidence: float, method: Callable[[int, int, float], Interval]
+) -> Iterator[list[str]]:
+    """Yield the rate of each measure of inferences that holds or not."""
+    for number, name, is_truth in measures_of(journal):
+        values = list(values_of(journal, number)) if is_truth else []
+        if values:
+            hits, total = sum(map(bool, values)), len(values)
+            yield [name, *_rate(hits, total, method(hits, total, confidence))]
+
+
+def _rate(hits: int, total: int, interval: Interval) -> list[str]:
+    return [f"{hits} of {total}", f"{hits / total:.3%}", _shares(interval)]
+
+
+def _shares(interval: Interval) -> str:
+    low, high = interval
+    return f"{low:.3%} to {high:.3%}"
+
+
+def _table(heads: list[str], rows: list[list[str]], left: int) -> list[str]:
+    return aligned_table([heads, *rows], left).splitlines()
 
 
 def _sessions(journal: Reader) -> Iterator[str]:
     count, sessions = journal.count(), journal.noted()
     seconds = sum(took for _, took in sessions)
-    rate = f", {count / seconds * 3600:.0f} an hour" if seconds else ""
-    yield f"{count} experiments in {len(sessions)} sessions, {seconds:.0f} s{rate}"
+    rate = f", {count / seconds * 3600:.0f} an hour" if seconds >= _SECONDS else ""
+    yield (
+        f"{counted(count, 'experiment')} in {counted(len(sessions), 'session')}, "
+        f"{seconds:.0f} s{rate}"
+    )
     for noted, took in sessions:
         command = " ".join(noted.get("command", []))
         yield f"  {noted.get('begun', '')} {took:.0f} s  {command}"
+    yield "made of:"
     for key, value in journal.manifest().items():
+        if not value:
+            continue
         yield f"  {key}: {value}"
 
 
@@ -82,8 +133,10 @@ def _unfinished(journal: Reader) -> Iterator[str]:
     missing = 0 if highest is None else highest + 1 - journal.count()
     if missing:
         yield (
-            f"the last window is not complete: {missing} experiments below {highest} "
-            "are missing, those of later steps; the rates lean towards earlier steps"
+            f"the last window is not complete: below {highest}, "
+            f"{counted(missing, 'experiment')} of later steps "
+            f"{'is' if missing == 1 else 'are'} missing; the rates lean towards "
+            "earlier steps"
         )
 
 
@@ -91,10 +144,13 @@ def _latency(journal: Reader) -> Iterator[str]:
     counts = journal.tally(("detection_latency",), outcome=False)
     summary = summarise_latency({steps: n for (steps,), n in counts.items()})
     if summary.detected:
-        shown = ", ".join(f"{p:.0%} {s:g}" for p, s in summary.quantiles.items())
+        shown = ", ".join(
+            f"{p:.0%} {'not detected' if math.isinf(s) else f'within {s:g}'}"
+            for p, s in summary.quantiles.items()
+        )
         yield (
-            f"detected: {summary.detected}, after {summary.mean:.2f} steps on average; "
-            f"of all experiments, inf being never: {shown}"
+            f"detected: {summary.detected} of {summary.experiments}, after "
+            f"{summary.mean:.2f} steps on average; steps of all experiments: {shown}"
         )
 
 

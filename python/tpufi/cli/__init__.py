@@ -54,7 +54,7 @@ def run(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
         print(TENSORFLOW_MISSING if missing else error.msg, file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
-        print("interrupted; the same command takes it up again", file=sys.stderr)
+        print("Interrupted. Run the same command to resume", file=sys.stderr)
         code = INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -28,10 +28,20 @@ def _add_plan(parser: CommandParser) -> None:
     add("--margin", type=share, default=0.01, help="wanted half width, default 0.01")
     add("--rate", type=share, default=0.5, help="expected rate, default 0.5 (safe)")
     _add_confidence(parser)
-    add("--seconds", type=above_0, help="of one experiment, to tell the time")
-    add("--workers", type=positive, default=1, help="of the told time, default 1")
+    add("--seconds", type=above_0, help="seconds per experiment, for the time estimate")
+    add(
+        "--workers",
+        type=positive,
+        default=1,
+        help="workers of the time estimate, default 1",
+    )
     add("--faults", type=positive, metavar="N", help="show the first N faults instead")
-    add("--calibrate", type=positive, metavar="N", help="run N first, to tell the time")
+    add(
+        "--calibrate",
+        type=positive,
+        metavar="N",
+        help="run N first, for the time estimate",
+    )
     add("--pilot", type=pathlib.Path, help="a campaign, for Neyman's allocation")
 
 

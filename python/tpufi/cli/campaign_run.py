@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does what is missing of a campaign; stop or kill it at any moment."""
+"""Runs the remaining experiments of a campaign; stop or kill it, then resume it."""
 
 import argparse
 import pathlib
 import sys
+
+from absl import logging
 
 import tpufi
 from tpufi.cli import above_0, positive
@@ -36,7 +38,7 @@ def _add_options(parser: CommandParser) -> None:
         "--window",
         type=positive,
         default=1000,
-        help="experiments between two looks at the stop rules, default 1000",
+        help="experiments between stop-rule checks, default 1000",
     )
     add(
         "--block",
@@ -48,14 +50,13 @@ def _add_options(parser: CommandParser) -> None:
         "--timeout",
         type=above_0,
         default=600,
-        help="seconds without a sign of life (Ray: for an experiment) that end a "
-        "worker, default 600",
+        help="worker heartbeat timeout in seconds (Ray: of an experiment), default 600",
     )
     add(
         "--start-timeout",
         type=above_0,
         default=3600,
-        help="the same for its start, which compiles the program, default 3600",
+        help="the same while a worker starts and compiles the program, default 3600",
     )
     add(
         "--allow-nondeterminism",
@@ -66,7 +67,12 @@ def _add_options(parser: CommandParser) -> None:
         "--allow-inactive", action="store_true", help="go on if a fault is not injected"
     )
     add_device_options(parser, "where the golden run was trained")
-    add("--tensorboard", type=pathlib.Path, metavar="FOLDER", help="write scalars")
+    add(
+        "--tensorboard",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="write scalars for each block, and golden and faulty losses at the end",
+    )
 
 
 def check_file(options: argparse.Namespace) -> None:
@@ -122,6 +128,8 @@ def _run(options: argparse.Namespace) -> int:
             stopping,
             options.allow_inactive,
         )
+    if options.tensorboard is not None:
+        _write_curves(options.out, options.tensorboard)
     if ended.not_active:
         print(
             f"{options.out}: experiment {ended.not_active[0]} and "
@@ -134,6 +142,16 @@ def _run(options: argparse.Namespace) -> int:
         raise KeyboardInterrupt
     print(f"{options.out}: {ended.reason}")
     return 0
+
+
+def _write_curves(campaign: pathlib.Path, folder: pathlib.Path) -> None:
+    """Write golden and faulty losses, if there are any to write and to read them by."""
+    try:
+        from tpufi.campaign.report.curve_scalars import write_curves
+
+        write_curves(campaign, folder)
+    except (ImportError, InputError) as error:
+        logging.warning("no curves for TensorBoard: %s", error)
 
 
 def _resource(text: str) -> tuple[str, float]:

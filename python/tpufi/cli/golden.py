@@ -7,6 +7,7 @@ from tpufi.cli import positive
 from tpufi.cli.command import Command, CommandParser
 from tpufi.cli.run_options import add_run_options, run_config
 from tpufi.errors import InputError
+from tpufi.messages import counted
 
 
 def _add_options(parser: CommandParser) -> None:
@@ -51,7 +52,7 @@ def _train(options: argparse.Namespace) -> int:
             f"give --steps {config.first_step + 1} or more"
         )
     train_golden(config, options.out, steps, every, session, options.start_from)
-    print(f"golden run of {steps} steps in {options.out}")
+    print(f"golden run of {counted(steps, 'step')} in {options.out}")
     return 0
 
 

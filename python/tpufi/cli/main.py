@@ -7,6 +7,7 @@ A command imports what it needs when it acts.
 import argparse
 import contextlib
 import difflib
+import importlib
 import os
 import platform
 import sys
@@ -14,44 +15,29 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import tpufi
-from tpufi.cli import (
-    WRONG_INPUT,
-    Parser,
-    campaign,
-    compare_gradients,
-    completion,
-    convert_config,
-    demo,
-    draw,
-    golden,
-    import_checkpoint,
-    inference,
-    replay,
-    reproduce,
-    selftest,
-    show,
-    sites,
-)
-from tpufi.cli.command import add_commands
+from tpufi.cli import WRONG_INPUT, Parser
+from tpufi.cli.command import Command, add_commands
 
-COMMANDS = {
-    module.__name__.rpartition(".")[2].replace("_", "-"): module.COMMAND
-    for module in (
-        campaign,
-        compare_gradients,
-        completion,
-        convert_config,
-        demo,
-        draw,
-        golden,
-        import_checkpoint,
-        inference,
-        replay,
-        reproduce,
-        selftest,
-        show,
-        sites,
-    )
+# Each is a file of this folder.
+_FILES = (
+    "campaign",
+    "compare_gradients",
+    "completion",
+    "convert_config",
+    "demo",
+    "draw",
+    "golden",
+    "import_checkpoint",
+    "inference",
+    "replay",
+    "reproduce",
+    "selftest",
+    "show",
+    "sites",
+)
+COMMANDS: dict[str, Command] = {
+    name.replace("_", "-"): importlib.import_module(f"tpufi.cli.{name}").COMMAND
+    for name in _FILES
 }
 _EPILOG = """\
 example:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replays one fault from a golden run.
+"""Replays faults from a golden run.
 
---file F --golden FOLDER               an injection file; records what happens
+--file F ... --golden FOLDER           injection files; records what happens
 --campaign FOLDER --experiment N ...   rows of a campaign, compared with its journal
 """
 
 import argparse
 import pathlib
+from collections.abc import Sequence
+
+from absl import logging
 
 import tpufi
 from tpufi.cli import natural, positive
@@ -18,7 +21,13 @@ from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 
 def _add_options(parser: CommandParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--file", help="injection file (CSV)")
+    what.add_argument(
+        "--file",
+        nargs="+",
+        type=pathlib.Path,
+        metavar="CSV",
+        help="injection files, or folders of them",
+    )
     what.add_argument("--campaign", metavar="FOLDER", help="folder of a campaign")
     parser.add_argument(
         "--experiment", type=natural, nargs="+", metavar="N", help="numbers of its rows"
@@ -53,6 +62,28 @@ def _add_options(parser: CommandParser) -> None:
     )
 
 
+def injection_files(given: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """Return injection files, and those of folders in the order of their names.
+
+    Raises:
+      InputError: a folder has none, or two files have one name, as their records would.
+    """
+    found: list[pathlib.Path] = []
+    for path in given:
+        files = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path}: no file *.csv in it; name injection files")
+        found += files
+    for path in found:
+        same = [p for p in found if p.stem == path.stem]
+        if len(same) > 1:
+            raise InputError(
+                f"{same[0]} and {same[1]}: both are called {path.stem}, and so are "
+                "their records; rename one, or replay them into two folders"
+            )
+    return found
+
+
 def _check(options: argparse.Namespace) -> None:
     if (options.campaign is None) != (options.experiment is None):
         raise InputError("--campaign and --experiment belong together; give both")
@@ -60,40 +91,56 @@ def _check(options: argparse.Namespace) -> None:
         if options.golden is None:
             raise InputError("--file needs a golden run to start from; give --golden")
         read_thresholds(options.thresholds)
-        tpufi.read_injection(options.file)
+        for path in injection_files(options.file):
+            tpufi.read_injection(path)
 
 
 def _replay(options: argparse.Namespace) -> int:
     if options.campaign is not None:
         return _experiments(options)
+    from tpufi.experiment.inject import check_fits
     from tpufi.experiment.judge import Judge
-    from tpufi.experiment.table import table
-    from tpufi.golden import GoldenFolder
+    from tpufi.experiment.table import summary, table
+    from tpufi.golden import GoldenFolder, open_golden
     from tpufi.training.devices import asked
 
     # Check the files before anything is loaded or compiled.
     limits = read_thresholds(options.thresholds)
     config, _ = GoldenFolder(pathlib.Path(options.golden)).read_manifest()
     asked(options).check_same(config.placement, options.golden)
-    injection = tpufi.read_injection(
-        options.file, lambda name: tpufi.sites(name, config.per_replica)
-    )
-    result = tpufi.replay(
-        injection,
-        options.golden,
-        name=pathlib.Path(options.file).stem,
-        out=options.out,
-        epoch=options.epoch,
-        step=options.step,
-        horizon=options.horizon,
-        with_fault=not options.no_fault,
-        judge=Judge(
-            limits, lambda: tuple(map(pathlib.Path, options.band)), options.validate
-        ),
-    )
-    print(table({result.paths[0].stem: result}))
+    injections = {
+        path.stem: tpufi.read_injection(
+            path, lambda name: tpufi.sites(name, config.per_replica)
+        )
+        for path in injection_files(options.file)
+    }
+    for injection in injections.values():
+        check_fits(injection, config)
+    # One program has the sites of all files: it is compiled once.
+    sites = {injection.site_name for injection in injections.values()}
+    _, session = open_golden(options.golden, sites=sites)
+    results = {}
+    for name, injection in injections.items():
+        result = tpufi.replay(
+            injection,
+            options.golden,
+            name=name,
+            out=options.out,
+            epoch=options.epoch,
+            step=options.step,
+            horizon=options.horizon,
+            with_fault=not options.no_fault,
+            session=session,
+            judge=Judge(
+                limits, lambda: tuple(map(pathlib.Path, options.band)), options.validate
+            ),
+        )
+        results[result.paths[0].stem] = result
+        if len(injections) > 1:
+            logging.info("%s: %s", name, result.outcome)
+    print(table(results) if len(results) == 1 else summary(results))
     print("thresholds:", limits)
-    print("records:", *result.paths)
+    print("records:", *(path for r in results.values() for path in r.paths))
     return 0
 
 
@@ -117,6 +164,7 @@ COMMAND = Command(
     __doc__,
     (
         "tpufi replay --file injection.csv --golden runs/golden --epoch 0 --step 30",
+        "tpufi replay --file injections/resnet18 --golden runs/golden",
         "tpufi replay --campaign runs/campaign --experiment 7",
     ),
     _add_options,

@@ -68,7 +68,6 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from tpufi.contrib.isca23.reproduction.explanations import read_explanations
     from tpufi.contrib.isca23.reproduction.plan import (
         Case,
         Plan,
@@ -76,7 +75,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         chosen,
         plan_of,
     )
-    from tpufi.contrib.isca23.reproduction.report import Report
+    from tpufi.contrib.isca23.reproduction.report import Report, read_explanations
     from tpufi.contrib.isca23.reproduction.results import Measured
     from tpufi.contrib.isca23.reproduction.runs import Runs
     from tpufi.faults.csv import PUBLISHED

@@ -21,13 +21,12 @@ from tpufi.faults.elements import (
     Whole,
 )
 from tpufi.faults.values import (
-    AddNoise,
     Constant,
     CopyRandomPosition,
     ErrorRate,
     FlipBits,
+    Noise,
     RandomFinite,
-    RelativeNoise,
     Stale,
     StuckAt,
     Swap,
@@ -248,11 +247,13 @@ _WITH_PARAMETER: Mapping[str, tuple[str, Callable[[str, str], FaultModel]]] = (
             ),
             "ADD_NOISE": (
                 "1",
-                lambda n, p: FaultModel(n, "any", _ONE, AddNoise(_deviation(p))),
+                lambda n, p: FaultModel(n, "any", _ONE, Noise(_deviation(p))),
             ),
             "RELATIVE_NOISE": (
                 "0.1",
-                lambda n, p: FaultModel(n, "any", _ONE, RelativeNoise(_deviation(p))),
+                lambda n, p: FaultModel(
+                    n, "any", _ONE, Noise(_deviation(p), relative=True)
+                ),
             ),
             "ERROR_RATE": (
                 "1e-6",

@@ -243,6 +243,14 @@ def _rows(text: str, name: str) -> dict[str, _Row]:
     drawn = any(line.startswith(f"{SITE},") for line in lines)
     known = DRAWN_PARSERS if drawn else PARSERS
     optional = _OPTIONAL_DRAWN if drawn else _OPTIONAL
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("inj_pos,") and "{" in line:
+            raise InputError(
+                f"{name}:{number}: this is the older dialect of injection files, with "
+                "positions as {9,0,49}; expected indices separated by slashes and a "
+                "row for the workload; write inj_pos,9/0/49,... and, if there is no "
+                "row model, add model,resnet18"
+            )
     if drawn and f"model,{PROGRAM}" in map(str.rstrip, lines):
         optional = _OPTIONAL_OF_PROGRAM
     rows: dict[str, _Row] = {}

@@ -11,19 +11,8 @@ from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.messages import nearest_first, quote
+from tpufi.models import NAMES as WORKLOADS
 from tpufi.site_table import Site, SiteTable
-
-WORKLOADS = (
-    "resnet18",
-    "resnet18_nobn",
-    "resnet18_sgd",
-    "effnet",
-    "effnet_reference",
-    "densenet",
-    "densenet_reference",
-    "nfnet",
-    "decoder",
-)
 
 # In place of a workload: a program of the user, whose sites `tpufi.instrument` finds.
 PROGRAM = "program"

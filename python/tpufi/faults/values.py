@@ -248,39 +248,24 @@ class Constant(ValueRule):
 
 
 @dataclasses.dataclass(frozen=True)
-class AddNoise(ForFloats):
-    """x becomes x + e, e normal with mean 0, drawn for every element.
+class Noise(ForFloats):
+    """x becomes x + e, or x * (1 + e), e normal with mean 0, drawn for every element.
 
     Args:
       deviation: standard deviation of e, > 0.
+      relative: whether e is a part of x.
     """
 
     deviation: float
+    relative: bool = False
 
     def draw(
         self, draws: Draws, element: Element, positions: Elements, size: int
     ) -> Value:
         noise = draws.normals(positions.count, "noise")
-        words = tuple(_word(self.deviation * e, element) for e in noise)
-        return Value("add", 0, words)
-
-
-@dataclasses.dataclass(frozen=True)
-class RelativeNoise(ForFloats):
-    """x becomes x * (1 + e), e normal with mean 0, drawn for every element.
-
-    Args:
-      deviation: standard deviation of e, > 0.
-    """
-
-    deviation: float
-
-    def draw(
-        self, draws: Draws, element: Element, positions: Elements, size: int
-    ) -> Value:
-        noise = draws.normals(positions.count, "noise")
-        words = tuple(_word(1 + self.deviation * e, element) for e in noise)
-        return Value("multiply", 0, words)
+        mean = 1 if self.relative else 0
+        words = tuple(_word(mean + self.deviation * e, element) for e in noise)
+        return Value("multiply" if self.relative else "add", 0, words)
 
 
 def _number(value: float, element: Element) -> np.generic:

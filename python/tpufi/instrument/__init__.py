@@ -18,6 +18,7 @@ from tpufi.errors import InputError
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.injection_record import InjectionRecord
 from tpufi.instrument.instrumented import Instrumented, Run
+from tpufi.instrument.keras_layers import with_paths
 from tpufi.instrument.options import Options
 from tpufi.instrument.planned import Plan, PlannedRuns
 from tpufi.instrument.programs import as_callable
@@ -45,8 +46,8 @@ def instrument(
     program: object,
     config: "Plan | str | os.PathLike[str] | Mapping | None" = None,
     *,
-    sites: Sequence[Selector | dict | str] | None = None,
-    exclude: Sequence[Selector | dict | str] = (),
+    sites: Sequence[object] | None = None,
+    exclude: Sequence[object] = (),
     jit_compile: bool | None = None,
     gradient: str = "straight_through",
     replicas: int = 1,
@@ -66,13 +67,13 @@ def instrument(
     Args:
       program: a Keras model, a `tf.function` or concrete function (training steps
         included), a callable `tf.Module`, a Python function of tensors, a frozen
-        GraphDef, the folder of a SavedModel or a `.pb` file.
+        GraphDef, the folder of a SavedModel, a `.keras` or a `.pb` file.
       config: a plan; it chooses which operations are armed, and draws the faults of
         calls while injections are on, such as the plan of a configuration of TensorFI
         (`tpufi.contrib.tensorfi.any_plan.read_plan`).
       sites: without a configuration, which outputs are armed: selectors, their fields,
-        or operation types; None: the floating-point results of all operations that
-        compute.
+        operation types, or layers of Keras; None: the floating-point results of all
+        operations that compute.
       exclude: the same, for outputs that are not armed.
       jit_compile: whether XLA compiles the armed program; None: what the program says,
         but with a GPU it does.
@@ -104,7 +105,8 @@ def instrument(
     """
     if config is None:
         planned = None
-        choose = functools.partial(select, include=sites, exclude=tuple(exclude))
+        include, exclude = (with_paths(s, program) for s in (sites, exclude))
+        choose = functools.partial(select, include=include, exclude=exclude or ())
     elif sites is not None or exclude:
         raise InputError("sites and config both choose operations; give one of them")
     else:

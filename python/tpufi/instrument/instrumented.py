@@ -8,11 +8,13 @@ import pathlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from tpufi.errors import InputError
 from tpufi.instrument.armed_program import ArmedProgram
+from tpufi.instrument.attached import ATTACHABLE, Attachment, place_of
 from tpufi.instrument.block import Block, CurrentBlock
 from tpufi.instrument.call_time import Values
 from tpufi.instrument.export import save
@@ -40,7 +42,7 @@ from tpufi.instrument.weights import WeightFault, corrupted
 class Run:
     """One run of an instrumented program: what it returned and what was injected."""
 
-    outputs: object
+    outputs: Any
     injections: tuple[InjectionRecord, ...]
 
     @property
@@ -76,6 +78,11 @@ class Instrumented:
         replicas: int,
     ):
         self.program = program
+        place = place_of(program)
+        self._attachment = None if place is None else Attachment(*place, self)
+        if self._attachment is not None:
+            program = self._attachment.program(program)
+        self._own = program
         self._choose = choose
         self.planned = planned
         self._jit_compile, self._options = jit_compile, options
@@ -90,10 +97,10 @@ class Instrumented:
         self._detached = False
 
     @tf.autograph.experimental.do_not_convert
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args, **kwargs) -> Any:
         """Return what the program returns, with faults if injections are on."""
         if self._detached:
-            return self.program(*args, **kwargs)
+            return self._own(*args, **kwargs)
         if not tf.executing_eagerly():
             armed = self.armed(*args, **kwargs)
             return call_in_graph(
@@ -101,7 +108,7 @@ class Instrumented:
             )
         block = self._current.block
         if block is None:
-            return self.program(*args, **kwargs)
+            return self._own(*args, **kwargs)
         if block.faults is None:
             run = self.planned.run(self, args, kwargs)
         else:
@@ -113,6 +120,11 @@ class Instrumented:
     def enabled(self) -> bool:
         """Whether injections are on in this thread."""
         return self._current.block is not None
+
+    @property
+    def model(self) -> "tf.keras.Model | None":
+        """The Keras model that `attach` changes, if there is one."""
+        return None if self._attachment is None else self._attachment.model
 
     @property
     def traces(self) -> int:
@@ -223,7 +235,13 @@ class Instrumented:
         try:
             yield block.injections
             block.injections += block.in_graphs()
-            warn_of_uninjected(faults, block.injections, self._ids.name, stacklevel=3)
+            warn_of_uninjected(
+                faults,
+                block.injections,
+                self._ids.name,
+                stacklevel=3,
+                uncalled=self._uncalled(),
+            )
         finally:
             self._current.block = None
             block.end()
@@ -260,9 +278,43 @@ class Instrumented:
         args = as_tensors(args)
         save(self.armed(*args), self.program, args, pathlib.Path(path))
 
+    def attach(self) -> Attachment:
+        """Take the place of the model's own method, until `remove()` or `detach()`.
+
+        For a Keras model: `predict`, `evaluate`, `fit` and calls of the model run the
+        instrumented program, with faults in an `injected` block. Instrument
+        `model.train_step` for sites in gradients and updates too.
+
+        Returns:
+          The attachment; as a context manager it ends with its block.
+
+        Raises:
+          InputError: the program is neither a Keras model nor its `train_step`,
+            `test_step` or `predict_step`, or the model has one attached already.
+
+        Example:
+          >>> model = tf.keras.Sequential([tf.keras.Input([2]), tf.keras.layers.ReLU()])
+          >>> fi, x = instrument(model), tf.ones([1, 2])
+          >>> fault = flip(fi.armed(x).sites[0], element=1, bit=31)
+          >>> with fi.attach(), fi.injected(fault):
+          ...     model.predict(x, verbose=0).tolist()
+          [[1.0, -1.0]]
+          >>> model.predict(x, verbose=0).tolist()
+          [[1.0, 1.0]]
+        """
+        self._check_attached()
+        if self._attachment is None:
+            raise InputError(
+                "attach() takes the place of a method of a Keras model; instrument "
+                f"{ATTACHABLE}, not {type(self.program).__name__}"
+            )
+        return self._attachment.attach()
+
     def detach(self) -> Callable:
         """Take the sites out for good and return the program."""
         self._detached = True
+        if self._attachment is not None:
+            self._attachment.remove()
         self._armed.clear()
         return self.program
 
@@ -294,6 +346,15 @@ class Instrumented:
                 "it eagerly"
             )
         return block.in_trace(armed, lambda: self._rows(armed, block.faults)).handles
+
+    def _uncalled(self) -> str:
+        """Return why a block may have ended without a call."""
+        if self._attachment is None or self._attachment.attached:
+            return "the program was not called"
+        return (
+            "the program was not called: predict, evaluate and fit call the Keras "
+            "model itself, and this program within `with fi.attach():`"
+        )
 
     def _known(self) -> ArmedProgram:
         self._check_attached()

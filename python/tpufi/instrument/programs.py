@@ -13,7 +13,8 @@ from tpufi.messages import nearest_first, one_line, quote, show_path
 
 _KINDS = (
     "a Keras model, a tf.function, a concrete function, a callable tf.Module, a Python "
-    "function of tensors, a GraphDef, the folder of a SavedModel or a .pb file"
+    "function of tensors, a GraphDef, the folder of a SavedModel, a .keras or a .pb "
+    "file"
 )
 
 
@@ -37,6 +38,8 @@ def as_callable(
     """
     if isinstance(program, str | os.PathLike):
         path = pathlib.Path(program)
+        if path.suffix == ".keras":
+            return _keras_file(path)
         if path.is_file():
             return _graph_def(_read_graph_def(path), feeds, fetches)
         return _saved_model(path, signature)
@@ -50,6 +53,16 @@ def as_callable(
     if not callable(program):
         raise InputError(f"{type(program).__name__} is no program; give {_KINDS}")
     return program
+
+
+def _keras_file(path: pathlib.Path) -> tf.keras.Model:
+    try:
+        return tf.keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise InputError(
+            f"{show_path(path)}: Keras does not load it: {one_line(error)}; a layer of "
+            "one's own needs @keras.saving.register_keras_serializable()"
+        ) from None
 
 
 def _saved_model(path: pathlib.Path, signature: str | None) -> Callable:

@@ -3,6 +3,7 @@
 
 import dataclasses
 import fnmatch
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from tpufi.errors import InputError
@@ -20,15 +21,20 @@ MOVERS = frozenset(
     "StridedSliceGrad TensorListGather TensorListGetItem TensorListPopBack "
     "TensorListStack Tile Transpose Unpack VariableV2 ZerosLike".split()
 )
+_SHAPES = frozenset("BroadcastGradientArgs Range Rank Shape ShapeN Size".split())
 
 
 @dataclasses.dataclass(frozen=True)
 class Selector:
     """Sites that have all of these properties; what is None or empty admits all.
 
+    Without `op`, `name` or `id`, operations that only move values or compute shapes are
+    not meant.
+
     Args:
       op: operation type, or a pattern with `*` and `?`, e.g. `Conv2D*`.
-      layer: pattern of the layer, which is the scope of the operation.
+      layer: pattern of the layer, which is the scope of the operation; or Keras' path
+        of a layer or an end of it, e.g. `sequential/stem` or `stem`.
       name: pattern of the site's name.
       nth: the operation is the n-th of its type in the program, from 1.
       dtype: name of the element type.
@@ -48,6 +54,8 @@ class Selector:
 
     def admits(self, site: GraphSite) -> bool:
         """Whether a site has these properties."""
+        if site.op in MOVERS | _SHAPES and not self._names_operations:
+            return False
         patterns = (self.op, site.op), (self.layer, site.layer), (self.name, site.name)
         equal = (
             (self.nth, site.ordinal),
@@ -60,6 +68,15 @@ class Selector:
             pattern is None or fnmatch.fnmatchcase(value, pattern)
             for pattern, value in patterns
         ) and all(wanted is None or wanted == value for wanted, value in equal)
+
+    @property
+    def _names_operations(self) -> bool:
+        return not (self.op is self.name is self.id is None)
+
+
+def _in_layer(path: str, scope: str, number: str) -> bool:
+    parts = (re.escape(part) + number for part in path.split("/"))
+    return re.search(f"(^|/){'/'.join(parts)}(/|$)", scope) is not None
 
 
 def selector(given: "Selector | Mapping | str") -> Selector:
@@ -122,16 +139,48 @@ def select(
 
 
 def _admitted(sites: Sequence[GraphSite], wanted: Selector) -> set[int]:
-    found = {site.id for site in sites if wanted.admits(site)}
+    found = _found(sites, wanted)
     if found:
         return found
+    fields = {k: v for k, v in dataclasses.asdict(wanted).items() if v is not None}
+    raise InputError(f"sites: no site has {fields}; {_hint(sites, wanted, fields)}")
+
+
+def _found(sites: Sequence[GraphSite], wanted: Selector) -> set[int]:
+    found = {site.id for site in sites if wanted.admits(site)}
+    if found or wanted.layer is None:
+        return found
+    anywhere = dataclasses.replace(wanted, layer=None)
+    rest = [site for site in sites if anywhere.admits(site)]
+    # Keras opens the scope of a layer twice, and TensorFlow numbers the second: the
+    # scope of `stem` is `stem_1`, and that of another layer `stem_1` is `stem_1_2`.
+    for number in (r"_\d+", r"(_\d+)?"):
+        if found := {s.id for s in rest if _in_layer(wanted.layer, s.layer, number)}:
+            break
+    return found
+
+
+def _hint(sites: Sequence[GraphSite], wanted: Selector, fields: Mapping) -> str:
+    """Return what would have found something."""
+    if wanted.op is None:
+        moved = _found(sites, dataclasses.replace(wanted, op="*"))
+        ops = ", ".join(sorted({site.op for site in sites if site.id in moved}))
+        if ops:
+            return f"only operations that move values do: add 'op', one of {ops}"
     for key in ("op", "layer", "name", "dtype"):
         value = getattr(wanted, key)
-        if value is not None:
-            known = {getattr(site, key) for site in sites}
-            near = f"; nearest {key}s: {nearest_first(value, known, 6)}"
-            break
-    else:
-        near = f"; the program has {len(sites)} sites"
-    fields = {k: v for k, v in dataclasses.asdict(wanted).items() if v is not None}
-    raise InputError(f"sites: no site has {fields}{near}")
+        if value is None:
+            continue
+        others = {k: v for k, v in fields.items() if k != key}
+        for other in (
+            {"layer": value},
+            {"layer": f"*{value}*"},
+            {"name": f"*{value}*"},
+        ):
+            count = len(_found(sites, Selector(**{**others, **other})))
+            if count and key != "dtype":
+                return f"write { ({**others, **other}) }, which has {count}"
+        known = {getattr(site, key) for site in sites}
+        if value not in known:
+            return f"nearest {key}s: {nearest_first(value, known, 6)}"
+    return f"the program has {len(sites)} sites"

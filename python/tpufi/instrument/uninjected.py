@@ -14,6 +14,7 @@ def warn_of_uninjected(
     injections: Sequence[InjectionRecord],
     name: Callable[[int], str | None],
     stacklevel: int,
+    uncalled: str = "the program was not called",
 ) -> None:
     """Warn of each fault that no execution met.
 
@@ -22,6 +23,7 @@ def warn_of_uninjected(
       injections: what was injected.
       name: returns the name of a site.
       stacklevel: of the caller, see `warnings.warn`.
+      uncalled: why there may have been no call.
     """
     for fault in faults:
         own = [injection for injection in injections if injection.fault is fault]
@@ -38,7 +40,7 @@ def warn_of_uninjected(
         site = f"site {fault.site}"
         if isinstance(fault, SiteFault) and (named := name(fault.site)):
             site += f", {named}"
-        why = "the site was not executed there" if own else "the program was not called"
+        why = "the site was not executed there" if own else uncalled
         warnings.warn(
             f"{site}: the fault in {where} was not injected: {why}; executions(...) "
             "tells what a call executes",

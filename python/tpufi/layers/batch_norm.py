@@ -2,14 +2,14 @@
 """Batch normalisation with the statistics of one replica's batch."""
 
 import dataclasses
+from typing import ClassVar
 
 import tensorflow as tf
 
 from tpufi.layers import initializers
-from tpufi.layers.accumulator import accumulator, widened
+from tpufi.layers.accumulator import widened
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +34,7 @@ class BatchNorm(Layer):
     momentum: float = 0.9
     epsilon: float = 1e-3
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
+    widened_sites: ClassVar = ("mean", "variance")
 
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         return (
@@ -49,9 +48,9 @@ class BatchNorm(Layer):
             Weight(f"{self.name}/moving_variance", shape[-1:], initializers.ones),
         )
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         image, channel = (batch, *shape), shape[-1:]
-        shapes = {
+        return {
             ("forward", "input"): image,
             ("forward", "mean"): channel,
             ("forward", "variance"): channel,
@@ -63,11 +62,6 @@ class BatchNorm(Layer):
             ("grad_wt", "output"): channel,
             ("grad_wt", "bias_output"): channel,
         }
-        types = dict.fromkeys(("mean", "variance"), accumulator(dtype))
-        return tuple(
-            Site(self.name, *key, s, types.get(key[1], dtype))
-            for key, s in shapes.items()
-        )
 
     def infer(
         self, run: Run, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor

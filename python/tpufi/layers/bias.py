@@ -8,8 +8,7 @@ import tensorflow as tf
 from tpufi.layers import initializers
 from tpufi.layers.accumulator import widened
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +21,11 @@ class Bias(Layer):
 
     name: str
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         return (Weight(f"{self.name}/bias", shape[-1:], initializers.zeros),)
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        shapes = {
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
+        return {
             ("forward", "input"): (batch, *shape),
             ("forward", "weight"): shape[-1:],
             ("forward", "output"): (batch, *shape),
@@ -37,10 +33,6 @@ class Bias(Layer):
             ("grad_wt", "input"): (batch, *shape),
             ("grad_wt", "output"): shape[-1:],
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-        return self.add(x, bias)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, bias: tf.Tensor

@@ -18,11 +18,10 @@ import tensorflow as tf
 from tpufi.descriptor import CAPACITY
 from tpufi.layers.context import (
     FaultContext,
-    Inject,
     LayerSites,
     Made,
+    Product,
     Report,
-    with_operands,
 )
 from tpufi.layers.reach import naming, same_bits, where_bits
 from tpufi.layers.seen import Seen, SiteKinds
@@ -238,6 +237,8 @@ class _CleanSites(LayerSites):
       results: what the product of each direction is.
     """
 
+    _injects = False
+
     def __init__(self, *args: object):
         super().__init__(*args)
         self.present: list[str] = []
@@ -249,18 +250,9 @@ class _CleanSites(LayerSites):
         """Return the name of the site that this tensor left; None: of none."""
         return self._names_by_tensor.get(tensor.ref())
 
-    def inject(
-        self,
-        x: tf.Tensor,
-        direction: str,
-        operand: str,
-        perm: Sequence[int] = (),
-        *,
-        confines: bool = False,
+    def _injected(
+        self, x: tf.Tensor, site: Site, perm: Sequence[int], confines: bool
     ) -> tf.Tensor:
-        if not self._includes(direction, operand):
-            return x
-        site = self._site_of(x, direction, operand, perm)
         # A tensor of its own: what leaves the pass is told by which tensor it is.
         y = tf.identity(x)
         self.present.append(site.name)
@@ -269,31 +261,13 @@ class _CleanSites(LayerSites):
             self.operands.add(site.name)
         return y
 
-    def product(
-        self,
-        direction: str,
-        compute: Callable[..., tf.Tensor],
-        operands: Mapping[str, tf.Tensor],
-        perms: Mapping[str, Sequence[int]] | None = None,
-        *,
-        reference: Callable[[Inject], tf.Tensor] | None = None,
-        perm: Sequence[int] = (),
-    ) -> tf.Tensor:
-        names = self._names(direction, tuple(operands))
+    def _product(self, product: Product) -> tf.Tensor:
+        names = self._names(product.direction, tuple(product.operands))
         self.present += names
         self.operands.update(names)
-        y = compute(*operands.values())
-        self.results[direction] = tf.TensorSpec(y.shape, y.dtype)
-        return self.inject(y, direction, "output", perm)
-
-    def if_injected(
-        self,
-        direction: str,
-        operand: str,
-        changed: Callable[[], tf.Tensor],
-        same: tf.Tensor,
-    ) -> tf.Tensor:
-        return same
+        y = product.result()
+        self.results[product.direction] = tf.TensorSpec(y.shape, y.dtype)
+        return self.inject(y, product.direction, "output", product.perm)
 
 
 class _FaultySites(LayerSites):
@@ -313,50 +287,31 @@ class _FaultySites(LayerSites):
         self.planes: list[Planes] = []
         self.starts: dict[str, _Start] = {}
 
-    def inject(
-        self,
-        x: tf.Tensor,
-        direction: str,
-        operand: str,
-        perm: Sequence[int] = (),
-        *,
-        confines: bool = False,
+    def _injected(
+        self, x: tf.Tensor, site: Site, perm: Sequence[int], confines: bool
     ) -> tf.Tensor:
-        if not self._includes(direction, operand):
-            return x
-        site = self._site_of(x, direction, operand, perm)
         start = self.starts.get(site.name)
         golden = x
         if start:
             golden = where_bits(same_bits(x, start.disarmed), start.clean, x)
-        y = self._injected(golden, site, perm, confines)
+        y = self._by_all_rows(golden, site, perm, confines)
         # The rest of the pass rounds as it did without the fault.
         return where_bits(same_bits(y, golden), x, y) if start else y
 
-    def product(
-        self,
-        direction: str,
-        compute: Callable[..., tf.Tensor],
-        operands: Mapping[str, tf.Tensor],
-        perms: Mapping[str, Sequence[int]] | None = None,
-        *,
-        reference: Callable[[Inject], tf.Tensor] | None = None,
-        perm: Sequence[int] = (),
-    ) -> tf.Tensor:
-        if names := self._names(direction, tuple(operands)):
-            like, times = self.results[direction], two(self._context.prepared.rows)
-            again = reference or with_operands(compute, direction, operands, perms)
-            y = self._twice(times, like, names, again, perm)
+    def _product(self, product: Product) -> tf.Tensor:
+        if names := self._names(product.direction, tuple(product.operands)):
+            like = self.results[product.direction]
+            y = self._twice(two(self._context.prepared.rows), like, names, product)
         else:
-            y = compute(*operands.values())
-        return self.inject(y, direction, "output", perm)
+            y = product.result()
+        return self.inject(y, product.direction, "output", product.perm)
 
     def seen(self) -> Seen:
         """Return what rows of faults have seen so far."""
         (seen,) = self._reports
         return seen
 
-    def _injected(
+    def _by_all_rows(
         self, x: tf.Tensor, site: Site, perm: Sequence[int], confines: bool
     ) -> tf.Tensor:
         """Return a tensor as all rows leave it, once they have seen it."""

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 
@@ -112,6 +112,33 @@ class FaultContext:
 CLEAN = FaultContext(None)
 
 
+class Product(NamedTuple):
+    """An operation whose operands and result are sites; see `LayerSites.product`."""
+
+    direction: str
+    compute: Callable[..., tf.Tensor]
+    operands: Mapping[str, tf.Tensor]
+    perms: Mapping[str, Sequence[int]] | None
+    reference: Callable[[Inject], tf.Tensor] | None
+    perm: Sequence[int]
+
+    def result(self) -> tf.Tensor:
+        """Compute the operation from the operands as they are."""
+        return self.compute(*self.operands.values())
+
+    def again(self, inject: Inject) -> tf.Tensor:
+        """Compute it from the operands as `inject` leaves them."""
+        if self.reference is not None:
+            return self.reference(inject)
+        perms = self.perms or {}
+        return self.compute(
+            *(
+                inject(x, self.direction, name, perms.get(name, ()))
+                for name, x in self.operands.items()
+            )
+        )
+
+
 class LayerSites:
     """The sites of one layer during its forward or its backward pass.
 
@@ -121,6 +148,8 @@ class LayerSites:
       so_far: the record of other layers, to which the sites add; none: of no layer.
       input_read: whether anything depends on the gradient of the layer's input.
     """
+
+    _injects = True
 
     def __init__(
         self,
@@ -163,13 +192,8 @@ class LayerSites:
         """
         if not self._includes(direction, operand):
             return x
-        context = self._context
         site = self._site_of(x, direction, operand, perm)
-        operands = context.replica, context.faults, context.words
-        how = {"perm": tuple(perm), "confines": confines}
-        y, record = inject_fault(x, context.table.id_of(site.name), *operands, **how)
-        self._reports.append(record)
-        return y
+        return self._injected(x, site, perm, confines)
 
     def strike(
         self,
@@ -216,16 +240,9 @@ class LayerSites:
         Returns:
           The result; None of a gradient of the input that nothing reads.
         """
-        again = reference or with_operands(compute, direction, operands, perms)
-        names = tuple(operands)
-
-        def whole(sites: "LayerSites") -> tf.Tensor:
-            y = compute(*operands.values())
-            return sites._with_faults(y, direction, names, again, perm)
-
-        if direction != "grad_in" or self._input_read:
-            return whole(self)
-        return self._only_for_faults(direction, (*names, "output"), whole)
+        return self._product(
+            Product(direction, compute, operands, perms, reference, perm)
+        )
 
     def if_injected(
         self,
@@ -245,7 +262,7 @@ class LayerSites:
           changed: computes the result from the faulty operand.
           same: the result from the operand without the fault.
         """
-        if not self._includes(direction, operand):
+        if not self._injects or not self._includes(direction, operand):
             return same
         if self._context.compiled:
             return changed()
@@ -269,18 +286,30 @@ class LayerSites:
         """Return the sum of what the sites reported; nothing in a clean program."""
         return () if self._context.table is None else (self._report(),)
 
-    def _only_for_faults(
-        self,
-        direction: str,
-        operands: Sequence[str],
-        compute: Callable[["LayerSites"], tf.Tensor],
-    ) -> None:
+    def _injected(
+        self, x: tf.Tensor, site: Site, perm: Sequence[int], confines: bool
+    ) -> tf.Tensor:
+        """Return a tensor as the faults of its site leave it, and report them."""
+        context = self._context
+        operands = context.replica, context.faults, context.words
+        how = {"perm": tuple(perm), "confines": confines}
+        y, record = inject_fault(x, context.table.id_of(site.name), *operands, **how)
+        self._reports.append(record)
+        return y
+
+    def _product(self, product: Product) -> tf.Tensor | None:
+        """Return the result of a product, or report its faults if nothing reads it."""
+        if product.direction != "grad_in" or self._input_read:
+            return self._with_faults(product.result(), product)
+        return self._only_for_faults(product)
+
+    def _only_for_faults(self, product: Product) -> None:
         """Report the faults of a gradient that nothing reads.
 
         Nothing depends on the gradient of a model's examples. It is computed for the
         faults that name it, which are reported like any other.
         """
-        present = self._names(direction, operands)
+        present = self._names(product.direction, (*product.operands, "output"))
         if not present:
             return
         so_far = self._report()
@@ -288,21 +317,15 @@ class LayerSites:
         def faulty() -> tf.Tensor:
             inner = self._inner(self._context)
             # The result itself would be pruned from the program; the record stays.
-            compute(inner)
+            inner._with_faults(product.result(), product)
             return so_far + inner._report()
 
         test = self._any_named(present)
         self._reports = [rarely(test, faulty, lambda: tf.identity(so_far))]
 
-    def _with_faults(
-        self,
-        result: tf.Tensor,
-        direction: str,
-        operands: Sequence[str],
-        again: Callable[[Inject], tf.Tensor],
-        perm: Sequence[int],
-    ) -> tf.Tensor:
+    def _with_faults(self, result: tf.Tensor, product: Product) -> tf.Tensor:
         """Return `result` as the faults of its operands and its own leave it."""
+        direction, operands = product.direction, tuple(product.operands)
         present = self._names(direction, (*operands, "output"))
         if not present:
             return result
@@ -313,8 +336,8 @@ class LayerSites:
             y = result
             if own := self._names(direction, operands):
                 times = 2 * tf.cast(self._any_named(own), tf.int32)
-                y = inner._twice(times, result, own, again, perm)
-            y = inner.inject(y, direction, "output", perm)
+                y = inner._twice(times, result, own, product)
+            y = inner.inject(y, direction, "output", product.perm)
             return y, so_far + inner._report()
 
         def golden() -> tuple[tf.Tensor, tf.Tensor]:
@@ -330,8 +353,7 @@ class LayerSites:
         times: tf.Tensor,
         clean: tf.Tensor | tf.TensorSpec,
         operands: Sequence[str],
-        again: Callable[[Inject], tf.Tensor],
-        perm: Sequence[int],
+        product: Product,
     ) -> tf.Tensor:
         """Return a result as the faults of its operands leave it.
 
@@ -344,17 +366,16 @@ class LayerSites:
             the loop.
           clean: the result without a fault; or what it is, if the first is wanted.
           operands: names of the operands' sites.
-          again: computes the result.
-          perm: see `product`.
+          product: computes the result.
         """
         known = tf.is_tensor(clean)
         reaches, named = self._context.reaches(), self._named(operands)
 
         def body(time: tf.Tensor, last: tf.Tensor, so_far: Report):
             inner = self._inner(self._context.without(tf.equal(time, 0)), so_far)
-            y = again(functools.partial(inner.inject, confines=True))
+            y = product.again(functools.partial(inner.inject, confines=True))
             y.set_shape(clean.shape)
-            faulty = where_reached(reaches, named, y, last, perm)
+            faulty = where_reached(reaches, named, y, last, product.perm)
             if known:
                 faulty = where_bits(same_bits(faulty, last), clean, faulty)
             return time + 1, where_bits(time > 0, faulty, y), inner._report()
@@ -411,32 +432,6 @@ class LayerSites:
 
     def _any_named(self, names: Sequence[str]) -> tf.Tensor:
         return tf.reduce_any(self._named(names))
-
-
-def with_operands(
-    compute: Callable[..., tf.Tensor],
-    direction: str,
-    operands: Mapping[str, tf.Tensor],
-    perms: Mapping[str, Sequence[int]] | None,
-) -> Callable[[Inject], tf.Tensor]:
-    """Return what computes an operation from operands as `inject` leaves them.
-
-    Args:
-      compute: see `LayerSites.product`.
-      direction: see there.
-      operands: see there.
-      perms: see there.
-    """
-
-    def again(inject: Inject) -> tf.Tensor:
-        return compute(
-            *(
-                inject(x, direction, name, (perms or {}).get(name, ()))
-                for name, x in operands.items()
-            )
-        )
-
-    return again
 
 
 def _warn_of_former_name(former: str, name: str) -> None:

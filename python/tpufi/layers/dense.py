@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +35,10 @@ class Dense(Layer):
     def macs(self, shape: Shape, batch: int) -> int:
         return batch * math.prod(shape) * self.units
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         *tokens, width = shape
         inputs, outputs = (batch, *shape), (batch, *tokens, self.units)
-        shapes = {
+        return {
             ("forward", "input"): inputs,
             ("forward", "weight"): (width, self.units),
             ("forward", "output"): outputs,
@@ -50,10 +49,6 @@ class Dense(Layer):
             ("grad_wt", "weight"): outputs,
             ("grad_wt", "output"): (width, self.units),
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return _product(x, kernel)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor

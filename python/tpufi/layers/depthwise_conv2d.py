@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +51,10 @@ class DepthwiseConv2D(Layer):
     def macs(self, shape: Shape, batch: int) -> int:
         return batch * math.prod(self.output_shape(shape)) * self.kernel**2
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         inputs, outputs = (batch, *shape), (batch, *self.output_shape(shape))
         kernel = (self.kernel, self.kernel, shape[-1], 1)
-        shapes = {
+        return {
             ("forward", "input"): inputs,
             ("forward", "weight"): kernel,
             ("forward", "output"): outputs,
@@ -66,10 +65,6 @@ class DepthwiseConv2D(Layer):
             ("grad_wt", "weight"): outputs,
             ("grad_wt", "output"): kernel,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return tf.nn.depthwise_conv2d(x, kernel, **self._how)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor

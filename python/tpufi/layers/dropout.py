@@ -7,10 +7,9 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes
 from tpufi.ops import inject_random
 from tpufi.random import derive
-from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +34,7 @@ class Dropout(Layer):
         if not 0 < self.rate < 1:
             raise ValueError(f"dropout rate {self.rate} is not between 0 and 1")
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         keys = (
             ("forward", "input"),
             ("forward", "mask"),
@@ -46,7 +42,7 @@ class Dropout(Layer):
             ("grad_in", "input"),
             ("grad_in", "output"),
         )
-        return tuple(Site(self.name, *key, (batch, *shape), dtype) for key in keys)
+        return dict.fromkeys(keys, (batch, *shape))
 
     def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
         return x

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Embedding: a trained vector for each token."""
+"""Vectors of tokens and of their positions."""
 
 import dataclasses
 
 import tensorflow as tf
 
 from tpufi.layers import initializers
-from tpufi.layers.accumulator import accumulator
+from tpufi.layers.accumulator import widened
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,18 +40,14 @@ class Embedding(Layer):
         table = (self.vocabulary, self.width)
         return (Weight(f"{self.name}/table", table, initializers.small_normal),)
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         vectors, table = (batch, *shape, self.width), (self.vocabulary, self.width)
-        shapes = {
+        return {
             ("forward", "weight"): table,
             ("forward", "output"): vectors,
             ("grad_wt", "input"): vectors,
             ("grad_wt", "output"): table,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, tokens: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-        return tf.gather(table, tokens)
 
     def forward(
         self, sites: LayerSites, run: Run, tokens: tf.Tensor, table: tf.Tensor
@@ -66,7 +61,46 @@ class Embedding(Layer):
         (tokens,) = saved
         dy = sites.inject(dy, "grad_wt", "input")
         # Not a product with one-hot rows, whose zeros make NaN of any Inf elsewhere.
-        wide = tf.cast(dy, accumulator(dy.dtype.name))
+        wide = widened(dy)
         dtable = tf.math.unsorted_segment_sum(wide, tokens, self.vocabulary)
         dtable = tf.cast(dtable, dy.dtype)
         return None, sites.inject(dtable, "grad_wt", "output")
+
+
+@dataclasses.dataclass(frozen=True)
+class PositionEmbedding(Layer):
+    """Add the same trained table, (context, width), to every example.
+
+    Args:
+      name: layer name.
+    """
+
+    name: str
+
+    def parameters(self, shape: Shape) -> tuple[Weight, ...]:
+        return (Weight(f"{self.name}/table", shape, initializers.small_normal),)
+
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
+        vectors = (batch, *shape)
+        return {
+            ("forward", "input"): vectors,
+            ("forward", "weight"): shape,
+            ("forward", "output"): vectors,
+            ("grad_in", "output"): vectors,
+            ("grad_wt", "input"): vectors,
+            ("grad_wt", "output"): shape,
+        }
+
+    def forward(
+        self, sites: LayerSites, run: Run, x: tf.Tensor, table: tf.Tensor
+    ) -> tuple[tf.Tensor, tuple]:
+        x = sites.inject(x, "forward", "input")
+        table = sites.inject(table, "forward", "weight")
+        return sites.inject(x + table, "forward", "output"), ()
+
+    def backward(
+        self, sites: LayerSites, saved: tuple, dy: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        dtable = tf.reduce_sum(sites.inject(dy, "grad_wt", "input"), 0)
+        dtable = sites.inject(dtable, "grad_wt", "output")
+        return sites.inject(dy, "grad_in", "output"), dtable

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Node, Run, Shape
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Node, Run, Shape, SiteShapes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +22,9 @@ class ChannelProduct(Layer):
 
     name: str
 
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         image, gate = (batch, *shape), (batch, 1, 1, shape[-1])
-        shapes = {
+        return {
             ("forward", "input"): image,
             ("forward", "gate"): gate,
             ("forward", "output"): image,
@@ -36,10 +32,6 @@ class ChannelProduct(Layer):
             ("grad_in", "output"): image,
             ("grad_in", "gate_output"): gate,
         }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor, gate: tf.Tensor) -> tf.Tensor:
-        return x * gate
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, gate: tf.Tensor

@@ -3,16 +3,20 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
 
+from tpufi.layers.accumulator import accumulator
 from tpufi.layers.context import CLEAN, FaultContext, LayerSites
 from tpufi.random import Key
 from tpufi.site_table import Site
 
 Shape = tuple[int, ...]
+# By direction and operand.
+SiteShapes = Mapping[tuple[str, str], Shape]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +104,9 @@ class Layer(Node, Passes):
     first one's.
     """
 
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         """Return the trained weights, in order, for an input shape."""
         del shape
@@ -119,13 +126,44 @@ class Layer(Node, Passes):
         del shape, batch
         return 0
 
-    @abc.abstractmethod
+    # Operands of sites whose type is the accumulator of the layer's type.
+    widened_sites: ClassVar[tuple[str, ...]] = ()
+
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
+        """Return the shapes of the fault sites, by direction and operand, in order.
+
+        Here those of a layer without parameters: input and result, of either direction.
+
+        Args:
+          shape: of the input, without the batch axis.
+          batch: examples of one replica.
+        """
+        given, result = (batch, *shape), (batch, *self.output_shape(shape))
+        return {
+            ("forward", "input"): given,
+            ("forward", "output"): result,
+            ("grad_in", "input"): result,
+            ("grad_in", "output"): given,
+        }
+
     def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
         """Return the fault sites for an input shape and a per-replica batch."""
+        types = dict.fromkeys(self.widened_sites, accumulator(dtype))
+        return tuple(
+            Site(self.name, direction, operand, size, types.get(operand, dtype))
+            for (direction, operand), size in self.site_shapes(shape, batch).items()
+        )
 
-    @abc.abstractmethod
-    def infer(self, run: Run, x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
-        """Return the output outside training; there are no faults."""
+    def infer(self, run: Run, x: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
+        """Return the output outside training, without faults; here as in training.
+
+        Args:
+          run: the traced pass.
+          x: the input.
+          *others: other inputs, and the parameters.
+        """
+        y, _ = self.forward(CLEAN.layer(self.name), run, x, *others)
+        return y
 
     def layers(self, shape: Shape) -> Iterator[tuple["Layer", Shape]]:
         yield self, shape

@@ -2,14 +2,14 @@
 """Layer normalisation."""
 
 import dataclasses
+from typing import ClassVar
 
 import tensorflow as tf
 
 from tpufi.layers import initializers
-from tpufi.layers.accumulator import accumulator
+from tpufi.layers.accumulator import widened
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +31,11 @@ class LayerNorm(Layer):
     name: str
     epsilon: float = 1e-5
 
+    widened_sites: ClassVar = ("mean", "inverse_deviation")
+
     def __post_init__(self) -> None:
         if self.epsilon <= 0:
             raise ValueError(f"epsilon {self.epsilon} is not positive")
-
-    def output_shape(self, shape: Shape) -> Shape:
-        return shape
 
     def parameters(self, shape: Shape) -> tuple[Weight, ...]:
         return (
@@ -44,10 +43,10 @@ class LayerNorm(Layer):
             Weight(f"{self.name}/beta", shape[-1:], initializers.zeros),
         )
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         vectors, vector = (batch, *shape), shape[-1:]
         each = (batch, *shape[:-1])
-        shapes = {
+        return {
             ("forward", "input"): vectors,
             ("forward", "mean"): each,
             ("forward", "inverse_deviation"): each,
@@ -59,18 +58,6 @@ class LayerNorm(Layer):
             ("grad_wt", "output"): vector,
             ("grad_wt", "bias_output"): vector,
         }
-        types = dict.fromkeys(("mean", "inverse_deviation"), accumulator(dtype))
-        return tuple(
-            Site(self.name, *key, s, types.get(key[1], dtype))
-            for key, s in shapes.items()
-        )
-
-    def infer(
-        self, run: Run, x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
-    ) -> tf.Tensor:
-        centred = _wide(x) - tf.reduce_mean(_wide(x), -1, keepdims=True)
-        inverse = self._inverse(centred)[..., tf.newaxis]
-        return tf.cast(centred * (inverse * _wide(gamma)) + _wide(beta), x.dtype)
 
     def forward(
         self,
@@ -80,15 +67,15 @@ class LayerNorm(Layer):
         gamma: tf.Tensor,
         beta: tf.Tensor,
     ) -> tuple[tf.Tensor, tuple]:
-        faulty_x = _wide(sites.inject(x, "forward", "input"))
+        faulty_x = widened(sites.inject(x, "forward", "input"))
         mean = sites.inject(tf.reduce_mean(faulty_x, -1), "forward", "mean")
         mean = mean[..., tf.newaxis]
         centred = faulty_x - mean
         inverse = self._inverse(centred)
         inverse = sites.inject(inverse, "forward", "inverse_deviation")
         inverse = inverse[..., tf.newaxis]
-        faulty_gamma = _wide(sites.inject(gamma, "forward", "weight"))
-        faulty_beta = _wide(sites.inject(beta, "forward", "bias"))
+        faulty_gamma = widened(sites.inject(gamma, "forward", "weight"))
+        faulty_beta = widened(sites.inject(beta, "forward", "bias"))
         y = tf.cast(centred * (inverse * faulty_gamma) + faulty_beta, x.dtype)
         return sites.inject(y, "forward", "output"), (x, mean, inverse, gamma)
 
@@ -97,12 +84,12 @@ class LayerNorm(Layer):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         x, mean, inverse, gamma = saved
         dtype = x.dtype
-        dy = _wide(sites.inject(dy, "grad_in", "input"))
-        normal = (_wide(x) - mean) * inverse
+        dy = widened(sites.inject(dy, "grad_in", "input"))
+        normal = (widened(x) - mean) * inverse
         vectors = list(range(x.shape.rank - 1))
         dgamma = tf.cast(tf.reduce_sum(dy * normal, vectors), dtype)
         dbeta = tf.cast(tf.reduce_sum(dy, vectors), dtype)
-        scaled = dy * _wide(gamma)
+        scaled = dy * widened(gamma)
         # The statistics depend on x as well; their part is what is subtracted.
         shift = tf.reduce_mean(scaled, -1, keepdims=True)
         stretch = tf.reduce_mean(scaled * normal, -1, keepdims=True)
@@ -115,7 +102,3 @@ class LayerNorm(Layer):
 
     def _inverse(self, centred: tf.Tensor) -> tf.Tensor:
         return tf.math.rsqrt(tf.reduce_mean(tf.square(centred), -1) + self.epsilon)
-
-
-def _wide(x: tf.Tensor) -> tf.Tensor:
-    return tf.cast(x, accumulator(x.dtype.name))

@@ -9,8 +9,7 @@ import tensorflow as tf
 from tpufi.layers import initializers
 from tpufi.layers.context import LayerSites
 from tpufi.layers.conv2d import Conv2D
-from tpufi.layers.layer import Layer, Run, Shape, Weight
-from tpufi.site_table import Site
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
 
 # All axes of a kernel but that of the output channels.
 _FAN_IN = (0, 1, 2)
@@ -65,10 +64,11 @@ class StandardisedConv2D(Layer):
     def macs(self, shape: Shape, batch: int) -> int:
         return self.convolution.macs(shape, batch)
 
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
+    def site_shapes(self, shape: Shape, batch: int) -> SiteShapes:
         kernel = (self.kernel, self.kernel, shape[-1], self.filters)
         channel = (self.filters,)
-        shapes = {
+        return {
+            **self.convolution.site_shapes(shape, batch),
             ("forward", "raw_weight"): kernel,
             ("forward", "gain"): channel,
             ("forward", "mean"): channel,
@@ -76,16 +76,6 @@ class StandardisedConv2D(Layer):
             ("grad_wt", "raw_output"): kernel,
             ("grad_wt", "gain_output"): channel,
         }
-        own = (Site(self.name, *key, s, dtype) for key, s in shapes.items())
-        return *self.convolution.sites(shape, batch, dtype), *own
-
-    def infer(
-        self, run: Run, x: tf.Tensor, gain: tf.Tensor, raw: tf.Tensor
-    ) -> tf.Tensor:
-        mean = tf.reduce_mean(raw, _FAN_IN)
-        variance = tf.reduce_mean(tf.square(raw - mean), _FAN_IN)
-        inverse, _ = self._inverse(raw, variance)
-        return self.convolution.infer(run, x, (raw - mean) * (inverse * gain))
 
     def forward(
         self,

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape
-from tpufi.site_table import Site
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,19 +31,6 @@ class ZeroPadding(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         *image, channels = shape
         return *(n + 2 * self.width for n in image), channels
-
-    def sites(self, shape: Shape, batch: int, dtype: str) -> tuple[Site, ...]:
-        image, framed = (batch, *shape), (batch, *self.output_shape(shape))
-        shapes = {
-            ("forward", "input"): image,
-            ("forward", "output"): framed,
-            ("grad_in", "input"): framed,
-            ("grad_in", "output"): image,
-        }
-        return tuple(Site(self.name, *key, s, dtype) for key, s in shapes.items())
-
-    def infer(self, run: Run, x: tf.Tensor) -> tf.Tensor:
-        return tf.pad(x, self._frame)
 
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor

@@ -14,12 +14,23 @@ from tpufi.outcomes.outcome_thresholds import Thresholds
 
 MASKED_IDENTICAL = "masked (bit-identical to golden)"
 MASKED = "masked"
-SLOW_DEGRADE = "slow degrade"
-SHARP_SLOW_DEGRADE = "sharp slow degrade"
-SHARP_DEGRADE = "sharp degrade"
 LOW_TEST_ACCURACY = "low test accuracy"
-IMMEDIATE = "immediate INF/NaN"
+SLOW_DEGRADE = "slow degrade"
+SHARP_DEGRADE = "sharp degrade"
+SHARP_SLOW_DEGRADE = "sharp slow degrade"
 SHORT_TERM = "short-term INF/NaN"
+IMMEDIATE = "immediate INF/NaN"
+# From no effect to the most severe.
+CLASSES = (
+    MASKED_IDENTICAL,
+    MASKED,
+    LOW_TEST_ACCURACY,
+    SLOW_DEGRADE,
+    SHARP_DEGRADE,
+    SHARP_SLOW_DEGRADE,
+    SHORT_TERM,
+    IMMEDIATE,
+)
 
 
 @dataclasses.dataclass(frozen=True)

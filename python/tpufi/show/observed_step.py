@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tpufi.data.batches import Batch
 from tpufi.descriptor import EVERY_REPLICA, FIELDS, Descriptor, Injected, read_record
+from tpufi.progress import Progress, compiling
 from tpufi.show.tapped_sites import TappedContext
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed
@@ -100,7 +101,11 @@ class ObservedStep:
         faults, words = tf.constant(fault.faults), tf.constant(fault.words)
         parts, tensors = [], {} if golden is None else golden.tensors
         with exact_arithmetic(), placed(self._device):
-            for replica in range(self._step.replicas):
+            label = (
+                "step without the fault" if golden is None else "step with the fault"
+            )
+            count = self._step.replicas
+            for replica in Progress(label, count).steps(range(count)):
                 if golden is not None and not _is_injected(fault, replica):
                     parts.append(golden.parts[replica])
                     continue
@@ -143,6 +148,7 @@ class ObservedStep:
         faults: tf.Tensor,
         words: tf.Tensor,
     ) -> tuple[ReplicaResult, Tensors]:
+        compiling("the step with all results of its layers")
         context = self._context(replica, faults, words)
         return self._step.passes(state, inputs, context), context.tensors
 

@@ -3,8 +3,7 @@
 
 from rich.table import Table
 
-from tpufi.show.change import Change
-from tpufi.show.spread import Spread
+from tpufi.show.spread import Change, Spread
 from tpufi.site_table import PASSES, UPDATE
 
 

@@ -3,11 +3,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tpufi.layers.context import FaultContext, Inject, LayerSites
+from tpufi.layers.context import FaultContext, LayerSites, Product
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,26 +44,19 @@ class _TappedSites(LayerSites):
         self._keep(y, direction, operand, perm)
         return y
 
-    def _with_faults(
-        self,
-        result: tf.Tensor,
-        direction: str,
-        operands: Sequence[str],
-        again: Callable[[Inject], tf.Tensor],
-        perm: Sequence[int],
-    ) -> tf.Tensor:
-        y = super()._with_faults(result, direction, operands, again, perm)
-        self._keep(y, direction, "output", perm)
-        names = {f"{self._layer}/{direction}/{operand}" for operand in operands}
+    def _with_faults(self, result: tf.Tensor, product: Product) -> tf.Tensor:
+        y = super()._with_faults(result, product)
+        self._keep(y, product.direction, "output", product.perm)
+        names = {self._name(product.direction, operand) for operand in product.operands}
         if names & self._context.seen:
             # What is built inside the conditional cannot leave it: build it once more.
             twin = _TappedSites(self._context, self._layer)
-            again(functools.partial(twin.inject, confines=True))
+            product.again(functools.partial(twin.inject, confines=True))
         return y
 
     def _keep(
         self, y: tf.Tensor, direction: str, operand: str, perm: Sequence[int]
     ) -> None:
-        name = f"{self._layer}/{direction}/{operand}"
+        name = self._name(direction, operand)
         if name in self._context.seen:
             self._context.tensors[name] = tf.transpose(y, perm) if perm else y

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Detection latency: steps from the fault to its first visible effect."""
+"""Detection latency: steps from the fault to the first detectable one."""
 
 import dataclasses
 import itertools

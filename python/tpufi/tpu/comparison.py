@@ -87,7 +87,7 @@ def _compiled(
     if cost.cycles == 0:
         raise InputError(
             "the compiled program names no estimated cycles; this libtpu writes other "
-            "text than the pinned one, use the versions in requirements-tpu.lock"
+            "text than the pinned one, use the versions in requirements-tpu*.lock"
         )
     return {
         "cycles": cost.cycles_without_branches,

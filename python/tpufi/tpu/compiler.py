@@ -2,7 +2,9 @@
 """The TPU compiler as a program of its own, in an environment of its own.
 
 jax and libtpu want other versions of packages than TensorFlow does, so they live in a
-virtual environment that `./dev tpu` makes from requirements-tpu.lock.
+virtual environment that `./dev tpu` makes from requirements-tpu.lock. For a v6e it
+makes another, from requirements-tpu-v6e.lock: what the libtpu of the first compiles for
+that chip, jaxlib cannot read back.
 """
 
 import dataclasses
@@ -15,7 +17,9 @@ from tpufi.errors import InputError
 from tpufi.tpu import compile_module
 from tpufi.tpu.program_text import ProgramCost, read_program
 
-ENVIRONMENT = pathlib.Path(__file__).resolve().parents[3] / ".venv-tpu"
+_ROOT = pathlib.Path(__file__).resolve().parents[3]
+ENVIRONMENT = _ROOT / ".venv-tpu"
+_BY_CHIP = {"v6e": _ROOT / ".venv-tpu-v6e"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +36,15 @@ class Compiled:
     cost: ProgramCost
     figures: dict
     text: str
+
+
+def environment_for(topology: str) -> pathlib.Path:
+    """Return the virtual environment whose compiler is for a topology.
+
+    Args:
+      topology: name that libtpu knows, such as `v5e:2x2`.
+    """
+    return _BY_CHIP.get(topology.partition(":")[0], ENVIRONMENT)
 
 
 def interpreter(environment: pathlib.Path = ENVIRONMENT) -> pathlib.Path:
@@ -66,7 +79,7 @@ def compile_for(
     module: bytes,
     topology: str,
     chips: int = 1,
-    environment: pathlib.Path = ENVIRONMENT,
+    environment: pathlib.Path | None = None,
 ) -> Compiled:
     """Compile a module for a TPU.
 
@@ -74,13 +87,13 @@ def compile_for(
       module: a serialised HloModuleProto.
       topology: name that libtpu knows, such as `v5e:2x2`.
       chips: how many chips run it, as replicas, >= 1.
-      environment: the virtual environment with jax and libtpu.
+      environment: the virtual environment with jax and libtpu; None: the topology's.
 
     Raises:
       InputError: there is no such environment, the compiler refuses (its last line is
         in the message), or it was ended from outside.
     """
-    python = interpreter(environment)
+    python = interpreter(environment or environment_for(topology))
     with tempfile.TemporaryDirectory() as folder:
         source, text = pathlib.Path(folder, "module"), pathlib.Path(folder, "text")
         source.write_bytes(module)

@@ -108,6 +108,7 @@ def page(results: Sequence[dict]) -> str:
             "temporaries MiB": f"{p['temporary_bytes'] / _MEBIBYTE:.1f}",
             "compiler s": f"{p['compiler_s']:.0f}",
             "compiler GiB": f"{p['compiler_bytes'] / _GIBIBYTE:.1f}",
+            "libtpu": r["versions"]["libtpu"],
         }
         for r in results
         for name, p in r["programs"].items()

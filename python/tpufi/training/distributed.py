@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor
+from tpufi.progress import compiling
 from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled
@@ -130,6 +131,7 @@ class DistributedProgram:
         fault: FaultOperands | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         self.traces += 1
+        compiling("the training step of all replicas")
         results = self.strategy.run(
             self._replica_step, args=(images, labels, seeds, rate, fault)
         )

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor
 from tpufi.layers.layer import Run
+from tpufi.progress import compiling
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed
 from tpufi.training.state import State
@@ -145,6 +146,7 @@ class Program:
     def clean_step(self, state: State, inputs: StepInputs) -> StepOutputs:
         """Build the step without sites; a function of tensors only."""
         self.traces += 1
+        compiling("the training step")
         return self.training_step.one_by_one(state, inputs, None)
 
     def armed_step(
@@ -152,6 +154,7 @@ class Program:
     ) -> StepOutputs:
         """Build the step with sites; a function of tensors only."""
         self.traces += 1
+        compiling("the training step with fault sites")
         return self.training_step.one_by_one(state, inputs, fault)
 
     def _traced_evaluation(

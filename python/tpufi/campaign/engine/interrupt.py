@@ -18,7 +18,10 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        print("ending the present blocks; once more ends at once", file=sys.stderr)
+        print(
+            "Stopping after the current blocks; Ctrl-C again to stop now",
+            file=sys.stderr,
+        )
 
     before = {number: signal.signal(number, note) for number in _SIGNALS}
     try:

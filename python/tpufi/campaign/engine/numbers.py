@@ -10,7 +10,7 @@ from tpufi.campaign.plan import CampaignPlan, strata
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.faults.sampler import Sampler
 from tpufi.random import derive
-from tpufi.statistics.allocation import deviation
+from tpufi.statistics.sample_size import deviation
 
 
 def windows(

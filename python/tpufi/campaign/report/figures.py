@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of matplotlib in the style of the report, and the files they become."""
+"""Figures in the style and colours of the report, and the files they become."""
 
 import contextlib
+import dataclasses
 import io
 import pathlib
 import re
@@ -12,7 +13,40 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from tpufi.campaign.report.document import Picture
-from tpufi.campaign.report.palette import COLOURS, INK, LINE, MUTED, PAPER
+
+
+@dataclasses.dataclass(frozen=True)
+class Colour:
+    """A colour of pictures, and of a page that can be light or dark.
+
+    Args:
+      variable: name of the variable of CSS.
+      light: on white; what pictures are drawn with.
+      dark: on a dark page.
+    """
+
+    variable: str
+    light: str
+    dark: str
+
+
+# The three hues are of Okabe and Ito's set, which readers with any colour vision tell
+# apart; lines also differ in style.
+INK = Colour("--ink", "#1b1f24", "#e6e9ed")
+MUTED = Colour("--muted", "#5b6470", "#a3adb8")
+LINE = Colour("--line", "#d3d8de", "#3b424b")
+PAPER = Colour("--paper", "#fdfefe", "#14171b")
+FIRST = Colour("--first", "#0072b2", "#56b4e9")
+SECOND = Colour("--second", "#c44e00", "#f0a35e")
+THIRD = Colour("--third", "#00795a", "#35c79b")
+COLOURS = (INK, MUTED, LINE, PAPER, FIRST, SECOND, THIRD)
+
+
+def declarations(dark: bool) -> str:
+    """Return the variables of CSS."""
+    pairs = ((c.variable, c.dark if dark else c.light) for c in COLOURS)
+    return " ".join(f"{name}: {value};" for name, value in pairs)
+
 
 _STYLE = {
     "axes.axisbelow": True,

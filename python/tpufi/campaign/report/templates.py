@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The templates beside this file: of the page, and of the notes."""
+"""The templates beside this file: the page of HTML, and the notes."""
 
+import base64
+import hashlib
 import pathlib
+from collections.abc import Mapping
 
 import jinja2
+from markupsafe import Markup
 
 from tpufi.campaign.report.cells import (
     Code,
@@ -14,7 +18,8 @@ from tpufi.campaign.report.cells import (
     share_text,
     sort_key,
 )
-from tpufi.campaign.report.document import Picture, Table
+from tpufi.campaign.report.document import Document, Picture, Table
+from tpufi.campaign.report.figures import declarations
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -43,3 +48,31 @@ def rendered(name: str, **values: object) -> str:
         "table": lambda block: isinstance(block, Table),
     }
     return environment.get_template(name).render(values)
+
+
+_MOST_ROWS = 2000
+
+
+def html_page(document: Document, pictures: Mapping[str, str]) -> str:
+    """Return the page.
+
+    The page's own policy forbids every request and every script but its own.
+
+    Args:
+      document: what it shows; its texts are escaped.
+      pictures: SVG by the key of the picture.
+    """
+    # A text as it is would not match the digest of the policy.
+    script = (FOLDER / "page.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return rendered(
+        "page.html.j2",
+        document=document,
+        pictures={key: Markup(svg) for key, svg in pictures.items()},
+        most_rows=_MOST_ROWS,
+        script=Markup(script),
+        digest=digest,
+        style=Markup((FOLDER / "page.css").read_text()),
+        light=declarations(dark=False),
+        dark=declarations(dark=True),
+    )

@@ -12,7 +12,6 @@ from tpufi.campaign.report.document import Document
 from tpufi.campaign.report.facts import Facts, gather
 from tpufi.campaign.report.figures import drawn
 from tpufi.campaign.report.header import header
-from tpufi.campaign.report.html import html_page
 from tpufi.campaign.report.markdown import markdown
 from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.sections import (
@@ -28,6 +27,7 @@ from tpufi.campaign.report.sections import (
     strata,
     typical,
 )
+from tpufi.campaign.report.templates import html_page
 from tpufi.errors import InputError
 from tpufi.io import atomic_write
 from tpufi.messages import show_path

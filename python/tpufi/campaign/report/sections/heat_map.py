@@ -12,8 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from tpufi.campaign.report.cells import Share, printable, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import INK, LINE
+from tpufi.campaign.report.figures import INK, LINE, new_figure
 from tpufi.campaign.report.strata import depth_bands
 
 _FEW, _VERY_FEW = 10, 5

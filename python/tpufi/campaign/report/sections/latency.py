@@ -12,8 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from tpufi.campaign.report.cells import Share, count_text, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, SECOND
+from tpufi.campaign.report.figures import FIRST, SECOND, new_figure
 from tpufi.statistics.latency import LatencySummary, summarise_latency
 
 _MOST_BARS = 60
@@ -51,7 +50,7 @@ def _picture(seen: Mapping[int, int], summary: LatencySummary) -> Picture:
     running = itertools.accumulate(seen.values())
     table = Table.of(
         "latency",
-        "Experiments by the steps from the fault to its first visible effect; 0 is the "
+        "Experiments by the steps from the fault to the first detectable one; 0 is the "
         "faulty step.",
         [
             {
@@ -88,7 +87,7 @@ def _histogram(table: Table) -> Figure:
     axes.set_xlim(-0.6, longest + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     of_width = f", {width} to a bar" if width > 1 else ""
-    axes.set_xlabel(f"steps from the fault to its first visible effect{of_width}")
+    axes.set_xlabel(f"steps from the fault to the first detectable one{of_width}")
     axes.set_ylabel("experiments")
     line = axes.twinx()
     line.plot(

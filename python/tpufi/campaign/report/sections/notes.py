@@ -3,12 +3,12 @@
 
 from collections.abc import Iterator
 
-from tpufi.campaign.effect import CLASSES
 from tpufi.campaign.report.cells import printable
 from tpufi.campaign.report.document import Section
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.rates import FEW
 from tpufi.campaign.report.templates import rendered
+from tpufi.outcomes.outcome import CLASSES
 
 _LONGEST = 1000  # Of a point; some name what the user wrote.
 _SITE_WEIGHTS = {

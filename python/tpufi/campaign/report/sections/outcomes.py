@@ -11,8 +11,7 @@ from tpufi.campaign.effect import in_order, is_visible
 from tpufi.campaign.report.cells import Share, count_text, printable, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, INK, MUTED, SECOND
+from tpufi.campaign.report.figures import FIRST, INK, MUTED, SECOND, new_figure
 from tpufi.campaign.report.rates import Rate
 
 

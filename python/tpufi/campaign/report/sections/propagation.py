@@ -10,8 +10,7 @@ from matplotlib.ticker import NullLocator, PercentFormatter
 from tpufi.campaign.report.cells import Share, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, MUTED, SECOND, THIRD
+from tpufi.campaign.report.figures import FIRST, MUTED, SECOND, THIRD, new_figure
 
 _LARGE = 0.01
 _SUMS = ("experiments", "tensors", "elements", "not_finite", "large")
@@ -24,9 +23,9 @@ _SELECT = (
 _EXPLAINED = (
     "Experiments whose state differs from golden in any bit after some steps, the "
     "faulty one included, by part of the state, of all experiments. Those that are "
-    "golden again, or ended because a loss was not finite, no longer count. Change: "
-    "2-norm of a tensor's finite changes over that of the golden tensor; of each "
-    "experiment that of the tensor that changed most."
+    "identical to the fault-free run, or ended because a loss was not finite, no "
+    "longer count. Change: 2-norm of a tensor's finite changes over that of the "
+    "golden tensor; of each experiment that of the tensor that changed most."
 )
 _STYLES = ((FIRST, "o", "-"), (SECOND, "s", "--"), (THIRD, "^", ":"))
 

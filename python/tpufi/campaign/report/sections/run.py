@@ -59,7 +59,7 @@ def _sessions(facts: Facts) -> Table:
         }
         for noted, took in facts.sessions
     ]
-    caption = "Sessions: each running of the campaign."
+    caption = "Sessions (invocations)."
     return Table.of("sessions", caption, rows, _LONGEST)
 
 

@@ -12,8 +12,7 @@ from tpufi.campaign.effect import in_order
 from tpufi.campaign.report.cells import printable, share_text
 from tpufi.campaign.report.document import Block, Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, LINE, MUTED
+from tpufi.campaign.report.figures import FIRST, LINE, MUTED, new_figure
 from tpufi.campaign.report.rates import FEW, Strata
 from tpufi.campaign.report.strata import bit_field
 

@@ -15,8 +15,7 @@ from tpufi.campaign.journal.row import Row
 from tpufi.campaign.report.cells import Code, printable
 from tpufi.campaign.report.document import Block, Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
-from tpufi.campaign.report.figures import new_figure
-from tpufi.campaign.report.palette import FIRST, MUTED, SECOND, THIRD
+from tpufi.campaign.report.figures import FIRST, MUTED, SECOND, THIRD, new_figure
 
 _COLUMNS = 2
 _STYLES = {
@@ -55,7 +54,7 @@ class Typical(NamedTuple):
 
 def loss_sections(facts: Facts) -> Iterator[Section]:
     """Yield the section on losses; none where the journal kept none."""
-    chosen = _typical(facts)
+    chosen = typical(facts)
     if not chosen:
         return
     blocks: list[Block] = [_EXPLAINED]
@@ -114,7 +113,7 @@ def replay_sections(facts: Facts) -> Iterator[Section]:
                 "replica": row.fault.replica,
                 "command": Code(f"{command} {row.experiment}"),
             }
-            for which, row, *_ in _typical(facts)
+            for which, row, *_ in typical(facts)
         ],
         longest=200,
     )
@@ -129,7 +128,7 @@ def replay_sections(facts: Facts) -> Iterator[Section]:
     yield Section("replay", "Replay any experiment", blocks)
 
 
-def _typical(facts: Facts) -> list[Typical]:
+def typical(facts: Facts) -> list[Typical]:
     """Choose the median experiment of each outcome, and the ends, without any chance.
 
     Experiments of an outcome are ordered by the loss of their last step, one that is
