@@ -38,7 +38,6 @@ def attack(tally: Tally, seconds: float, seed: int) -> None:
         program = RandomProgram(rng, dtype, 2 if compiled else 4)
         kind = "faults, compiled" if compiled else "faults"
         told = f"program {number} of seed {seed}, {dtype}"
-        tally.note(kind.replace("faults", "programs"), None)
         try:
             _one(program, rng, compiled, kind, told, tally)
         except Exception as error:  # noqa: BLE001 - that is what is looked for.
@@ -61,6 +60,9 @@ def _one(
         program, sites=[{"name": "*_op*"}], jit_compile=True if compiled else None
     )
     subjects = [_Subject(program, fi, rng, *trace) for trace in traces]
+    if not all(subject.runs(compiled) for subject in subjects):
+        return  # TensorFlow has no kernel for it.
+    tally.note(kind.replace("faults", "programs"), None)
     if subjects[0].ids != subjects[1].ids:
         tally.note(kind, f"{told}: other ids in a trace of another shape")
     for number in range(_RUNS):
@@ -101,10 +103,20 @@ class _Subject:
             tf.constant(self._taken),
             skip,
         )
-        armed = fi.armed(*self._args)
+        self.ids: dict[int, int] = {}
+
+    def runs(self, compiled: bool) -> bool:
+        """Return whether TensorFlow can run the program itself; find its sites."""
+        own = tf.function(self._program, autograph=False, jit_compile=compiled or None)
+        try:
+            own(*self._args)
+        except tf.errors.OpError:
+            return False
+        armed = self._fi.armed(*self._args)
         self.ids = {
             int(re.search(r"n(\d+)_op", site.name)[1]): site.id for site in armed.sites
         }
+        return True
 
     def draw(self, rng: random.Random, few: bool) -> list[Injected]:
         """Return faults of different operations.
