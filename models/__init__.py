@@ -6,6 +6,7 @@ import importlib
 
 import tpufi
 from tpufi.errors import InputError
+from tpufi.messages import quote
 from tpufi.site_table import SiteTable
 
 __all__ = ["WORKLOADS", "sites", "workload"]
@@ -47,7 +48,7 @@ def workload(name: str) -> "tpufi.workload.Workload":
     known = _workloads()
     if name not in known:
         raise InputError(
-            f"workload {name!r} is not available; known: {', '.join(known)}"
+            f"workload {quote(name)} is not available; known: {', '.join(known)}"
         )
     return known[name]
 

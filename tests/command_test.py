@@ -216,7 +216,7 @@ def test_a_missing_tensorflow_is_one_line_that_names_the_extras(tmp_path):
     )
     assert run.returncode == 1
     assert run.stderr.splitlines()[:-1] == [
-        "tpufi needs TensorFlow 2.19 or 2.20, and none is installed; run: pip install "
+        "tpufi needs TensorFlow 2.19, and none is installed; run: pip install "
         "'tpufi[cpu]' (or tpufi[tensorflow], tpufi[tpu])"
     ]
 
@@ -226,7 +226,7 @@ def test_of_a_missing_tensorflow_a_name_says_what_to_install(monkeypatch):
         raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
 
     monkeypatch.setattr(tpufi.importlib, "import_module", missing)
-    with pytest.raises(ImportError, match=r"needs TensorFlow 2.19 or .*'tpufi\[cpu\]'"):
+    with pytest.raises(ImportError, match=r"needs TensorFlow 2.19, .*'tpufi\[cpu\]'"):
         tpufi._imported("flip_bits")
 
 

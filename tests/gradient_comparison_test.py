@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.gradient_session import PER_REPLICA, REPLICAS, dropout_key, session
 from tests.layer_cases import LabelledLoss
 from tests.modes import assert_same_bits
 from tests.plain_layers import plain
 from tests.plain_model import plain_model
-from tests.tiny_workload import TINY
+from tests.tiny_workload import TINY, tiny_batch
 from tpufi.contrib.isca23.gradient_comparison import (
     Case,
     GradientProgram,
@@ -22,6 +21,7 @@ from tpufi.contrib.isca23.gradient_comparison import (
     without_backward,
 )
 from tpufi.contrib.isca23.gradient_comparison.summed import in_dtype
+from tpufi.data.batches import Batch
 from tpufi.descriptor import replacing
 from tpufi.errors import InputError
 from tpufi.faults.injection import Injection
@@ -29,6 +29,42 @@ from tpufi.layers import BatchNorm, Conv2D, Layer
 from tpufi.layers.softmax_loss import LossPasses
 from tpufi.models import WORKLOADS
 from tpufi.optimizers import SGD
+from tpufi.random import derive
+from tpufi.training import Program, Session
+from tpufi.workload import Workload
+
+REPLICAS, PER_REPLICA, STEPS, SEED = 3, 4, 5, 7
+
+
+class DrawnImages:
+    """What a session asks of a data set."""
+
+    name = "drawn"
+    example_dtype, example_shape = TINY.input_dtype, TINY.input_shape
+
+
+class DrawnBatches:
+    """Batches of 8x8 images, a pure function of (epoch, step)."""
+
+    dataset = DrawnImages()
+    steps = STEPS
+
+    def train(self, epoch: int, step: int) -> Batch:
+        return tiny_batch(REPLICAS, PER_REPLICA, seed=epoch * STEPS + step)[0]
+
+
+def session(workload: Workload = TINY, **changes: object) -> Session:
+    """Return a run of the tiny workload, perhaps with other fields."""
+    workload = dataclasses.replace(workload, **changes)
+    program = Program(workload, REPLICAS, PER_REPLICA)
+    return Session(program, DrawnBatches(), SEED, workload.learning_rate)
+
+
+def dropout_key(number: int, replica: int) -> np.ndarray:
+    """Return the key of a step of one replica, as `Session` derives it."""
+    epoch, step = divmod(number, STEPS)
+    return np.array(derive(SEED, "dropout", epoch, step, replica), np.uint32)
+
 
 NUMBER = 7  # Not in the first epoch.
 

@@ -114,7 +114,7 @@ def test_the_configuration_can_be_changed_between_runs(injector):
     live = fi.getFIConfig()
     live.injectMap[Ops.RELU], live.injectMap[Ops.ADD] = 0.0, 1.0
     fi(X)
-    live.skipCount = 1
+    live.skipCount = 2
     fi(X)
     fi.initFIConfig(config)
     fi(X)

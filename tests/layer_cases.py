@@ -41,7 +41,7 @@ from tpufi.layers import (
     ZeroPadding,
     initializers,
 )
-from tpufi.layers.windowed import Windowed
+from tpufi.layers.pooling import Windowed
 from tpufi.site_table import Site
 
 

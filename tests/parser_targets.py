@@ -2,8 +2,10 @@
 """What is fuzzed: every parser of a file, with good files to begin from."""
 
 import dataclasses
+import gzip
 import io
 import pathlib
+import pickle
 import tempfile
 from collections.abc import Callable
 
@@ -13,6 +15,9 @@ from tests.campaign_files import PLAN
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
 from tests.fault_jsonl_test import LINE
 from tests.injection_errors_test import replaced, sites_of
+from tests.tiny_workload import TINY
+from tpufi.campaign.inference.inference_file import read_inference_plan
+from tpufi.campaign.inference.user_file import read_inputs
 from tpufi.campaign.journal import database
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
@@ -20,6 +25,8 @@ from tpufi.campaign.plan_file import read_plan
 from tpufi.contrib.isca23.checkpoint.mapping import read_mapping
 from tpufi.contrib.tensorfi.any_plan import plan_of
 from tpufi.contrib.tensorfi.config import read_config
+from tpufi.data.cifar import read_cifar_folder
+from tpufi.data.idx_files import read_idx_folder
 from tpufi.data.npz_file import read_npz
 from tpufi.errors import InputError
 from tpufi.experiment.spread import Spread
@@ -27,6 +34,8 @@ from tpufi.faults.csv import read_injection
 from tpufi.faults.jsonl import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
+from tpufi.training import initial_state
+from tpufi.training.state import to_arrays
 
 _PARTS = ("train", "test")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -41,6 +50,17 @@ SkipCount: 1
 InjectMode: errorRate
 """
 MAPPING = b"checkpoint,weight\na/(\\d)/b,conv\\1/kernel\nc/d,fc/kernel\n"
+BATCHES = (*(f"data_batch_{number}" for number in range(2, 6)), "test_batch")
+INFERENCE = b"""program: model.py:make
+inputs: x.npz
+seed: 3
+experiments: 150
+batch: 4
+measures: regression
+tolerance: 0.5
+mitigation: [ranges]
+stop: {width: 0.1, strata: [operand], hours: 2}
+"""
 LAYER = b"Target: layer_outputs\nMode: single\nType: bitflips\nAmount: 1\nBit: N\n"
 
 
@@ -140,8 +160,36 @@ def _golden(name: str) -> Target:
     return Target(name, name, (files[name],), parse, beside)
 
 
+def _saved(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def _idx_files() -> dict[str, bytes]:
+    """Return the four files of a small data set of grey images."""
+    files = {}
+    for part in ("train", "t10k"):
+        for kind, shape in (("images-idx3", (2, 28, 28)), ("labels-idx1", (2,))):
+            head = bytes((0, 0, 8, len(shape))) + np.array(shape, ">u4").tobytes()
+            files[f"{part}-{kind}-ubyte"] = head + bytes(np.prod(shape))
+    return files
+
+
+def _batch() -> bytes:
+    return pickle.dumps(
+        {b"data": np.ones((2, 3072), np.uint8), b"labels": [3, 9]}, protocol=2
+    )
+
+
+def _checkpoint() -> bytes:
+    state = initial_state(TINY, 3)
+    return _saved(**to_arrays(state._replace(updates=state.updates + 1)))
+
+
 def targets() -> dict[str, Target]:
     """Return all targets by name."""
+    idx, batch = _idx_files(), _batch()
     published = sorted((ROOT / "injections").glob("*/*.csv"))
     plain = (
         Target(
@@ -175,6 +223,33 @@ def targets() -> dict[str, Target]:
         Target(
             "images", "x.npz", (images(),),
             lambda folder: read_npz(folder / "x.npz", "x"),
+        ),
+        Target(
+            "inference", "x.yaml", (INFERENCE,),
+            lambda folder: read_inference_plan(folder / "x.yaml"),
+        ),
+        Target(
+            "inputs", "x.npz",
+            (_saved(x=np.ones((4, 3), np.float32), labels=np.arange(4)),),
+            lambda folder: read_inputs(folder / "x.npz"),
+        ),
+        Target(
+            "idx", "train-images-idx3-ubyte", (idx["train-images-idx3-ubyte"],),
+            lambda folder: read_idx_folder(folder, "x"), tuple(idx.items())[1:],
+        ),
+        Target(
+            "idx_gzip", "train-images-idx3-ubyte.gz",
+            (gzip.compress(idx["train-images-idx3-ubyte"], mtime=0),),
+            lambda folder: read_idx_folder(folder, "x"), tuple(idx.items())[1:],
+        ),
+        Target(
+            "cifar", "data_batch_1", (batch,),
+            lambda folder: read_cifar_folder(folder, "x"),
+            tuple((name, batch) for name in BATCHES),
+        ),
+        Target(
+            "checkpoint", "state_00000001.npz", (_checkpoint(),),
+            lambda folder: GoldenFolder(folder).load(TINY, 1),
         ),
         Target("journal", database.NAME, (journal_bytes(),), _journal),
         *map(_golden, golden_files()),

@@ -28,7 +28,7 @@ from tpufi.layers import (
     Swish,
     ZeroPadding,
 )
-from tpufi.layers.windowed import Windowed
+from tpufi.layers.pooling import Windowed
 from tpufi.random import derive
 
 

@@ -95,9 +95,9 @@ LAYER = Recipe(
     {
         "tests/layer_cases.py": [
             (
-                "from tpufi.layers.windowed import",
+                "from tpufi.layers.pooling import",
                 "from tpufi.layers.negative import Negative\n"
-                "from tpufi.layers.windowed import",
+                "from tpufi.layers.pooling import",
             ),
             (
                 '    Case(SkipGain("skip")',
@@ -106,9 +106,9 @@ LAYER = Recipe(
         ],
         "tests/plain_layers.py": [
             (
-                "from tpufi.layers.windowed import",
+                "from tpufi.layers.pooling import",
                 "from tpufi.layers.negative import Negative\n"
-                "from tpufi.layers.windowed import",
+                "from tpufi.layers.pooling import",
             ),
             (
                 "    SkipGain: lambda",

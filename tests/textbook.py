@@ -4,19 +4,18 @@
 Every operand and result passes through `alter(direction, operand, array)`, which may
 return another array. What is done to it reaches whatever is computed from it, with one
 exception that is part of the definition of a site: an operand ("input", "weight",
-"bias") is a copy on its way into one operation, so other operations read it whole.
-"""
+"bias") is a copy on its way into one operation, so other operations read it whole."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tests.layer_cases import Case, Gated, LabelledLoss, Values
 from tests.plain_layers import dropout_mask
 from tests.textbook_decoder import DECODER
-from tests.textbook_nfnet import scale, skip_gain, standardised
-from tests.textbook_pooling import POOLING
 from tpufi.layers import (
+    AveragePooling,
     BatchNorm,
     Bias,
     Conv2D,
@@ -24,13 +23,146 @@ from tpufi.layers import (
     DepthwiseConv2D,
     Dropout,
     GlobalAveragePooling,
+    MaxPooling,
     ReLU,
     Scale,
     Sigmoid,
     SkipGain,
     StandardisedConv2D,
     Swish,
+    ZeroPadding,
 )
+from tpufi.layers.pooling import Windowed
+
+Results = dict[str, np.ndarray]
+
+
+def standardised(
+    layer: StandardisedConv2D, v: Values, alter: Callable, convolve: Callable
+) -> Results:
+    """Convolve with a standardised kernel.
+
+    Args:
+      layer: the layer.
+      v: its values.
+      alter: see `tests.textbook`.
+      convolve: the textbook of `Conv2D`.
+    """
+    gain, clean = v.parameters.values()
+    axes, fan_in = (0, 1, 2), clean[..., 0].size
+    raw = alter("forward", "raw_weight", clean)
+    mean = alter("forward", "mean", raw.sum(axes) / fan_in)
+    variance = ((raw - mean) ** 2).sum(axes) / fan_in
+    variance = alter("forward", "variance", variance)
+    squares = variance * fan_in
+    norm = np.sqrt(np.where(squares < layer.floor, layer.floor, squares))
+    norm = norm.astype(clean.dtype)
+    kernel = (raw - mean) * (alter("forward", "gain", gain) / norm)
+
+    weights = {"conv/kernel": kernel}
+    results = convolve(
+        layer.convolution, dataclasses.replace(v, parameters=weights), alter
+    )
+    dkernel = results.pop("gradient/conv/kernel")
+    normal = (clean - mean) / norm
+    dgain = alter("grad_wt", "gain_output", (dkernel * normal).sum(axes))
+    removed = np.where(squares < layer.floor, np.zeros_like(dgain), dgain)
+    draw = (dkernel - normal * removed) * (gain / norm)
+    draw = draw - draw.sum(axes) / fan_in
+    return {
+        **results,
+        f"gradient/{layer.name}/gain": dgain,
+        f"gradient/{layer.name}/kernel": alter("grad_wt", "raw_output", draw),
+    }
+
+
+def scale(layer: Scale, v: Values, alter: Callable) -> Results:
+    """Multiply by a constant."""
+    y = alter("forward", "input", v.x) * layer.factor
+    dx = alter("grad_in", "input", v.dy) * layer.factor
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+    }
+
+
+def skip_gain(layer: SkipGain, v: Values, alter: Callable) -> Results:
+    """Multiply by one trained number."""
+    (gain,) = v.parameters.values()
+    y = alter("forward", "input", v.x) * alter("forward", "weight", gain)
+    dx = alter("grad_in", "input", v.dy) * alter("grad_in", "weight", gain)
+    products = alter("grad_wt", "input", v.x) * alter("grad_wt", "weight", v.dy)
+    # An array without axes, not a number: it must be possible to alter it.
+    dgain = np.asarray(products.sum())
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+        "gradient/skip/gain": alter("grad_wt", "output", dgain),
+    }
+
+
+Results = dict[str, np.ndarray]
+
+
+def _windows(layer: Windowed, shape: tuple) -> Iterator[tuple[tuple, tuple]]:
+    """Yield the place of each window in the output and its pixels in the image."""
+
+    def spans(n: int) -> list[slice]:
+        if layer.padding == "valid":
+            starts = range(0, n - layer.size + 1, layer.stride)
+        else:
+            count = (n + layer.stride - 1) // layer.stride
+            lack = max((count - 1) * layer.stride + layer.size - n, 0)
+            starts = [i * layer.stride - lack // 2 for i in range(count)]
+        return [slice(max(s, 0), min(s + layer.size, n)) for s in starts]
+
+    for i, rows in enumerate(spans(shape[1])):
+        for j, columns in enumerate(spans(shape[2])):
+            yield (slice(None), i, j), (slice(None), rows, columns)
+
+
+def _max(layer: MaxPooling, v: Values, alter: Callable) -> Results:
+    x, y = alter("forward", "input", v.x), np.empty_like(v.dy)
+    dy, dx = alter("grad_in", "input", v.dy), np.zeros_like(v.x)
+    images, channels = np.ogrid[: len(dx), : dx.shape[-1]]
+    for place, window in _windows(layer, v.x.shape):
+        y[place] = x[window].max((1, 2))
+        searched = np.where(np.isnan(v.x[window]), np.inf, v.x[window])
+        flat = searched.reshape(len(dx), -1, dx.shape[-1])
+        row, column = np.unravel_index(flat.argmax(1), searched.shape[1:3])
+        dx[window][images, row, column, channels] += dy[place]
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+    }
+
+
+def _average(layer: AveragePooling, v: Values, alter: Callable) -> Results:
+    x, y = alter("forward", "input", v.x), np.empty_like(v.dy)
+    dy, dx = alter("grad_in", "input", v.dy), np.zeros_like(v.x)
+    for place, window in _windows(layer, v.x.shape):
+        pixels = v.x[window].shape[1] * v.x[window].shape[2]
+        y[place] = x[window].sum((1, 2)) / pixels
+        dx[window] += dy[place][:, None, None] / pixels
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+    }
+
+
+def _padding(layer: ZeroPadding, v: Values, alter: Callable) -> Results:
+    inside = slice(layer.width, -layer.width)
+    y = np.zeros_like(v.dy)
+    y[:, inside, inside] = alter("forward", "input", v.x)
+    dx = alter("grad_in", "input", v.dy)[:, inside, inside]
+    return {
+        "output": alter("forward", "output", y),
+        "gradient/input": alter("grad_in", "output", dx),
+    }
+
+
+POOLING = {MaxPooling: _max, AveragePooling: _average, ZeroPadding: _padding}
+
 
 Alter = Callable[[str, str, np.ndarray], np.ndarray]
 Results = dict[str, np.ndarray]

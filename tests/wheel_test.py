@@ -46,6 +46,19 @@ def run(*command, cwd=None, **environment) -> str:
     return process.stdout
 
 
+def test_the_description_has_no_link_to_a_file():
+    build_wheel = pytest.importorskip("tools.build_wheel")
+    text = "see [ops](docs/ops.md) and [it](https://x.y/z)\n![curves](docs/a.svg)\n"
+    assert build_wheel.description(text, {}) == "see ops and [it](https://x.y/z)\n\n"
+    home = {"Repository": "https://example.org/tpufi/"}
+    assert build_wheel.description(text, home) == (
+        "see [ops](https://example.org/tpufi/blob/main/docs/ops.md) and "
+        "[it](https://x.y/z)\n![curves](https://example.org/tpufi/raw/main/docs/a.svg)\n"
+    )
+    readme = (ROOT / "README.md").read_text()
+    assert "](docs/" in readme and "](docs/" not in build_wheel.description(readme, {})
+
+
 @pytest.fixture(scope="module")
 def wheel() -> pathlib.Path:
     """Build all wheels and return that of this Python."""

@@ -2,13 +2,13 @@
 """Each workload is the network that it should be, and its gradient is right."""
 
 import collections
+import csv
 import dataclasses
 import math
 import pathlib
 
 import pytest
 
-from tests.artefact_tables import artefact_sites
 from tests.disarmed_steps import check_disarmed_steps
 from tests.plain_model import check_whole_gradient
 from tests.small_decoder import SMALL_DECODER
@@ -18,6 +18,20 @@ from tpufi.faults.csv import read_injection
 from tpufi.layers import Conv2D, StandardisedConv2D
 from tpufi.models import NAMES, WORKLOADS, densenet, effnet, nfnet, workload
 from tpufi.workload import Workload
+
+DATA = pathlib.Path(__file__).resolve().parent / "data"
+
+
+def artefact_sites(workload: str) -> dict[str, tuple[int, ...]]:
+    """Return site name -> shape for 128 images per replica."""
+    with open(DATA / f"{workload}_sites.csv", newline="") as file:
+        return {
+            f"{row['layer']}/{operand}": tuple(map(int, shape.split("x")))
+            for row in csv.DictReader(file)
+            for operand, shape in row.items()
+            if operand != "layer"
+        }
+
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PUBLISHED = sorted(ROOT.glob("injections/*/*.csv"))

@@ -10,16 +10,20 @@ are loaded before.
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 
+import tomllib
 from auditwheel.architecture import Architecture
 from auditwheel.libc import Libc
 from auditwheel.wheel_abi import analyze_wheel_abi
 
 _BINDINGS = "_tpufi.so"
+_RELATIVE_LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#|mailto:)([^()\s]+)\)")
 _ENVIRONMENT = {**os.environ, "SOURCE_DATE_EPOCH": "315532800"}  # The first of zip's.
 _FROM_TENSORFLOW = frozenset({"libtensorflow_cc.so.2", "libtensorflow_framework.so.2"})
 # Without this setuptools would call the wheel pure Python and good for every machine.
@@ -67,6 +71,9 @@ def _lay_out(
     (stage / "setup.py").write_text(_SETUP)
     for file in metadata:
         shutil.copy(file, stage)
+    project = tomllib.loads((stage / "pyproject.toml").read_text())["project"]
+    readme = stage / "README.md"
+    readme.write_text(description(readme.read_text(), project.get("urls", {})))
     for file in files:
         # .../tpufi_tree/tpufi/ops.py is tpufi/ops.py of the package.
         _, _, inside = file.as_posix().partition("/tpufi_tree/")
@@ -74,6 +81,26 @@ def _lay_out(
         target.parent.mkdir(parents=True, exist_ok=True)
         source = bindings if file.name == _BINDINGS else file
         shutil.copyfile(source, target)
+
+
+def description(readme: str, urls: Mapping[str, str]) -> str:
+    """Return the README as a package index shows it, where no file lies beside it.
+
+    Args:
+      readme: its text; links to files of the repository are relative.
+      urls: of the project; with `Repository` links are absolute, without one a link
+        becomes its text and a picture is left out.
+    """
+    home = urls.get("Repository", "").rstrip("/")
+
+    def link(match: re.Match) -> str:
+        picture, text, target = match.groups()
+        if home:
+            kind = "raw" if picture else "blob"
+            return f"{picture}[{text}]({home}/{kind}/main/{target})"
+        return "" if picture else text
+
+    return _RELATIVE_LINK.sub(link, readme)
 
 
 def _packed(stage: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:

@@ -60,7 +60,7 @@ def _load_ops() -> types.ModuleType:
     minor = ".".join(tf.__version__.split(".")[:2])
     if minor not in TENSORFLOW:
         raise ImportError(
-            f"tpufi needs TensorFlow {' or '.join(TENSORFLOW)}, but {tf.__version__} "
+            f"tpufi needs TensorFlow {host.built_for_tensorflow}, but {tf.__version__} "
             f"is installed; run: {INSTALL_TENSORFLOW}",
             name="tensorflow",
         )

@@ -8,8 +8,9 @@ from tpufi.errors import InputError
 
 TENSORFLOW = ("2.19", "2.20")
 INSTALL_TENSORFLOW = "pip install 'tpufi[cpu]' (or tpufi[tensorflow], tpufi[tpu])"
+# The extras install the first of these; the second is for those who build tpufi.
 TENSORFLOW_MISSING = (
-    f"tpufi needs TensorFlow {' or '.join(TENSORFLOW)}, and none is installed; run: "
+    f"tpufi needs TensorFlow {TENSORFLOW[0]}, and none is installed; run: "
     f"{INSTALL_TENSORFLOW}"
 )
 

@@ -18,6 +18,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {site: (ROOT / source).read_text() for source, site in OUTSIDE.items()}
     pages |= reference_pages(ROOT / "python" / "tpufi")
     pages["reference/ops.md"] = ops_page(ROOT / "cc" / "ops")
+    pages["site.css"] = (ROOT / "tools" / "site" / "site.css").read_text()
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files

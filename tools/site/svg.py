@@ -3,9 +3,17 @@
 
 from xml.sax.saxutils import escape
 
-from tpufi.campaign.report.figures import INK, LINE, PAPER
+from tpufi.campaign.report.figures import COLOURS, INK, LINE, PAPER
 
 _FONT = "font-family='DejaVu Sans, Verdana, sans-serif'"
+
+# A rule of CSS is above an attribute; the page says whether it is dark.
+_RULES = " ".join(
+    f"[{part}='{colour.light}'] {{ {part}: {colour.dark}; }}"
+    for colour in COLOURS
+    for part in ("fill", "stroke")
+)
+_DARK = f"<style>@media (prefers-color-scheme: dark) {{ {_RULES} }}</style>"
 
 
 def rectangle(
@@ -49,6 +57,7 @@ def picture(width: int, height: int, title: str, shapes: list[str]) -> str:
             f"width='{width}' height='{height}' role='img'>",
             f"<title>{escape(title)}</title>",
             f"<defs>{head}</defs>",
+            _DARK,
             rectangle(0.5, 0.5, width - 1, height - 1, PAPER.light, LINE.light),
             *shapes,
             "</svg>\n",

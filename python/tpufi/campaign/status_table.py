@@ -58,7 +58,7 @@ def _outcomes(
     exact: bool,
 ) -> Iterator[str]:
     method = clopper_pearson if exact else wilson
-    interval = f"{confidence:.4g} interval"
+    interval = f"{100 * confidence:.4g}% interval"
     if measures := list(_measures(journal, confidence, method)):
         yield from _table(["measure", "experiments", "share", interval], measures, 1)
         yield ""
@@ -122,6 +122,8 @@ def _sessions(journal: Reader) -> Iterator[str]:
         yield f"  {noted.get('begun', '')} {took:.0f} s  {command}"
     yield "made of:"
     for key, value in journal.manifest().items():
+        if not value:
+            continue
         yield f"  {key}: {value}"
 
 

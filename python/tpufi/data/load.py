@@ -4,6 +4,7 @@
 import os
 import re
 from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from tpufi.data.dataset import Dataset
 from tpufi.data.idx_files import is_idx_folder, read_idx_folder
 from tpufi.data.npz_file import read_npz
 from tpufi.data.synthetic import DEFAULT_IMAGES, synthetic
-from tpufi.data.text import python_text, read_text
+from tpufi.data.text import Text, python_text, read_text
 from tpufi.errors import InputError
 from tpufi.messages import one_line, quote, show_path
 
@@ -24,6 +25,18 @@ FORMS = (
 
 # Where Debian's package dataset-fashion-mnist puts its files.
 _DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+
+
+@overload
+def load_dataset(spec: Literal["fashion-mnist", "cifar10", "synthetic"]) -> Dataset: ...
+
+
+@overload
+def load_dataset(spec: Literal["python-text"]) -> Text: ...
+
+
+@overload
+def load_dataset(spec: str) -> Examples: ...
 
 
 def load_dataset(spec: str) -> Examples:

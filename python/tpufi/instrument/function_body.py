@@ -6,7 +6,7 @@ A function that is called twice appears twice, so that each call has sites of it
 
 import dataclasses
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 import tensorflow as tf
 from tensorflow.core.framework import function_pb2, node_def_pb2
@@ -16,7 +16,6 @@ from tpufi.instrument.directions import directions_of
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.site_ids import SiteIds, Step
 from tpufi.instrument.traced_program import TracedProgram
-from tpufi.instrument.v1_control_flow import in_v1_control_flow
 
 # Attributes of operations that call functions, in the order in which they are visited.
 CALLS = {
@@ -226,3 +225,29 @@ def _layer(path: str) -> str:
 
 def _dims(shape: tf.TensorShape) -> tuple[int | None, ...] | None:
     return None if shape.rank is None else tuple(shape.as_list())
+
+
+_REGIONS = (
+    ({"Enter", "RefEnter"}, {"Exit", "RefExit"}),
+    ({"Switch", "RefSwitch"}, {"Merge", "RefMerge", "Exit", "RefExit"}),
+)
+
+
+def in_v1_control_flow(definition: function_pb2.FunctionDef) -> set[str]:
+    """Return the names of such operations, with those that open a region."""
+    nodes = {node.name: node for node in definition.node_def}
+    consumers = defaultdict(list)
+    for node in definition.node_def:
+        for name in node.input:
+            consumers[name.removeprefix("^").split(":")[0]].append(node.name)
+    inside: set[str] = set()
+    for opening, closing in _REGIONS:
+        region = {name for name, node in nodes.items() if node.op in opening}
+        pending = list(region)
+        while pending:
+            for consumer in consumers[pending.pop()]:
+                if consumer not in region and nodes[consumer].op not in closing:
+                    region.add(consumer)
+                    pending.append(consumer)
+        inside |= region
+    return inside

@@ -4,6 +4,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -40,17 +41,18 @@ class InjectionRecord:
     keep: int
     words: np.ndarray
     times: int
-    golden: np.ndarray | None
-    faulty: np.ndarray | None
+    # An array where there is one execution, as nearly always: a reader need not ask.
+    golden: Any
+    faulty: Any
 
     @property
-    def golden_values(self) -> np.ndarray | None:
-        """The elements before the fault, as numbers of the site's type."""
+    def golden_values(self) -> Any:
+        """The elements before the fault, an array of the site's type, or None."""
         return self._numbers(self.golden)
 
     @property
-    def faulty_values(self) -> np.ndarray | None:
-        """The elements after the fault, as numbers of the site's type."""
+    def faulty_values(self) -> Any:
+        """The elements after the fault, an array of the site's type, or None."""
         return self._numbers(self.faulty)
 
     def _numbers(self, words: np.ndarray | None) -> np.ndarray | None:

@@ -8,6 +8,7 @@ import pathlib
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -41,7 +42,7 @@ from tpufi.instrument.weights import WeightFault, corrupted
 class Run:
     """One run of an instrumented program: what it returned and what was injected."""
 
-    outputs: object
+    outputs: Any
     injections: tuple[InjectionRecord, ...]
 
     @property
@@ -96,7 +97,7 @@ class Instrumented:
         self._detached = False
 
     @tf.autograph.experimental.do_not_convert
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args, **kwargs) -> Any:
         """Return what the program returns, with faults if injections are on."""
         if self._detached:
             return self._own(*args, **kwargs)

@@ -128,6 +128,7 @@ def _serve(connection: Connection, make: worker.RunnerFactory, parent: int) -> N
         os._exit(1)
     # Ctrl-C reaches all processes of a terminal; only the campaign acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     told = time.monotonic()
 
     def alive() -> None:

@@ -6,6 +6,7 @@ one run. A draw is a pure function of (seed, run, item).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ from tpufi.instrument.inference.results import InferenceResult, Trial
 from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.site_fault import SiteFault
 
-Batch = tuple[tf.Tensor, Sequence[int] | None]
+Batch = tuple[Any, Any]  # Inputs, and labels or None: tensors or arrays.
 
 
 class InferenceCampaign:
