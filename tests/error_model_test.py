@@ -149,8 +149,12 @@ def test_runs_of_aegis_recur_at_one_distance():
 @pytest.mark.parametrize(
     ("name", "dtype", "reason"),
     [
-        ("ANATOMY", "int32", "class non-finite: int32 is not a float type"),
-        ("AEGIS", "float8_e4m3fn", "class wrong sign and large: 1 + -1025.0 is beyond"),
+        ("ANATOMY", "int32", "class 'non-finite': int32 is not a float type"),
+        (
+            "AEGIS",
+            "float8_e4m3fn",
+            "class 'wrong sign and large': 1 + -1025.0 is beyond",
+        ),
         ("V_ABFT", "int32", None),
         ("ANATOMY", "float8_e4m3fn", None),
     ],

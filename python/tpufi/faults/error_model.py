@@ -78,7 +78,8 @@ class ErrorModel:
                     "more than 0; leave the class out instead"
                 )
             # The parts of each class go together as those of any fault model do.
-            FaultModel(f"class {one.name}", self.target, one.extent, one.rule)
+            name = f"class {quote(one.name)}"
+            FaultModel(name, self.target, one.extent, one.rule)
         if self._running[-1] >= 1 << 64:
             raise InputError(
                 "the weights have too many digits to add up exactly; write them as "
@@ -127,7 +128,7 @@ class _ClassExtent(Extent):
     def misfit(self, site: Site, operation: Operation | None) -> str | None:
         for one in self.model.classes:
             if reason := one.extent.misfit(site, operation):
-                return f"class {one.name}: {reason}"
+                return f"class {quote(one.name)}: {reason}"
         return None
 
     def draw(self, draws: Draws, site: Site, operation: Operation | None) -> Elements:
@@ -142,7 +143,7 @@ class _ClassRule(ValueRule):
     def misfit(self, element: Element) -> str | None:
         for one in self.model.classes:
             if reason := one.rule.misfit(element):
-                return f"class {one.name}: {reason}"
+                return f"class {quote(one.name)}: {reason}"
         return None
 
     def draw(

@@ -93,7 +93,7 @@ class Keys:
             return default
         found = self._values[key]
         if type(found) not in kinds or not max(low, -_MOST) <= found < _MOST:
-            raise self.wrong(key, f"{what}{bound}, below 2**31")
+            raise self.wrong(key, f"{what}{bound or ' from -2**31 on'}, below 2**31")
         return found
 
     def bits(self, key: str) -> tuple[int, int]:
