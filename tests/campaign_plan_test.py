@@ -9,10 +9,16 @@ import tensorflow as tf
 from tests.campaign_broken_plans import BROKEN
 from tests.campaign_files import PLAN, write_golden, write_plan
 from tpufi.campaign.golden_check import check_golden
-from tpufi.campaign.journal.manifest import golden_digest, plan_text
+from tpufi.campaign.journal.manifest import (
+    golden_digest,
+    plan_text,
+    session_entries,
+)
+from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import strata
 from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.present_manifest import present_manifest
+from tpufi.campaign.recorded_plan import recorded_plan
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model
@@ -77,6 +83,61 @@ def test_groups_of_fault_models_share_one_weight(tmp_path):
     assert sum(weight for _, weight in plan.sampling.models) == 2
     one = read(tmp_path, SHORT + "\nfaults: [published, FLIP]")
     assert sum(weight for _, weight in one.sampling.models) == 2
+
+
+MEASURED = """\
+title = "made up"
+source = "nowhere"
+caveats = ["all"]
+[[class]]
+name = "nothing"
+weight = 75
+value = "zero"
+[[class]]
+name = "carry"
+weight = 25
+value = "carry"
+"""
+WITH_TABLES = PLAN.replace("INPUT_16: 1/2", "V_ABFT: 1/2\n  tables/beam.toml: 1")
+
+
+def test_error_models_stand_where_fault_models_do(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "beam.toml").write_text(MEASURED)
+    plan = read_plan(write_plan(tmp_path, WITH_TABLES))
+    names = [(m.name, w) for m, w in plan.sampling.models]
+    assert names == [("RBFLIP", 3), ("V_ABFT", Fraction(1, 2)), ("beam.toml", 1)]
+    sampler = plan.sampler(4)
+    faults = [sampler.draw(7, n) for n in range(200)]
+    operations = {f.operation for f in faults if f.model == "beam.toml"}
+    assert operations == {"zero", "carry"}
+    # The journal keeps the file: a campaign goes on, and replays, without it.
+    (tmp_path / "tables" / "beam.toml").unlink()
+    session = session_entries(["campaign.py"], "0", plan)
+    with Writer(tmp_path / "run", present_manifest(plan), session) as journal:
+        found, _ = recorded_plan(journal)
+    assert found.identity() == plan.identity()
+    assert [found.sampler(4).draw(7, n) for n in range(200)] == faults
+
+
+def test_another_table_of_the_same_name_is_another_campaign(tmp_path):
+    (tmp_path / "tables").mkdir()
+    texts = []
+    for weight in ("75", "74"):
+        text = MEASURED.replace("75", weight).replace("25", str(100 - int(weight)))
+        (tmp_path / "tables" / "beam.toml").write_text(text)
+        texts.append(plan_text(read_plan(write_plan(tmp_path, WITH_TABLES))))
+    assert texts[0] != texts[1]
+
+
+def test_a_broken_table_is_told_with_its_place_in_the_plan(tmp_path):
+    (tmp_path / "tables").mkdir()
+    write_golden(tmp_path / "golden")
+    message = refused(tmp_path, WITH_TABLES)
+    assert "campaign.yaml:5: faults: " in message and "No such file" in message
+    (tmp_path / "tables" / "beam.toml").write_text(MEASURED.replace("75", "74"))
+    message = refused(tmp_path, WITH_TABLES)
+    assert "beam.toml: the weights of 2 classes add up to 99; expected" in message
 
 
 def test_an_experiment_is_a_pure_function_of_seed_and_number(tmp_path):

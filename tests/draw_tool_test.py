@@ -10,6 +10,7 @@ import pytest
 from tests.cli_test import one_line, run_tool
 from tpufi.cli.draw import COMMAND as draw
 from tpufi.faults.catalogue import NAMES
+from tpufi.faults.csv import read_injection
 from tpufi.faults.jsonl import parse_fault
 from tpufi.models import workload
 
@@ -49,6 +50,51 @@ def test_options_choose_what_is_drawn(capsys):
     assert {f.epoch for f in faults} == {7} and {f.step for f in faults} == {3, 4, 5}
     assert {f.replica for f in faults} == {4, 5}
     assert {f.duration for f in faults} <= set(range(2, 10))
+
+
+BEAM = """\
+title = "made up"
+source = "nowhere"
+caveats = ["all"]
+total = 4
+[[class]]
+name = "carry"
+weight = 3
+value = "carry"
+[[class]]
+name = "small"
+weight = 1
+value = "bias"
+by = 0.5
+"""
+
+
+def test_error_models_are_drawn_by_name_and_from_files(tmp_path, capsys):
+    file = tmp_path / "beam.toml"
+    file.write_text(BEAM)
+    options = ["--count", "80", "--models", "ANATOMY", f"{file}=3"]
+    found = lines(capsys, *options)
+    assert lines(capsys, *options, "--workers", "2") == found
+    faults = [parse_fault(line) for line in found]
+    assert {f.model for f in faults} == {"ANATOMY", "beam.toml"}
+    mine = {f.operation for f in faults if f.model == "beam.toml"}
+    assert mine == {"carry", "multiply"}
+    lines(capsys, *options, "--csv", str(tmp_path / "files"))
+    file.unlink()
+    files = sorted((tmp_path / "files").iterdir())
+    table = workload("resnet18").sites(4)
+    assert [read_injection(f).fault(table) for f in files] == faults
+
+
+def test_a_class_changes_no_other_choice(capsys):
+    options = ["--count", "40", "--sites", "*/forward/output"]
+    flips = lines(capsys, *options, "--models", "RBFLIP")
+    drawn = lines(capsys, *options, "--models", "V_ABFT")
+    both = zip(map(parse_fault, flips), map(parse_fault, drawn), strict=True)
+    for flip, other in both:
+        assert (flip.site, flip.elements) == (other.site, other.elements)
+        moments = [(f.epoch, f.step, f.replica, f.duration) for f in (flip, other)]
+        assert moments[0] == moments[1]
 
 
 def test_flip_flop_weights_draw_published_models_from_multiplications(capsys):

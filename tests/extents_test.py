@@ -19,6 +19,7 @@ from tpufi.faults.elements import (
     Groups,
     Pair,
     Row,
+    Runs,
     SystolicArray,
     Whole,
 )
@@ -179,3 +180,24 @@ def test_an_array_needs_a_multiplication_and_a_size():
         SystolicArray("row")
     with pytest.raises(InputError, match="0x4 has no elements"):
         SystolicArray("output", 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "period", "largest"),
+    [((40,), 4, 16, 3), ((6, 10), 2, 3, 50), ((7,), 4, 9, 2), ((5, 5), 1, 1, 4)],
+)
+def test_runs_recur_at_one_distance_up_to_the_end(shape, size, period, largest):
+    elements = int(np.prod(shape))
+    expected = collections.Counter()
+    for start in range(elements):
+        runs = [start + period * i for i in range(largest)]
+        flat = [run + j for run in runs for j in range(size)]
+        expected[tuple(i for i in flat if i < elements)] += 1
+    found = drawn(Runs(size, period, largest), site(*shape), 40 * elements)
+    assert_distributed(found, expected)
+
+
+@pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 1, 0), (4, 3, 1)])
+def test_runs_that_overlap_or_have_no_element_are_refused(numbers):
+    with pytest.raises(InputError, match="choose at least 1 run of 1 element"):
+        Runs(*numbers)

@@ -83,6 +83,22 @@ def _number(g: Given, compute: Callable) -> np.ndarray:
     return np.where(is_nan, np.uint64(g.layout.nan), bits)
 
 
+def _carry(g: Given) -> np.ndarray:
+    """Carry in Python's integers, which have no end."""
+    bits = g.layout.bits
+    magnitude = 1 << bits - 1 if g.layout.exponent_bits else 1 << bits
+    found = []
+    for x, w in zip(g.old.tolist(), g.each.tolist(), strict=True):
+        w &= (1 << bits) - 1
+        step = w - (1 << bits) if w >> bits - 1 else w
+        if g.layout.exponent_bits:
+            sign, below = x - x % magnitude, x % magnitude + step
+            found.append(sign + below if 0 <= below < magnitude else x)
+        else:
+            found.append((x + step) % magnitude)
+    return np.array(found, np.uint64)
+
+
 # A line for each operation: what becomes of the bits.
 RULES: dict[str, Callable[[Given], np.ndarray]] = {
     "flip": lambda g: g.old ^ g.each,
@@ -95,6 +111,7 @@ RULES: dict[str, Callable[[Given], np.ndarray]] = {
     "error_rate": _error_rate,
     "random_bits": lambda g: _random(g, finite=False),
     "copy_random": _copy_random,
+    "carry": _carry,
 }
 
 

@@ -150,9 +150,10 @@ def test_one_row_changes_more_elements_than_it_has_words(mode):
     assert np.isfinite(y).all()
 
 
+END = len(OPERATIONS)
 BAD = {
-    "unknown": ({"operation": 10}, "operation 10 is not one of 0 to 9"),
-    "negative": ({"operation": -1}, "operation -1 is not one of 0 to 9"),
+    "unknown": ({"operation": END}, f"operation {END} is not one of 0 to {END - 1}"),
+    "negative": ({"operation": -1}, f"operation -1 is not one of 0 to {END - 1}"),
     "too few words": ({"operation": 6, "count": 6, "words": 5}, "5 of at most 5 words"),
     "too many words": ({"count": 6, "words": 6}, "6 of at most 5 words"),
     "outside": ({"block": 1, "stride": 4, "count": 4}, "leave the tensor"),

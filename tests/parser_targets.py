@@ -13,6 +13,8 @@ import numpy as np
 
 from tests.campaign_files import PLAN
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
+from tests.error_model_csv_test import ROWS as RESULTS
+from tests.error_model_test import FILE as MEASURED
 from tests.fault_jsonl_test import LINE
 from tests.injection_errors_test import replaced, sites_of
 from tests.tiny_workload import TINY
@@ -31,6 +33,8 @@ from tpufi.data.npz_file import read_npz
 from tpufi.errors import InputError
 from tpufi.experiment.spread import Spread
 from tpufi.faults.csv import read_injection
+from tpufi.faults.error_model_csv import import_csv
+from tpufi.faults.error_model_file import TABLES, read_error_model
 from tpufi.faults.jsonl import parse_fault
 from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
@@ -215,6 +219,15 @@ def targets() -> dict[str, Target]:
         Target(
             "thresholds", "x.toml", (pathlib.Path(DEFAULT_FILE).read_bytes(),),
             lambda folder: read_thresholds(folder / "x.toml"),
+        ),
+        Target(
+            "error_model", "x.toml",
+            (MEASURED.encode(), *(file.read_bytes() for file in TABLES.values())),
+            lambda folder: read_error_model(folder / "x.toml"),
+        ),
+        Target(
+            "results", "x.csv", (RESULTS.encode(),),
+            lambda folder: import_csv(folder / "x.csv", "float32", "any", "x.toml"),
         ),
         Target(
             "mapping", "x.csv", (MAPPING,),

@@ -41,10 +41,10 @@ OPERATION = Recipe(
     {
         # Every bit of an element flips; it takes no word.
         "cc/lib/operation.h": [
-            ("  kOperations = 10,", "  kInvert = 10,  // ~x.\n  kOperations = 11,"),
+            ("  kOperations = 11,", "  kInvert = 11,  // ~x.\n  kOperations = 12,"),
             (
-                '"random_bits", "copy_random"}',
-                '"random_bits", "copy_random", "invert"}',
+                '"copy_random", "carry"}',
+                '"copy_random", "carry", "invert"}',
             ),
             (
                 "return operation == kZero ? 0",
@@ -62,8 +62,8 @@ OPERATION = Recipe(
         ],
         "tests/fault_reference.py": [
             (
-                '    "copy_random": _copy_random,\n',
-                '    "copy_random": _copy_random,\n    "invert": lambda g: ~g.old,\n',
+                '    "carry": _carry,\n',
+                '    "carry": _carry,\n    "invert": lambda g: ~g.old,\n',
             ),
         ],
     },

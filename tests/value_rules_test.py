@@ -10,23 +10,30 @@ from tests.chi_square import assert_distributed
 from tests.fault_reference import apply, faulty_indices
 from tests.modes import assert_same_bits, random_bits
 from tpufi.element import ELEMENTS, element, to_words
+from tpufi.errors import InputError
 from tpufi.fault import Elements, Fault, Strided
 from tpufi.faults.draws import Draws
 from tpufi.faults.values import (
+    Bias,
+    Carry,
     Constant,
     CopyRandomPosition,
     ErrorRate,
     FlipBits,
+    FlipSome,
     Noise,
+    NonFinite,
     RandomFinite,
     Stale,
     StuckAt,
     Swap,
+    Xor,
 )
 
 FLOATS = [name for name, e in ELEMENTS.items() if e.exponent_bits]
 RUN = Elements.run(3, 7)
 SHAPE = (4, 5)
+ZEROS = np.zeros(SHAPE, np.float32)
 
 
 def fault(rule, dtype, number=0, positions=RUN, shape=SHAPE) -> Fault:
@@ -210,3 +217,91 @@ def test_a_stale_fault_waits_for_its_words():
 )
 def test_rules_say_why_they_do_not_fit_a_type(rule, dtype, reason):
     assert reason in rule.misfit(element(dtype))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, "int8", "uint32"])
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_carry_adds_or_takes_one_bit_of_the_mantissa(dtype, missing):
+    e, places = element(dtype), []
+    for number in range(60):
+        f = fault(Carry(missing), dtype, number)
+        assert f.operation == "carry" and f.keep == 0 and len(f.words) == RUN.count
+        steps = [-word % (1 << e.bits) if missing else word for word in f.words]
+        assert all(step.bit_count() == 1 for step in steps)
+        places += [step.bit_length() - 1 for step in steps]
+    assert_distributed(places, dict.fromkeys(range(e.mantissa_bits or e.bits), 1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+def test_a_bias_multiplies_every_element_by_one_number(dtype):
+    numpy = element(dtype).numpy
+    x = np.linspace(-3, 5, 20).reshape(SHAPE).astype(numpy)
+    y = apply(fault(Bias(0.25), dtype), x)
+    want = x.copy().reshape(-1)
+    want[3:10] *= np.array(1.25, numpy)
+    assert_same_bits(y, want.reshape(SHAPE))
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtype", "reason"),
+    [
+        (Bias(1e-3), "bfloat16", "1 + 0.001 is 1 in bfloat16, which changes nothing"),
+        (Bias(1e6), "float16", "1 + 1000000.0 is beyond float16"),
+        (Bias(1), "int8", "int8 is not a float type"),
+        (NonFinite("infinity"), "float8_e4m3fn", "float8_e4m3fn has no infinity"),
+        (NonFinite(), "float8_e4m3fn", None),
+        (NonFinite(), "int32", "int32 is not a float type"),
+        (Xor((1,), "float32"), "bfloat16", "its words are of float32, not of bfloat16"),
+        (Xor((1,), "float32"), "float32", None),
+        (FlipSome(1, 9), "int8", "9 bits are more than the 8 of int8"),
+        (FlipSome(1, 8), "int8", None),
+    ],
+)
+def test_measured_rules_say_which_types_they_do_not_have(rule, dtype, reason):
+    assert rule.misfit(element(dtype)) == reason
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Bias(0),
+        lambda: Bias(math.inf),
+        lambda: NonFinite("inf"),
+        lambda: Xor((), "float32"),
+        lambda: Xor((0,), "float32"),
+        lambda: Xor((256,), "int8"),
+        lambda: FlipSome(0, 1),
+        lambda: FlipSome(3, 2),
+        lambda: FlipSome(1, 1, 0),
+        lambda: FlipSome(1, 1, 1.1),
+    ],
+)
+def test_numbers_out_of_range_are_refused(make):
+    with pytest.raises(InputError, match="choose|known|give|expected"):
+        make()
+
+
+@pytest.mark.parametrize(("which", "kinds"), [("any", 3), ("nan", 1), ("infinity", 2)])
+def test_non_finite_values_are_equally_often_each(which, kinds):
+    found = [str(apply(fault(NonFinite(which), "float32", n), ZEROS)[0, 3]) for n in
+             range(200)]  # fmt: skip
+    assert not np.isfinite(np.array(found, np.float32)).any()
+    assert_distributed(found, dict.fromkeys(sorted(set(found)), 1))
+    assert len(set(found)) == kinds
+
+
+def test_words_to_xor_follow_each_other_and_begin_again():
+    f = fault(Xor((1, 2, 4), "float32"), "float32")
+    assert (f.operation, f.words) == ("flip", (1, 2, 4, 1, 2, 4, 1))
+    assert fault(Xor((5,), "float32"), "float32").words == (5,)
+
+
+def test_low_bits_fall_more_often_and_all_numbers_of_bits_are_drawn():
+    lowest = []
+    for number in range(300):
+        (*masks,) = fault(FlipSome(1, 1, 0.5), "int8", number).words
+        lowest += [mask.bit_length() - 1 for mask in masks]
+    assert_distributed(lowest, {b: 0.5**b for b in range(8)})
+    counts = [m.bit_count() for n in range(99) for m in fault(FlipSome(2, 4, 0.9),
+              "float32", n).words]  # fmt: skip
+    assert_distributed(counts, dict.fromkeys((2, 3, 4), 1))

@@ -29,6 +29,10 @@ struct ElementFormat {
   constexpr uint64_t exponent_mask() const {
     return ((uint64_t{1} << exponent_bits) - 1) << mantissa_bits;
   }
+  // The sign bit of a float; integers have none apart from their number.
+  constexpr uint64_t sign_mask() const {
+    return is_float() ? uint64_t{1} << (bits - 1) : 0;
+  }
 };
 
 inline constexpr ElementFormat kFloat32{32, 8, 23};

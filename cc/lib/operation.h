@@ -27,12 +27,13 @@ enum Operation : int {
                     // words[0].
   kRandomBits = 8,  // Any random bits, Inf and NaN too; key words[0].
   kCopyRandom = 9,  // The element at a random flat index; key words[0].
-  kOperations = 10,
+  kCarry = 10,      // x + w of the bits: Carried.
+  kOperations = 11,
 };
 
 inline constexpr const char* kOperationNames[kOperations] = {
-    "flip", "zero",     "random",     "replace",     "copy",
-    "add",  "multiply", "error_rate", "random_bits", "copy_random"};
+    "flip",     "zero",       "random",      "replace",     "copy", "add",
+    "multiply", "error_rate", "random_bits", "copy_random", "carry"};
 
 // How many words an operation takes: none, a key, a key and a rate; or one for each
 // element or one for all.
@@ -41,11 +42,22 @@ constexpr int WordsTaken(int operation) {
 }
 constexpr bool TakesOneForEach(int operation) {
   return operation == kFlip || operation == kReplace || operation == kCopy ||
-         operation == kAdd || operation == kMultiply;
+         operation == kAdd || operation == kMultiply || operation == kCarry;
 }
 
-// Operations but copies and arithmetic make (x & kept) ^ word of x. The kept bits;
-// `keep`: those of the row.
+// What carries of an adder make of x: the sum of the bits as integers, w in two's
+// complement. In a float the sum runs from the mantissa into the exponent. A sum that
+// would leave exponent and mantissa, for there is too much or too little to carry or
+// borrow, leaves x as it is. `sign`: the sign bit of floats, 0 for integers, which wrap
+// around.
+template <typename Word>
+constexpr Word Carried(Word x, Word w, Word sign) {
+  const Word sum = x + w;
+  return Select(Eq(sum & sign, x & sign), sum, x);
+}
+
+// Operations but copies, carries and arithmetic make (x & kept) ^ word of x. The kept
+// bits; `keep`: those of the row.
 template <typename Number>
 constexpr Number KeptBits(Number operation, Number keep) {
   const auto is = [&](Operation one) { return Eq(operation, Literal(operation, one)); };

@@ -14,6 +14,7 @@ constexpr bool Fit(int64_t operation, int64_t count, int64_t given) {
 static_assert(Fit(kFlip, 7, 7) && Fit(kFlip, 7, 1) && !Fit(kFlip, 7, 2));
 static_assert(Fit(kZero, 7, 0) && !Fit(kZero, 7, 1));
 static_assert(Fit(kRandom, 7, 1) && !Fit(kRandom, 7, 7));
+static_assert(Fit(kCarry, 7, 7) && Fit(kCarry, 7, 1) && !Fit(kCarry, 7, 0));
 static_assert(Fit(kErrorRate, 7, 2) && !Fit(kErrorRate, 1, 1));
 static_assert(!Fit(kOperations, 7, 1) && !Fit(-1, 7, 1));
 static_assert(KeptBits<int64_t>(kFlip, 5) == -1 && KeptBits<int64_t>(kReplace, 5) == 5);
@@ -24,6 +25,19 @@ static_assert(CanonicalNaN(kHalf) == 0x7e00u);
 static_assert(CanonicalNaN(kFloat64) == 0x7ff8000000000000u);
 static_assert(CanonicalNaN(kFloat8E5M2) == 0x7eu);
 static_assert(CanonicalNaN(kFloat8E4M3Fn) == 0x7fu);
+
+// Carries run through the mantissa into the exponent, and stop at its ends.
+constexpr uint32_t Carry32(uint32_t x, uint32_t w) {
+  return Carried<uint32_t>(x, w, static_cast<uint32_t>(kFloat32.sign_mask()));
+}
+static_assert(Carry32(0x3fffffffu, 1) == 0x40000000u);
+static_assert(Carry32(0xbfffffffu, 1) == 0xc0000000u);
+static_assert(Carry32(0xc0000000u, -4u) == 0xbffffffcu);
+static_assert(Carry32(0, -1u) == 0 && Carry32(0x80000003u, -4u) == 0x80000003u);
+static_assert(Carry32(0x7fffffffu, 1) == 0x7fffffffu);
+static_assert(Carry32(0xffffffffu, 1) == 0xffffffffu);
+static_assert(Carried<uint8_t>(0xff, 1, 0) == 0 && Carried<uint8_t>(0, 0xff, 0) == 255);
+static_assert(Carried<uint64_t>(3, ~uint64_t{0}, kFloat64.sign_mask()) == 2);
 
 constexpr WordPair<uint32_t> kKey = {3, 5};
 

@@ -161,6 +161,12 @@ class CpuInjection {
               format_, fault_.operation == kAdd, x,
               static_cast<Word>(fault_.words[fault_.given == 1 ? 0 : i]));
         });
+      case kCarry:
+        return Each(first, last, put, [this](Word x, int64_t i, uint64_t) {
+          return Carried<Word>(
+              x, static_cast<Word>(fault_.words[fault_.given == 1 ? 0 : i]),
+              static_cast<Word>(format_.sign_mask()));
+        });
       default:
         return Change(first, last, put,
                       static_cast<Word>(KeptBits<int64_t>(fault_.operation, keep)));

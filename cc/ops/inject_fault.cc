@@ -98,6 +98,8 @@ words[row, i], or words[row, 0] if there is one word. By `operation` an element 
   8, random_bits: as random, but any bits
   9, copy_random: the element at a random flat index, which depends on words[row, 0] and
     the element's own flat index
+  10, carry: x + w as integers of the element's width; in a float that of exponent and
+    mantissa, and an element whose sum would leave them keeps its bits
 
 x: Tensor of any shape.
 replica: Scalar, the replica that runs this program.

@@ -129,6 +129,10 @@ XlaOp Changed(PrimitiveType type, ElementFormat format, OperationSet operations,
     fresh = xla::Select(test(kCalculatesNow),
                         Arithmetic(type, format, test(kAddsNow), bits, words), fresh);
   }
+  if (operations & SetOf({kCarry})) {
+    const XlaOp sign = xla::ScalarLike(bits, format.sign_mask());
+    fresh = xla::Select(test(kCarriesNow), Carried(bits, words, sign), fresh);
+  }
   return xla::Select(changes, fresh, bits);
 }
 

@@ -203,6 +203,7 @@ XlaOp XlaFault::Prepared(XlaOp valid) const {
   row[kUnconfinedSite] = low(xla::Select(IsConfined(), none, site));
   row[kCalculatesNow] = low(flag(xla::Or(Is(kAdd), Is(kMultiply))));
   row[kAddsNow] = low(flag(Is(kAdd)));
+  row[kCarriesNow] = low(flag(Is(kCarry)));
   row[kKeptLow] = kept.lo;
   row[kKeptHigh] = kept.hi;
   for (XlaOp& number : row) number = xla::Reshape(number, {1});

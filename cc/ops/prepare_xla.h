@@ -40,7 +40,8 @@ enum PreparedField : int {
   kUnconfinedSite,  // The same, but kNoSite if the fault is confined to some results.
   kCalculatesNow,   // Whether it adds or multiplies,
   kAddsNow,         // and which.
-  kKeptLow,         // x becomes (x & kept) ^ word.
+  kCarriesNow,
+  kKeptLow,  // x becomes (x & kept) ^ word.
   kKeptHigh,
   kPreparedFields,
 };

@@ -43,7 +43,7 @@ _MODULE_OF = {
     "train_golden": "tpufi.golden",
     "make_deterministic": "tpufi.training",
     # Fault models, and faults drawn from them.
-    "FaultModel": "tpufi.faults.catalogue",
+    "FaultModel": "tpufi.faults.fault_model",
     "FlipBits": "tpufi.faults.values",
     "Groups": "tpufi.faults.elements",
     "any_fault_model": "tpufi.faults.catalogue",

@@ -7,11 +7,11 @@ from tpufi.data import load_dataset as load_dataset
 from tpufi.descriptor import read_record as read_record
 from tpufi.errors import InputError as InputError
 from tpufi.experiment.replay import replay as replay
-from tpufi.faults.catalogue import FaultModel as FaultModel
 from tpufi.faults.catalogue import any_fault_model as any_fault_model
 from tpufi.faults.csv import read_injection as read_injection
 from tpufi.faults.csv import write_injection as write_injection
 from tpufi.faults.elements import Groups as Groups
+from tpufi.faults.fault_model import FaultModel as FaultModel
 from tpufi.faults.injection import Injection as Injection
 from tpufi.faults.jsonl import fault_line as fault_line
 from tpufi.faults.plan import SamplingPlan as SamplingPlan

@@ -11,6 +11,7 @@ from tpufi.campaign.stop_rule import STRATUM_KEYS, StopRule
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.csv import injection_text
+from tpufi.faults.error_model import error_model_text
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
@@ -105,6 +106,10 @@ class CampaignPlan:
             for field in dataclasses.fields(self.sampling)
         }
         sampling["models"] = [[m.name, str(w)] for m, w in self.sampling.models]
+        # The files of error models; of all others the name says enough.
+        texts = {m.name: error_model_text(m) for m, _ in self.sampling.models}
+        if any(texts.values()):
+            sampling["error_models"] = {n: text for n, text in texts.items() if text}
         files = {}
         if self.injections:
             files = {"injections": [injection_text(i) for _, i in self.injections]}

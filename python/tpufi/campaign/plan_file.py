@@ -8,8 +8,9 @@ from fractions import Fraction
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import read_stop_rule
 from tpufi.errors import InputError
-from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model
 from tpufi.faults.csv import read_injection
+from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.flip_flop_shares import flip_flop_weights
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
@@ -48,7 +49,7 @@ def read_plan(path: str | pathlib.Path) -> CampaignPlan:
         count = Node(nodes["injections"].where, "experiments", str(len(injections)))
         values.setdefault("experiments", count)
     else:
-        sampling = _sampling(values, nodes.get("sites", root))
+        sampling = _sampling(values, nodes.get("sites", root), path.parent)
     stop = read_stop_rule(values["experiments"], values.get("stop"))
     thresholds = path.parent / values.get("thresholds", DEFAULT_FILE)
     limits = nodes.get("thresholds", root).placed(lambda: read_thresholds(thresholds))
@@ -90,11 +91,11 @@ def _files(node: Node, folder: pathlib.Path) -> tuple[tuple[str, InjectionFile],
     return tuple(found)
 
 
-def _sampling(values: dict, place: Node) -> SamplingPlan:
+def _sampling(values: dict, place: Node, folder: pathlib.Path) -> SamplingPlan:
     sites = values.get("sites", {})
     weights = sites.get("weights", "elements")
     by_flip_flops = weights == _FLIP_FLOPS
-    models = _models(values.get("faults"), by_flip_flops)
+    models = _models(values.get("faults"), by_flip_flops, folder)
     first, last = values["replicas"]
     return place.placed(
         lambda: SamplingPlan(
@@ -111,10 +112,11 @@ def _sampling(values: dict, place: Node) -> SamplingPlan:
     )
 
 
-def _models(node: Node | None, by_flip_flops: bool) -> _Weighted:
+def _models(node: Node | None, by_flip_flops: bool, folder: pathlib.Path) -> _Weighted:
     """Fault models of a list of names, or of a mapping of names to weights."""
     if node is None:
-        return _weighted([(name, Fraction(1)) for name in FAULT_MODELS], by_flip_flops)
+        published = [(name, Fraction(1)) for name in FAULT_MODELS]
+        return _weighted(published, by_flip_flops, folder)
     if isinstance(node.value, dict) and node.value:
         if by_flip_flops:
             raise node.wrong(
@@ -127,11 +129,13 @@ def _models(node: Node | None, by_flip_flops: bool) -> _Weighted:
     # A group weighs as much as one model, as in tpufi draw.
     members = [(_GROUPS.get(group, (group,)), weight) for group, weight in groups]
     pairs = [(name, weight / len(group)) for group, weight in members for name in group]
-    return node.placed(lambda: _weighted(pairs, by_flip_flops))
+    return node.placed(lambda: _weighted(pairs, by_flip_flops, folder))
 
 
-def _weighted(pairs: list[tuple[str, Fraction]], by_flip_flops: bool) -> _Weighted:
-    models = [(any_fault_model(name), weight) for name, weight in pairs]
+def _weighted(
+    pairs: list[tuple[str, Fraction]], by_flip_flops: bool, folder: pathlib.Path
+) -> _Weighted:
+    models = [(any_fault_model(name, folder), weight) for name, weight in pairs]
     if by_flip_flops:
         return flip_flop_weights([model for model, _ in models])
     return tuple(models)

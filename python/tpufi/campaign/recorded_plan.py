@@ -10,6 +10,8 @@ from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.csv import parse_injection
+from tpufi.faults.error_model_file import parse_error_model
+from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan
 from tpufi.outcomes.outcome_thresholds import Thresholds
 
@@ -58,7 +60,14 @@ def _sampling(recorded: dict | None) -> SamplingPlan:
     if recorded is None:
         return SamplingPlan()
     entries = dict(recorded)
-    models = [(any_fault_model(n), Fraction(w)) for n, w in entries.pop("models")]
+    texts = entries.pop("error_models", {})
+
+    def model(name: str) -> FaultModel:
+        if name not in texts:
+            return any_fault_model(name)
+        return parse_error_model(texts[name], name, name).fault_model
+
+    models = [(model(name), Fraction(w)) for name, w in entries.pop("models")]
     ranges = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in entries.items()

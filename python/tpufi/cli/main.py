@@ -29,6 +29,7 @@ _FILES = (
     "golden",
     "import_checkpoint",
     "inference",
+    "model",
     "replay",
     "reproduce",
     "selftest",

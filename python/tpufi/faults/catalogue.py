@@ -1,25 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All fault models by name: the 18 published ones and those of other injectors."""
+"""All fault models by name: published ones, other injectors', measured tables."""
 
-import dataclasses
 import math
+import pathlib
 import re
 import types
 from collections.abc import Callable, Mapping
 
-from tpufi.element import element
 from tpufi.errors import InputError
-from tpufi.faults.affected_outputs import Operation
 from tpufi.faults.elements import (
     Channel,
     Column,
-    Extent,
     Groups,
     Pair,
     Row,
     SystolicArray,
     Whole,
 )
+from tpufi.faults.error_model_file import TABLES, read_error_model, shipped_model
+from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.values import (
     Constant,
     CopyRandomPosition,
@@ -30,77 +29,8 @@ from tpufi.faults.values import (
     Stale,
     StuckAt,
     Swap,
-    ValueRule,
 )
 from tpufi.messages import nearest_first, quote
-from tpufi.site_table import Site
-
-TARGETS = ("input", "weight", "output", "any")
-
-
-@dataclasses.dataclass(frozen=True)
-class FaultModel:
-    """Where a fault is injected inside an operation, and what it writes there.
-
-    Args:
-      name: e.g. `N16_RD`.
-      target: operand that faults are injected into: `input`, `weight`, `output`, or
-        `any` for every site, statistics and optimiser slots included.
-      extent: which elements of the tensor.
-      rule: what is written.
-      confined_to: consecutive results the error reaches (channels of one output pixel
-        for an input fault, pixels of one channel for a weight fault); None: all.
-
-    Raises:
-      InputError: the parts do not go together.
-    """
-
-    name: str
-    target: str
-    extent: Extent
-    rule: ValueRule
-    confined_to: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.target not in TARGETS:
-            raise InputError(
-                f"target {self.target!r} is unknown; known: {', '.join(TARGETS)}"
-            )
-        if self.confined_to is not None and (
-            self.confined_to < 1 or self.target not in ("input", "weight")
-        ):
-            raise InputError(
-                f"fault model {self.name}: confined to {self.confined_to} results of "
-                f"target {self.target}; expected 1 or more, and input or weight"
-            )
-        if self.rule.most is not None and (
-            self.extent.most is None or self.extent.most > self.rule.most
-        ):
-            raise InputError(
-                f"fault model {self.name}: {self.extent} injects into more elements "
-                f"than the {self.rule.most} that {self.rule} can serve; choose "
-                "another rule"
-            )
-        if isinstance(self.rule, Swap) and not isinstance(self.extent, Pair):
-            raise InputError(f"fault model {self.name}: Swap needs the extent Pair")
-
-    def misfit(self, site: Site, operation: Operation | None) -> str | None:
-        """Return why a site has no fault of this model, or None if it has.
-
-        Args:
-          site: the tensor.
-          operation: the convolution the tensor belongs to, or None.
-        """
-        if self.target not in ("any", site.operand):
-            return (
-                f"its operand is {site.operand}, {self.name} injects into {self.target}"
-            )
-        if self.confined_to is not None and operation is None:
-            return "it belongs to no convolution or dense layer, so nothing is confined"
-        return self.extent.misfit(site, operation) or self.rule.misfit(
-            element(site.dtype)
-        )
-
 
 _FLIP = FlipBits()
 _RANDOM = RandomFinite()
@@ -270,17 +200,21 @@ _OTHERS = {model.name: model for model in _FIXED}
 NAMES = (*FAULT_MODELS, *_OTHERS, *_WITH_PARAMETER)
 
 
-def any_fault_model(name: str) -> FaultModel:
+def any_fault_model(name: str, folder: str | pathlib.Path = ".") -> FaultModel:
     """Return the fault model called `name`, published or not.
 
     Args:
-      name: one of `NAMES`; some take a parameter behind a colon.
+      name: one of `NAMES`, of which some take a parameter behind a colon; a measured
+        error model, one of `TABLES`; or a file of one, `*.toml`.
+      folder: that the path of a file is relative to.
 
     Returns:
-      The fault model; without a parameter the name gets the default one.
+      The fault model; without a parameter the name gets the default one. That of a file
+      has the name of the file, without folders.
 
     Raises:
-      InputError: no such model, or a parameter that is wrong or not taken.
+      InputError: no such model, a parameter that is wrong or not taken, or a file that
+        is no error model.
 
     Example:
       >>> any_fault_model("BURST:4").rule
@@ -297,15 +231,22 @@ def any_fault_model(name: str) -> FaultModel:
                 f"fault model {quote(name)}: parameter {quote(parameter)}; expected "
                 f"{error}; write e.g. {family}:{default}"
             ) from None
+    if is_file(name):
+        return read_error_model(pathlib.Path(folder) / name).fault_model
     known = {**FAULT_MODELS, **_OTHERS}
-    if family in known:
+    if family in known or family in TABLES:
         if colon:
             raise InputError(
                 f"fault model {quote(name)}: {family} takes no parameter; write "
                 f"{family}"
             )
-        return known[family]
+        return known[family] if family in known else shipped_model(family).fault_model
     raise InputError(
         f"unknown fault model {quote(name)}; expected one of: "
-        f"{nearest_first(family, NAMES)}; write one of these"
+        f"{nearest_first(family, (*NAMES, *TABLES))}, or FILE.toml; write one of these"
     )
+
+
+def is_file(name: str) -> bool:
+    """Return whether a fault model of this name is that of a file."""
+    return name.endswith(".toml")

@@ -58,6 +58,48 @@ class Groups(Extent):
 
 
 @dataclasses.dataclass(frozen=True)
+class Runs(Extent):
+    """Runs of consecutive elements that recur at one distance in the flat index.
+
+    So a unit leaves its trace that computes every `period / size`-th piece of a tensor
+    in row-major order. In a row-major matrix of C columns the runs recur along a row at
+    `period`, and in the same columns every `period / gcd(period, C)` rows. The first
+    run starts anywhere, uniformly; runs beyond the end do not exist, and the last one
+    is cut there.
+
+    Args:
+      size: elements of a run, >= 1.
+      period: distance of the starts of two runs, >= `size`.
+      largest: most runs, >= 1.
+
+    Raises:
+      InputError: a number is out of its range.
+    """
+
+    size: int
+    period: int
+    largest: int
+
+    def __post_init__(self) -> None:
+        if min(self.size, self.largest) < 1 or self.period < self.size:
+            raise InputError(
+                f"{self.largest} runs of {self.size} elements every {self.period}; "
+                "choose at least 1 run of 1 element, and a period of at least a run"
+            )
+
+    @property
+    def most(self) -> int:
+        """Most elements of one fault."""
+        return self.size * self.largest
+
+    def draw(self, draws: Draws, site: Site, operation: Operation | None) -> Elements:
+        start = draws.below(site.size, "first run")
+        whole, rest = divmod(site.size - start, self.period)
+        count = whole * self.size + min(rest, self.size)
+        return Strided(start, min(count, self.most), self.size, self.period)
+
+
+@dataclasses.dataclass(frozen=True)
 class Whole(Extent):
     """All elements."""
 

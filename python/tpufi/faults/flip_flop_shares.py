@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from tpufi.errors import InputError
-from tpufi.faults.catalogue import FaultModel
+from tpufi.faults.fault_model import FaultModel
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tpufi.errors import InputError
 from tpufi.fault import Fault
-from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.catalogue import any_fault_model, is_file
 from tpufi.messages import nearest_first, quote
 from tpufi.models import NAMES as WORKLOADS
 from tpufi.site_table import Site, SiteTable
@@ -110,7 +110,8 @@ class DrawnInjection(InjectionFile):
     def __post_init__(self) -> None:
         check_name("model", self.model, (*WORKLOADS, PROGRAM))
         try:
-            if self.drawn.model != GIVEN:
+            # The file of an error model need not be here: nothing is drawn from it.
+            if self.drawn.model != GIVEN and not is_file(self.drawn.model):
                 any_fault_model(self.drawn.model)
         except InputError as error:
             raise FieldError("fmodel", str(error)) from None

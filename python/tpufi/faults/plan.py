@@ -12,7 +12,8 @@ import tpufi
 from tpufi.errors import InputError
 from tpufi.faults.affected_outputs import Operation, operation
 from tpufi.faults.artefact_lists import sampling_list
-from tpufi.faults.catalogue import FAULT_MODELS, FaultModel
+from tpufi.faults.catalogue import FAULT_MODELS
+from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.injection import STAGES
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import DIRECTIONS, Site, SiteTable

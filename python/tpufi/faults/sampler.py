@@ -13,8 +13,8 @@ from tpufi.element import element
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.affected_outputs import draw_affected_outputs
-from tpufi.faults.catalogue import FaultModel
 from tpufi.faults.draws import Draws
+from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.site_table import Site
 

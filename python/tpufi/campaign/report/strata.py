@@ -38,6 +38,7 @@ _OPERATIONS = {
     "error_rate": "bits at an error rate",
     "add": "added noise",
     "multiply": "relative noise",
+    "carry": "carries",
 }
 
 
