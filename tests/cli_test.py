@@ -111,7 +111,7 @@ def test_sigterm_is_exit_code_130_too(capsys):
     with pytest.raises(SystemExit) as exit_:
         cli.run(ended)
     assert exit_.value.code == 130
-    assert capsys.readouterr().err.startswith("interrupted; ")
+    assert capsys.readouterr().err.startswith("Interrupted. ")
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -13,6 +13,8 @@ import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Many small programs, each run a few times.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from tools.attacks import campaigns, files, journals, programs
 from tools.attacks.tally import Tally

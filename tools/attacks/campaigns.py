@@ -28,7 +28,7 @@ from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.plan_file import read_plan
 from tpufi.errors import InputError
 
-_INTERRUPTED = "interrupted; the same command takes it up again"
+_INTERRUPTED = "Interrupted. Run the same command to resume"
 _NOBODY = 65534
 _KILLS_IN_A_ROW = 3
 

@@ -35,10 +35,9 @@ def attack(tally: Tally, seconds: float, seed: int) -> None:
         rng = random.Random(f"programs {seed} {number}")
         compiled = number % _COMPILED == _COMPILED - 1
         dtype = dtypes[number % len(dtypes)]
-        program = RandomProgram(rng, dtype)
+        program = RandomProgram(rng, dtype, 2 if compiled else 4)
         kind = "faults, compiled" if compiled else "faults"
         told = f"program {number} of seed {seed}, {dtype}"
-        tally.note(kind.replace("faults", "programs"), None)
         try:
             _one(program, rng, compiled, kind, told, tally)
         except Exception as error:  # noqa: BLE001 - that is what is looked for.
@@ -61,19 +60,24 @@ def _one(
         program, sites=[{"name": "*_op*"}], jit_compile=True if compiled else None
     )
     subjects = [_Subject(program, fi, rng, *trace) for trace in traces]
-    # Ids of the first trace are used in all.
-    ids = subjects[0].ids | subjects[-1].ids
+    if not all(subject.runs(compiled) for subject in subjects):
+        return  # TensorFlow has no kernel for it.
+    tally.note(kind.replace("faults", "programs"), None)
+    if subjects[0].ids != subjects[1].ids:
+        tally.note(kind, f"{told}: other ids in a trace of another shape")
     for number in range(_RUNS):
         subject = subjects[number % len(subjects)]
-        faults = subject.draw(rng)
-        wrong = subject.wrong(faults, ids, "block" if number % 3 == 2 else "run")
+        faults = subject.draw(rng, compiled)
+        wrong = subject.wrong(faults, "block" if number % 3 == 2 else "run")
         tally.note(kind, wrong and f"{told}, run {number}: {wrong}", len(faults))
+    for site in sorted({*subjects[0].ids.values()} - {*subjects[-1].ids.values()}):
+        tally.note(f"{kind}, other trace", subjects[-1].wrong_unless_refused(site))
     drawn = [
-        (subjects[n % len(subjects)], subjects[n % len(subjects)].draw(rng))
+        (subjects[n % len(subjects)], subjects[n % len(subjects)].draw(rng, compiled))
         for n in range(3 * _THREADS)
     ]
     with ThreadPoolExecutor(_THREADS) as threads:
-        found = threads.map(lambda one: one[0].wrong(one[1], ids, "block"), drawn)
+        found = threads.map(lambda one: one[0].wrong(one[1], "block"), drawn)
         for (_, faults), wrong in zip(drawn, found, strict=True):
             tally.note(f"{kind}, threads", wrong and f"{told}: {wrong}", len(faults))
 
@@ -99,20 +103,38 @@ class _Subject:
             tf.constant(self._taken),
             skip,
         )
-        armed = fi.armed(*self._args)
+        self.ids: dict[int, int] = {}
+
+    def runs(self, compiled: bool) -> bool:
+        """Return whether TensorFlow can run the program itself; find its sites."""
+        own = tf.function(self._program, autograph=False, jit_compile=compiled or None)
+        try:
+            own(*self._args)
+        except tf.errors.OpError:
+            return False
+        armed = self._fi.armed(*self._args)
         self.ids = {
             int(re.search(r"n(\d+)_op", site.name)[1]): site.id for site in armed.sites
         }
+        return True
 
-    def draw(self, rng: random.Random) -> list[Injected]:
-        """Return faults of different operations."""
-        count = min(rng.randint(1, 6), len(self._numbers))
-        return [self._drawn(rng, n) for n in rng.sample(self._numbers, count)]
+    def draw(self, rng: random.Random, few: bool) -> list[Injected]:
+        """Return faults of different operations.
 
-    def _drawn(self, rng: random.Random, number: int) -> Injected:
+        Args:
+          rng: draws them.
+          few: whether there are always so many rows of a descriptor, for which XLA
+            compiles a program.
+        """
+        count = min(2 if few else rng.randint(1, 6), len(self._numbers))
+        return [self._drawn(rng, n, few) for n in rng.sample(self._numbers, count)]
+
+    def _drawn(self, rng: random.Random, number: int, few: bool) -> Injected:
         place = self._program.places[number]
         size = COLUMNS if place.in_rows else COLUMNS * self._rows
         elements = sorted(rng.sample(range(size), rng.randint(1, min(4, size))))
+        if few:
+            elements = list(range(elements[0], min(elements[0] + 2, size)))
         width = width_of(self._program.dtype)
         kind = rng.choice(("flip", "replace", "zero"))
         words = [1 << rng.randrange(width) for _ in elements]
@@ -125,10 +147,10 @@ class _Subject:
         keep = -1 if kind == "flip" else 0
         return Injected(number, tuple(elements), keep, tuple(words), iterations)
 
-    def wrong(self, faults: Sequence[Injected], ids: dict, how: str) -> str | None:
+    def wrong(self, faults: Sequence[Injected], how: str) -> str | None:
         """Return the first difference between log, bits and numpy."""
         given = [
-            SiteFault(ids[f.number], f.elements, f.keep, f.words, f.iterations)
+            SiteFault(self.ids[f.number], f.elements, f.keep, f.words, f.iterations)
             for f in faults
         ]
         run, warned = self._run(given, how)
@@ -147,6 +169,14 @@ class _Subject:
         if warned is not None and warned != missed:
             return f"{warned} warnings of {missed} faults that were not injected"
         return None
+
+    def wrong_unless_refused(self, site: int) -> str | None:
+        """Return what is wrong if a site that this trace does not have is taken."""
+        try:
+            self._fi.run([SiteFault(site, [0], -1, [1])], *self._args)
+        except tpufi.InputError as error:
+            return None if "is not in the trace for" in str(error) else str(error)
+        return f"site {site} is not in the trace, and yet a fault was taken"
 
     def _run(self, faults: list[SiteFault], how: str) -> tuple[Run, int | None]:
         """Return a run, and how many faults it warned of; None: threads share those."""

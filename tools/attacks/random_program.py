@@ -89,6 +89,7 @@ class RandomProgram:
     Args:
       rng: draws it.
       dtype: element type of all of its tensors.
+      most: steps that it has at most, >= 1, those within steps apart.
 
     Attributes:
       constants: one operand for each operation, [operations, COLUMNS].
@@ -96,10 +97,10 @@ class RandomProgram:
       branches: how many truth values it takes.
     """
 
-    def __init__(self, rng: random.Random, dtype: str):
+    def __init__(self, rng: random.Random, dtype: str, most: int = 4):
         self._rng, self.dtype = rng, dtype
         self._ops, self.branches = 0, 0
-        self.steps = self._body(0, False, 4)
+        self.steps = self._body(0, False, most)
         self.constants = random_array(rng, dtype, (self._ops, COLUMNS))
         self.places = {
             place.op.number: place for place in _places(self.steps, (), (), False)
