@@ -11,7 +11,11 @@ from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.elements import Channel, Groups, Runs
 from tpufi.faults.error_model import error_model_of
 from tpufi.faults.error_model_csv import import_csv
-from tpufi.faults.values import Bias, Carry, Constant, FlipBits, NonFinite, Xor
+from tpufi.faults.measured_values import Bias, Carry, NonFinite, Xor
+from tpufi.faults.values import (
+    Constant,
+    FlipBits,
+)
 
 ROWS = """\
 weight,elements,value

@@ -13,21 +13,17 @@ from tpufi.element import ELEMENTS, element, to_words
 from tpufi.errors import InputError
 from tpufi.fault import Elements, Fault, Strided
 from tpufi.faults.draws import Draws
+from tpufi.faults.measured_values import Bias, Carry, FlipSome, NonFinite, Xor
 from tpufi.faults.values import (
-    Bias,
-    Carry,
     Constant,
     CopyRandomPosition,
     ErrorRate,
     FlipBits,
-    FlipSome,
     Noise,
-    NonFinite,
     RandomFinite,
     Stale,
     StuckAt,
     Swap,
-    Xor,
 )
 
 FLOATS = [name for name, e in ELEMENTS.items() if e.exponent_bits]

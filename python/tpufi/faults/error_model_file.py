@@ -12,19 +12,16 @@ from tpufi.errors import InputError
 from tpufi.faults.elements import Channel, Column, Extent, Groups, Row, Runs, Whole
 from tpufi.faults.error_model import ErrorClass, ErrorModel
 from tpufi.faults.fault_model import TARGETS
+from tpufi.faults.measured_values import Bias, Carry, FlipSome, NonFinite, Xor
 from tpufi.faults.toml_keys import Keys, exact, written
 from tpufi.faults.values import (
-    Bias,
-    Carry,
+    FIELDS,
     Constant,
     CopyRandomPosition,
     FlipBits,
-    FlipSome,
-    NonFinite,
     RandomFinite,
     StuckAt,
     ValueRule,
-    Xor,
 )
 from tpufi.messages import quote, show_path
 from tpufi.untrusted import read_bounded, reading
@@ -36,13 +33,12 @@ TABLES: Mapping[str, pathlib.Path] = types.MappingProxyType(
 )
 MOST_CLASSES = 1 << 12
 _LONGEST = 1 << 20  # Bytes.
-_FIELDS = ("all", "sign", "exponent", "mantissa")
 
 
 def _flip(keys: Keys, dtype: str) -> ValueRule:
     least, most = keys.bits("bits")
     falling = float(keys.number("falling", 0, 1))
-    field = keys.one_of("field", _FIELDS, "all")
+    field = keys.one_of("field", FIELDS, "all")
     adjacent = keys.flag("adjacent")
     if least == most and falling == 1:
         return FlipBits(least, field, adjacent)
