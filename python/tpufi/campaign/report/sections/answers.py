@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tpufi.campaign.inference.answers import measures_of, values_of
+from tpufi.campaign.journal.answers import measures_of, values_of
 from tpufi.campaign.report.cells import Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measures of answers, in two tables of their own beside a campaign's rows."""
+"""The measures of experiments, in two tables of their own beside a campaign's rows."""
 
 import math
 from collections.abc import Iterator
