@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from tpufi.campaign.inference.inference_plan import inference_plan
+from tpufi.campaign.own_step.step_plan import step_plan
 from tpufi.campaign.plan import CampaignPlan, Plan
 from tpufi.campaign.plan_keys import (
     SITES,
@@ -37,7 +38,8 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     root = read_yaml(path, _PAGE)
     keys = root.mapping(_TYPES)
     if "program" in keys:
-        return inference_plan(root, path.parent)
+        read = inference_plan if "inputs" in keys else step_plan
+        return read(root, path.parent)
     return _workload_plan(root, path.parent)
 
 

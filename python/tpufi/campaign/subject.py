@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a campaign injects into, as the engine sees it.
 
-A workload and an inference program are subjects; the engine, the journal, status,
-report and replay know no other difference between them.
+A workload, an inference program and a training step of the user are subjects; the
+engine, the journal, status, report and replay know no other difference between them.
 """
 
 import abc

@@ -8,6 +8,8 @@ from tpufi.campaign.inference.inference_plan import InferencePlan
 from tpufi.campaign.inference.subject import InferenceSubject
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.own_step.step_plan import StepPlan
+from tpufi.campaign.own_step.subject import StepSubject
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.subject import Subject
@@ -36,6 +38,8 @@ def subject_of(path: str | os.PathLike[str], verify: bool = True) -> Subject:
         )
     if isinstance(plan, InferencePlan):
         return InferenceSubject.of(plan)
+    if isinstance(plan, StepPlan):
+        return StepSubject.of(plan)
     check_golden(plan)
     return WorkloadSubject(plan, verify)
 

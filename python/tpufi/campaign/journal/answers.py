@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 from tpufi.campaign.journal.reader import Reader
 
+# Begins the name of a monitor's measure: the steps from the fault to its first alarm.
+ALARM = "alarm: "
+
 
 def measures_of(journal: Reader) -> list[tuple[int, str, bool]]:
     """Return number, name and whether it is a truth value of each measure, if any."""
