@@ -19,14 +19,10 @@ import tpufi
 from tpufi import GoldenConfig, make_deterministic, train_golden
 from tpufi.campaign.engine.local_pool import LocalPool
 from tpufi.campaign.engine.run import Scale, run_campaign
-from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.engine.watcher import Watcher
-from tpufi.campaign.golden_check import check_golden
-from tpufi.campaign.journal.manifest import session_entries
-from tpufi.campaign.plan_file import read_plan
-from tpufi.campaign.present_manifest import present_manifest
 from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import write_report
+from tpufi.campaign.subjects import subject_of
 from tpufi.cli import Parser, positive, run
 
 PLAN = """\
@@ -68,14 +64,13 @@ def main(argv: Sequence[str] | None) -> int:
             experiments=options.experiments, first=half, last=last, horizon=horizon
         )
     )
-    plan = read_plan(file)
+    subject = subject_of(file)
     ended = run_campaign(
-        plan,
-        plan.sampler(check_golden(plan).per_replica),
+        subject,
         out / "campaign",
-        present_manifest(plan, deterministic=True),
-        session_entries(sys.argv, tpufi.__version__, plan),
-        lambda: LocalPool(RunnerOf(plan, True), 1, 600, 3600),
+        subject.manifest(),
+        subject.session(sys.argv, tpufi.__version__),
+        lambda: LocalPool(subject.open, 1, 600, 3600),
         Watcher(),
         Scale(),
     )

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from tests.campaign_runs import CONFIG, known_workload, small_plan, train_small
-from tpufi.campaign.engine.experiment import Experimenter
-from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.journal.schema import INCIDENTAL
+from tpufi.campaign.workload.experiment import Experimenter
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.training import Program, Session, state_digest
 from tpufi.training.blocks import Blocks
 
@@ -87,7 +87,7 @@ def test_programs_under_xla_are_not_run_in_blocks(session):
 def test_experiments_come_out_as_with_single_steps(propagation, tmp_path):
     golden = train_small(tmp_path / "golden", steps=8 + HORIZON + 3)
     plan = small_plan(golden, 30, horizon=HORIZON, propagation=propagation)
-    runner = RunnerOf(plan)()
+    runner = WorkloadSubject(plan).open()
     alone = Experimenter(plan, runner.session)
     alone._blocks = None
     far = 0
@@ -104,7 +104,9 @@ def test_experiments_come_out_as_with_single_steps(propagation, tmp_path):
 @pytest.mark.slow
 def test_a_run_that_is_golden_again_within_a_block_is_told_where(tmp_path):
     golden = train_small(tmp_path / "golden", steps=8 + HORIZON + 3)
-    runner = RunnerOf(small_plan(golden, 1, horizon=HORIZON, propagation=False))()
+    runner = WorkloadSubject(
+        small_plan(golden, 1, horizon=HORIZON, propagation=False)
+    ).open()
     right = runner.walk.state(12)
     assert state_digest(runner._block(right, 9, 3).state) == runner._golden_after(9, 11)
     wrong = right._replace(updates=right.updates + 1)

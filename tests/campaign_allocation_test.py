@@ -54,7 +54,8 @@ class Outcomes:
         return self
 
     def run(self, number: int, attempt: int = 1) -> Row:
-        columns = FaultColumns.of(self.sampler.draw(self.plan.seed, number))
+        fault = self.sampler.draw(self.plan.seed, number)
+        columns = FaultColumns.of(fault, self.sampler.site(fault.site))
         word, _ = derive(self.plan.seed, "outcome of the test", number)
         visible = word < RATES.get(columns.direction, RARELY) * 2**32
         outcome = IMMEDIATE if visible else MASKED

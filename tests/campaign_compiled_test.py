@@ -24,15 +24,13 @@ from tests.campaign_runs import (
     train_small,
 )
 from tests.golden_lines import with_other_state
-from tpufi.campaign.engine.experiment import Experimenter
-from tpufi.campaign.engine.gate import check_deterministic
 from tpufi.campaign.engine.replayed import differing, replay_experiments
 from tpufi.campaign.engine.run import Scale
-from tpufi.campaign.engine.runner import RunnerOf
-from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan
-from tpufi.campaign.present_manifest import present_manifest
+from tpufi.campaign.workload.experiment import Experimenter
+from tpufi.campaign.workload.gate import check_deterministic
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.descriptor import disarmed
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import FAULT_MODELS, any_fault_model
@@ -57,7 +55,7 @@ def golden(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def runner(golden):
-    return RunnerOf(few(golden))()
+    return WorkloadSubject(few(golden)).open()
 
 
 def test_the_golden_run_and_all_faults_take_two_traces(runner):
@@ -80,11 +78,11 @@ def _relu_outputs(runner) -> set[str]:
 
 
 def test_the_manifest_tells_device_compilation_and_control(golden, tmp_path):
-    manifest = present_manifest(few(golden))
+    manifest = WorkloadSubject(few(golden)).manifest()
     told = manifest.device, manifest.compiled, manifest.control
     assert told == ("cpu", "yes", "armed")
     graph = train_small(tmp_path, 9)
-    manifest = present_manifest(few(graph))
+    manifest = WorkloadSubject(few(graph)).manifest()
     told = manifest.device, manifest.compiled, manifest.control
     assert told == ("cpu", "no", "golden")
     config = json.loads((golden / "manifest.json").read_text())["config"]
@@ -156,8 +154,8 @@ def run_to(golden, folder, workers: int) -> None:
         timeout=600,
         start_timeout=3600,
         scale=Scale(EXPERIMENTS, 3),
-        manifest=present_manifest(plan),
-        session=session_entries(["campaign.py"], "0", plan),
+        manifest=WorkloadSubject(plan).manifest(),
+        session=WorkloadSubject(plan).session(["campaign.py"], "0"),
     )
 
 

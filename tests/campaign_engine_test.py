@@ -15,14 +15,12 @@ from tests.campaign_runs import (
     train_small,
 )
 from tests.golden_lines import with_other_state
-from tpufi.campaign.engine.gate import check_deterministic
 from tpufi.campaign.engine.replayed import replay_experiments
-from tpufi.campaign.engine.runner import RunnerOf
-from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
-from tpufi.campaign.present_manifest import present_manifest
-from tpufi.campaign.recorded_plan import recorded_plan
+from tpufi.campaign.workload.gate import check_deterministic
+from tpufi.campaign.workload.recorded_plan import recorded_plan
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.errors import InputError
 from tpufi.golden import GoldenFolder
 
@@ -68,7 +66,7 @@ def test_three_workers_give_the_rows_of_one(golden, campaign, tmp_path):
 
 def test_any_row_comes_out_again_alone(golden, campaign):
     plan = small_plan(golden, EXPERIMENTS)
-    runner = RunnerOf(plan)()
+    runner = WorkloadSubject(plan).open()
     with Reader.open(campaign) as journal:
         # In no order of steps: every one is entered from wherever the walk is.
         for number in (31, 4, 17, 0, 39, 22, 9, 13, 28, 35):
@@ -82,25 +80,25 @@ def test_any_row_comes_out_again_alone(golden, campaign):
 def test_a_set_up_that_does_not_repeat_the_golden_run_is_refused(tmp_path):
     train_small(tmp_path)
     with_other_state(GoldenFolder(tmp_path), 1)
-    experimenter = RunnerOf(small_plan(tmp_path), verify=False)()
+    experimenter = WorkloadSubject(small_plan(tmp_path), verify=False).open()
     with pytest.raises(InputError, match="step 1: the golden step gives another"):
         check_deterministic(experimenter)
 
 
 def test_an_experiment_follows_a_replica_of_its_own(golden):
     assert CONFIG.replicas == 2
-    runner = RunnerOf(small_plan(golden, EXPERIMENTS))()
+    runner = WorkloadSubject(small_plan(golden, EXPERIMENTS)).open()
     replicas = {runner.run(number).fault.replica for number in range(8)}
     assert replicas == {0, 1}
 
 
 def test_an_experiment_of_a_journal_can_be_replayed(golden, tmp_path):
     plan = small_plan(golden, 3, band=(train_small(tmp_path / "other", seed=5),))
-    session = session_entries(["campaign.py"], "0", plan)
-    manifest = present_manifest(plan)
+    session = WorkloadSubject(plan).session(["campaign.py"], "0")
+    manifest = WorkloadSubject(plan).manifest()
     folder = tmp_path / "c"
     with Writer(folder, manifest, session) as journal:
-        runner = RunnerOf(plan)()
+        runner = WorkloadSubject(plan).open()
         journal.add([runner.run(number) for number in range(3)])
     (again,) = replay_experiments(folder, [1])
     assert again.differences == ()
@@ -116,15 +114,15 @@ def test_an_experiment_of_a_journal_can_be_replayed(golden, tmp_path):
 
 def test_a_recorded_plan_is_the_plan(golden, tmp_path):
     plan = small_plan(golden, 3)
-    session = session_entries(["campaign.py"], "0", plan)
-    with Writer(tmp_path, present_manifest(plan), session) as journal:
+    session = WorkloadSubject(plan).session(["campaign.py"], "0")
+    with Writer(tmp_path, WorkloadSubject(plan).manifest(), session) as journal:
         found, deterministic = recorded_plan(journal)
     assert found.identity() == plan.identity() and deterministic == "yes"
     assert found.golden == plan.golden.absolute()
 
 
 def test_the_spread_of_a_fault_is_what_numpy_finds(golden):
-    runner = RunnerOf(small_plan(golden, EXPERIMENTS))()
+    runner = WorkloadSubject(small_plan(golden, EXPERIMENTS)).open()
     states = {}
 
     def kept(state, number, fault=None, step=runner.session.step):

@@ -7,11 +7,11 @@ import json
 import pytest
 
 from tests.tiny_workload import tiny_as_published
-from tpufi.campaign.engine.gate import check_deterministic
-from tpufi.campaign.engine.runner import RunnerOf
-from tpufi.campaign.golden_check import check_golden
 from tpufi.campaign.plan_file import read_plan
-from tpufi.campaign.recorded_plan import recorded_plan
+from tpufi.campaign.workload.gate import check_deterministic
+from tpufi.campaign.workload.golden_check import check_golden
+from tpufi.campaign.workload.recorded_plan import recorded_plan
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.cli.campaign import COMMAND as campaign
 from tpufi.cli.draw import COMMAND as draw
 from tpufi.errors import InputError
@@ -71,7 +71,7 @@ def test_every_row_is_what_the_replay_of_its_file_shows(folder, tmp_path):
     plan = read_plan(folder / "plan.yaml")
     assert plan.stop.experiments == len(plan.injections) == 7
     check_golden(plan)
-    runner = RunnerOf(plan)()
+    runner = WorkloadSubject(plan).open()
     check_deterministic(runner)
     rows = [runner.run(number) for number in range(7)]
     # The clean step, alone and in blocks, and the armed one, whose descriptor has as

@@ -120,8 +120,8 @@ def test_tallies_are_the_counts_of_the_rows(tmp_path):
         masked = sum(row.outcome == "masked" for row in rows)
         assert journal.tally(())[("masked",)] == masked
         assert journal.tally((), outcome=False) == {(): 300}
-        assert "no column 'site'; known: experiment, model," in refused(
-            journal.tally, ("site",)
+        assert "no column 'place'; known: experiment, model," in refused(
+            journal.tally, ("place",)
         )
 
 
@@ -248,7 +248,7 @@ def folder_instead(path):
 BROKEN = [
     (foreign, "is no journal of a campaign; name another folder"),
     (other_program, "is a database of another program; name another folder"),
-    (other_version, "journal of version 2, this tpufi reads 4 and 5; use the"),
+    (other_version, "journal of version 2, this tpufi reads 4 to 6; use the"),
     (truncated, "is damaged; keep a copy of the folder, then recover"),
     (overwritten, "is damaged; keep a copy of the folder, then recover"),
     (folder_instead, "cannot open it; make the file and its folder readable"),

@@ -8,18 +8,14 @@ import tensorflow as tf
 
 from tests.campaign_broken_plans import BROKEN
 from tests.campaign_files import PLAN, write_golden, write_plan
-from tpufi.campaign.golden_check import check_golden
-from tpufi.campaign.journal.manifest import (
-    golden_digest,
-    plan_text,
-    session_entries,
-)
+from tpufi.campaign.journal.manifest import golden_digest, plan_text
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import strata
 from tpufi.campaign.plan_file import read_plan
-from tpufi.campaign.present_manifest import present_manifest
-from tpufi.campaign.recorded_plan import recorded_plan
 from tpufi.campaign.stop_rule import StopRule
+from tpufi.campaign.workload.golden_check import check_golden
+from tpufi.campaign.workload.recorded_plan import recorded_plan
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model
 from tpufi.faults.flip_flop_shares import flip_flop_weights
@@ -113,8 +109,9 @@ def test_error_models_stand_where_fault_models_do(tmp_path):
     assert operations == {"zero", "carry"}
     # The journal keeps the file: a campaign goes on, and replays, without it.
     (tmp_path / "tables" / "beam.toml").unlink()
-    session = session_entries(["campaign.py"], "0", plan)
-    with Writer(tmp_path / "run", present_manifest(plan), session) as journal:
+    subject = WorkloadSubject(plan)
+    session = subject.session(["campaign.py"], "0")
+    with Writer(tmp_path / "run", subject.manifest(), session) as journal:
         found, _ = recorded_plan(journal)
     assert found.identity() == plan.identity()
     assert [found.sampler(4).draw(7, n) for n in range(200)] == faults
@@ -175,8 +172,8 @@ def test_strata_have_the_probabilities_of_the_draws(tmp_path):
     ],
 )
 def test_a_journal_knows_a_plan_by_what_its_rows_depend_on(old, new, is_same, tmp_path):
-    first = plan_text(read_plan(write_plan(tmp_path)))
-    second = plan_text(read(tmp_path, PLAN.replace(old, new)))
+    first = plan_text(read_plan(write_plan(tmp_path)).identity())
+    second = plan_text(read(tmp_path, PLAN.replace(old, new)).identity())
     assert (first == second) is is_same
 
 
@@ -192,15 +189,15 @@ def test_a_golden_run_is_known_by_its_content(tmp_path):
 
 def test_a_manifest_tells_plan_data_and_versions(tmp_path):
     plan = read_plan(write_plan(tmp_path))
-    manifest = present_manifest(plan)
-    assert manifest.plan == plan_text(plan)
+    manifest = WorkloadSubject(plan).manifest()
+    assert manifest.plan == plan_text(plan.identity())
     assert manifest.golden == golden_digest([tmp_path / "golden"])
     assert (manifest.data, manifest.deterministic) == ("d", "yes")
     assert manifest.tensorflow == tf.__version__ and len(manifest.library) == 64
-    assert present_manifest(plan, deterministic=False).deterministic == "no"
+    assert WorkloadSubject(plan, verify=False).manifest().deterministic == "no"
     (tmp_path / "golden" / "manifest.json").write_text("{}")
     with pytest.raises(InputError, match="damaged manifest"):
-        present_manifest(plan)
+        WorkloadSubject(plan).manifest()
 
 
 def refused(tmp_path, text) -> str:

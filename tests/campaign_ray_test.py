@@ -11,7 +11,6 @@ import pytest
 
 from tests.campaign_rows import MANIFEST, SESSION
 from tests.campaign_runs import (
-    CONFIG,
     FakeRunner,
     SmallRunnerOf,
     compiled_plan,
@@ -25,6 +24,7 @@ from tpufi.campaign.engine.run import Scale, run_campaign
 from tpufi.campaign.engine.unplanned import CRASHED, FAILED
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.errors import InputError
 
 ray = pytest.importorskip("ray", reason="pip install 'tpufi[ray]' to test with Ray")
@@ -46,8 +46,7 @@ def cluster():
 
 def run_on_ray(plan, folder, make, workers=2, **options):
     return run_campaign(
-        plan,
-        plan.sampler(CONFIG.per_replica),
+        WorkloadSubject(plan),
         folder,
         MANIFEST,
         SESSION,

@@ -9,16 +9,16 @@ from collections.abc import Callable
 
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
 from tests.tiny_workload import TINY
-from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.engine.local_pool import LocalPool
 from tpufi.campaign.engine.run import Ended, Scale, run_campaign
-from tpufi.campaign.engine.runner import RunnerOf
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import Row
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
+from tpufi.campaign.workload.experiment import Experimenter
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.faults.catalogue import FAULT_MODELS, NAMES, FaultModel, any_fault_model
 from tpufi.faults.plan import SamplingPlan, equally
 from tpufi.golden import GoldenConfig, train_golden
@@ -97,7 +97,7 @@ class SmallRunnerOf:
 
     def __call__(self, alive: Callable[[], None]) -> Experimenter:
         known_workload()
-        return RunnerOf(self.plan, self.verify)(alive)
+        return WorkloadSubject(self.plan, self.verify).open(alive)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +145,7 @@ def run_small(
 ) -> Ended:
     """Run a campaign with worker processes."""
     return run_campaign(
-        plan,
-        plan.sampler(CONFIG.per_replica),
+        WorkloadSubject(plan),
         folder,
         options.pop("manifest", MANIFEST),
         options.pop("session", SESSION),

@@ -14,10 +14,11 @@ from tests.campaign_journal_test import truncated, written
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
 from tests.cli_test import one_line, run_tool
 from tpufi.campaign.journal import schema
-from tpufi.campaign.journal.row import FaultColumns, single_bit
+from tpufi.campaign.journal.row import FaultColumns
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import strata
 from tpufi.cli.campaign import COMMAND as campaign
+from tpufi.fault import single_bit
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.jsonl import parse_fault
 from tpufi.faults.plan import SamplingPlan, SiteSpace
@@ -209,8 +210,9 @@ def test_a_fault_becomes_columns_of_the_row():
     for name, has_bit in (("RBFLIP", True), ("STUCK_AT_0", True), ("ZERO", False),
                           ("FLIP_BITS:2", False), ("RD", False)):  # fmt: skip
         plan = SamplingPlan(models=((any_fault_model(name), 1),), steps=(1, 2))
-        fault = Sampler(space, plan).draw(3, 1)
-        columns = FaultColumns.of(fault)
+        sampler = Sampler(space, plan)
+        fault = sampler.draw(3, 1)
+        columns = FaultColumns.of(fault, sampler.site(fault.site))
         place = f"{columns.layer}/{columns.direction}/{columns.operand}"
         assert (place, columns.model, columns.start) == (
             fault.site, fault.model, fault.elements.start,
@@ -227,8 +229,10 @@ def test_the_columns_of_a_weight_update_name_the_weight():
         models=((any_fault_model("FLIP"), 1),), patterns=("conv1/kernel/update/*",)
     )
     sampler = Sampler(space, plan)
-    columns = FaultColumns.of(sampler.draw(3, 1))
+    fault = sampler.draw(3, 1)
+    columns = FaultColumns.of(fault, sampler.site(fault.site))
     assert (columns.layer, columns.direction) == ("conv1/kernel", "update")
+    assert columns.op == "Adam" and columns.site is columns.item is None
     assert strata(sampler, ("layer",)) == {("conv1/kernel",): 1}
 
 

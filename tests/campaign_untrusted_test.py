@@ -10,7 +10,7 @@ import pytest
 
 from tests.forged_journals import forge, forgeries, make_journal
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.recorded_plan import recorded_plan
+from tpufi.campaign.workload.recorded_plan import recorded_plan
 from tpufi.cli import campaign_report
 from tpufi.cli.campaign import COMMANDS
 from tpufi.errors import InputError

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 
 from tests.campaign_runs import SMALL, small_plan, train_small
-from tpufi.campaign.engine.runner import RunnerOf
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.golden import GoldenFolder, open_golden
 from tpufi.outcomes.outcome import IMMEDIATE, LOW_TEST_ACCURACY, MASKED, SHORT_TERM
 from tpufi.outcomes.outcome_thresholds import read_thresholds
@@ -25,7 +25,7 @@ def runner(tmp_path_factory):
     golden = train_small(folder / "golden", data=DATA)
     band = (train_small(folder / "other", data=DATA, seed=5),)
     plan = small_plan(golden, EXPERIMENTS, band=band, thresholds=BLIND, validation=True)
-    return RunnerOf(plan)()
+    return WorkloadSubject(plan).open()
 
 
 @pytest.fixture(scope="module")

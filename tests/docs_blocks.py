@@ -22,7 +22,6 @@ import sys
 import yaml
 from markdown_it import MarkdownIt
 
-from tpufi.campaign.inference.inference_file import read_inference_plan
 from tpufi.campaign.plan_file import read_plan
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE
 
@@ -138,10 +137,10 @@ def _yaml(block: Block, names: dict) -> None:
         if "thresholds" in content:
             shutil.copy(DEFAULT_FILE, content["thresholds"])
         assert read_plan(file).workload == content["workload"]
-    elif "inputs" in content:
-        file = pathlib.Path(block.file or "inference.yaml")
+    elif "program" in content:
+        file = pathlib.Path(block.file or "program.yaml")
         file.write_text(block.text)
-        assert str(read_inference_plan(file).seed) == str(content["seed"])
+        assert str(read_plan(file).seed) == str(content["seed"])
 
 
 def _text(block: Block, names: dict) -> None:

@@ -10,8 +10,8 @@ import pathlib
 
 from tests.campaign_runs import CONFIG, SMALL, STEPS, known_workload, small_plan
 from tests.frozen_faults import SEED, drawn, recorded
-from tpufi.campaign.engine.experiment import Experimenter
-from tpufi.campaign.engine.gate import check_deterministic
+from tpufi.campaign.workload.experiment import Experimenter
+from tpufi.campaign.workload.gate import check_deterministic
 from tpufi.descriptor import read_record
 from tpufi.element import from_words
 from tpufi.experiment.replay import replay

@@ -9,15 +9,14 @@ import pytest
 
 from tests.inference_files import (
     kept_rows,
+    loaded_here,
     run_here,
-    survey_here,
+    subject_here,
     write_files,
     write_plan,
 )
-from tpufi.campaign.inference.answers import measures_of, values_of
-from tpufi.campaign.inference.compared import compared_lines
-from tpufi.campaign.inference.inference_file import read_inference_plan
-from tpufi.campaign.inference.subject import Subject
+from tpufi.campaign.compared import compared_lines
+from tpufi.campaign.journal.answers import measures_of, values_of
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report.facts import gather
@@ -51,18 +50,18 @@ def test_rows_are_the_same_after_stops(campaign, tmp_path):
 
 def test_a_row_is_what_a_run_of_its_fault_alone_gives(campaign):
     plan, out = campaign
-    found = survey_here(plan)
-    subject = Subject(found.plan)
+    found, loaded = subject_here(plan), loaded_here(plan)
     with Reader.open(out) as journal:
         rows = list(journal.rows())[::29]
         names = [name for _, name, _ in measures_of(journal)]
         columns = [list(values_of(journal, i)) for i in range(len(names))]
     for row in rows:
-        item = row.experiment % found.items
-        assert row.fault.step == item
-        batch = subject.batch(item // 4)
-        answer = batch.inject([found.layout.fault(row.experiment)])[item % 4]
-        golden = batch.golden[item % 4]
+        item = row.experiment % len(found.chosen)
+        assert (row.fault.item, row.fault.step) == (item, 0)
+        fault = loaded.space.of_item(found.fault(row.experiment), item % 4)
+        run = loaded.fi.run([fault], loaded.inputs(item // 4))
+        answer = run.outputs.numpy()[item % 4]
+        golden = loaded.golden_answers(item // 4)[item % 4]
         same = answer.tobytes() == golden.tobytes()
         assert (row.outcome == MASKED_IDENTICAL) == same
         wrong = np.isnan(answer).any() or np.argmax(answer) != np.argmax(golden)
@@ -74,7 +73,7 @@ def test_a_row_is_what_a_run_of_its_fault_alone_gives(campaign):
 def test_status_export_and_report_read_it(campaign, tmp_path):
     _, out = campaign
     with Reader.open(out) as journal:
-        lines = list(status_lines(journal, ("operand",)))
+        lines = list(status_lines(journal, ("op",)))
         assert lines[0].split()[:3] == ["measure", "experiments", "share"]
         assert any(line.split()[:2] == ["Conv2D", "masked"] for line in lines)
         assert export(journal, tmp_path / "rows.csv") == 150
@@ -96,19 +95,19 @@ def test_status_export_and_report_read_it(campaign, tmp_path):
 
 def test_only_items_that_are_right_are_used_on_request(tmp_path):
     plan = write_files(tmp_path, batch="2")
-    subject = Subject(read_inference_plan(plan))
-    classes = [np.argmax(subject.golden_answers(b), -1) for b in range(7)]
+    loaded = loaded_here(plan)
+    classes = [np.argmax(loaded.golden_answers(b), -1) for b in range(7)]
     labels = np.concatenate(classes)
     labels[[0, 5, 6, 11, 13]] += 1
     x = np.load(tmp_path / "images.npz")["x"]
     np.savez(tmp_path / "images.npz", x=x, labels=labels)
     plan = write_plan(tmp_path, only_correct="yes", batch="2", experiments="24")
-    found = survey_here(plan)
-    assert (found.items, found.given) == (8, 14)  # One of nine fills no batch.
+    found = subject_here(plan)
+    assert (len(found.chosen), found.given) == (8, 14)  # One of nine fills no batch.
     run_here(plan, tmp_path / "out")
     with Reader.open(tmp_path / "out") as journal:
-        steps = {row.fault.step for row in journal.rows()}
-    assert steps == {1, 2, 3, 4, 7, 8, 9, 10}
+        items = {row.fault.item for row in journal.rows()}
+    assert items == {1, 2, 3, 4, 7, 8, 9, 10}
 
 
 def test_a_mitigation_is_compared_pair_by_pair(campaign, tmp_path):
@@ -152,5 +151,40 @@ def test_another_program_does_not_add_to_a_journal(campaign, tmp_path):
     (tmp_path / "model.py").write_text(text.replace("seed(8)", "seed(9)"))
     with pytest.raises(InputError, match="begun with another golden"):
         run_here(plan, out)
-    found = survey_here(plan).manifest()
+    found = subject_here(plan).manifest()
     assert json.loads(found.plan)["kind"] == "inference"
+
+
+def test_several_fault_models_are_run_and_columns_say_where(tmp_path):
+    plan = write_files(
+        tmp_path, faults="{WT: 1, ROW_ZERO: 1, RD_CORRECT: 2}", experiments="84"
+    )
+    run_here(plan, tmp_path / "out")
+    with Reader.open(tmp_path / "out") as journal:
+        rows = list(journal.rows())
+    assert {row.fault.model for row in rows} == {"WT", "ROW_ZERO", "RD_CORRECT"}
+    assert {row.fault.operand for row in rows if row.fault.model == "WT"} == {"weight"}
+    for row in rows:
+        fault = row.fault
+        assert fault.direction == "forward" and fault.epoch == fault.step == 0
+        assert fault.op and fault.site.startswith(f"{fault.layer}/")
+        assert fault.item == row.experiment % 12 and row.error is None
+
+
+def test_a_pilot_allots_experiments_to_strata(tmp_path):
+    stop = "{strata: [op], pilot: 56}"
+    plan = write_files(tmp_path, stop=stop, experiments="84", rounds="2")
+    assert run_here(plan, tmp_path / "out") == "all 84 experiments are done"
+    with Reader.open(tmp_path / "out") as journal:
+        numbers = [row.experiment for row in journal.rows()]
+        document = build(gather("folder", journal, Options()))
+    assert len(numbers) == 84 and numbers[:56] == list(range(56)) and numbers[-1] >= 84
+    assert "by_op" in {section.key for section in document.sections}
+
+
+def test_what_an_inference_cannot_have_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="STALE writes the values of the step"):
+        subject_here(write_files(tmp_path, faults="[STALE]"))
+    subject = subject_here(write_files(tmp_path, faults="[N64_WT_16]"))
+    with pytest.raises(InputError, match="N64_WT_16 fits none of .* leave the model"):
+        subject.manifest()

@@ -6,17 +6,14 @@ import sys
 
 import numpy as np
 
-from tpufi.campaign.engine.pool import Pool
+from tpufi.campaign.engine.here_pool import HerePool, HereWorker
+from tpufi.campaign.engine.run import run_campaign
 from tpufi.campaign.engine.watcher import Watcher
-from tpufi.campaign.engine.worker import RunnerHost, Worker
-from tpufi.campaign.inference.inference_file import read_inference_plan
-from tpufi.campaign.inference.run import run_inference
-from tpufi.campaign.inference.runner import InferenceRunner, runner
-from tpufi.campaign.inference.session import session_text
-from tpufi.campaign.inference.subject import Subject
-from tpufi.campaign.inference.survey import Survey, surveyed
+from tpufi.campaign.inference.loaded import LoadedInference
+from tpufi.campaign.inference.subject import InferenceSubject
 from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.plan_file import read_plan
 
 MODEL = """
 import tensorflow as tf
@@ -65,60 +62,30 @@ def write_plan(folder: pathlib.Path, **changes: str) -> pathlib.Path:
     return path
 
 
-class HereWorker(Worker):
-    """Runs blocks in this process; counts them.
-
-    Args:
-      own: the runner.
-    """
-
-    def __init__(self, own: InferenceRunner):
-        self._host = RunnerHost()
-        self._host.make(lambda alive: own)
-        self.blocks = 0
-
-    def ready(self) -> None:
-        return None
-
-    def run(self, block):
-        self.blocks += 1
-        for number in block.numbers:
-            yield self._host.run(number, block.attempt)
-
-    def kill(self) -> None:
-        pass
+def loaded_here(path: pathlib.Path) -> LoadedInference:
+    """Return program and inputs of a plan, loaded in this process."""
+    return LoadedInference(read_plan(path))
 
 
-class HerePool(Pool):
-    """One worker in this process."""
-
-    def __init__(self, worker: HereWorker):
-        self._worker = worker
-        super().__init__(1)
-
-    def _start(self) -> Worker:
-        return self._worker
-
-
-def survey_here(path: pathlib.Path) -> Survey:
-    """Return the survey of a plan, made in this process."""
-    plan = read_inference_plan(path)
-    return surveyed(plan, Subject(plan))
+def subject_here(path: pathlib.Path) -> InferenceSubject:
+    """Return the subject of a plan, looked at in this process."""
+    return InferenceSubject.of_loaded(read_plan(path), loaded_here(path))
 
 
 def run_here(path: pathlib.Path, out: pathlib.Path, blocks: int = 1 << 30):
     """Run a campaign in this process; stop after some blocks."""
-    found = survey_here(path)
-    worker = HereWorker(runner(found.plan, found.golden))
-
-    def make_pool() -> HerePool:
-        return HerePool(worker)
-
-    def stopping() -> bool:
-        return worker.blocks >= blocks
-
-    session = session_text(sys.argv, "0", found)
-    return run_inference(found, out, session, make_pool, Watcher(), stopping)
+    subject = subject_here(path)
+    worker = HereWorker(subject.opened)
+    ended = run_campaign(
+        subject,
+        out,
+        subject.manifest(),
+        subject.session(sys.argv, "0"),
+        lambda: HerePool(worker),
+        Watcher(),
+        stopping=lambda: worker.blocks >= blocks,
+    )
+    return ended.reason
 
 
 def kept_rows(folder: pathlib.Path) -> list[tuple]:

@@ -11,12 +11,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from tests.inference_files import write_files
-from tpufi.campaign.inference.inference_file import read_inference_plan
-from tpufi.campaign.inference.layout import Layout
-from tpufi.campaign.inference.user_file import python_object, read_inputs
+from tests.inference_files import subject_here, write_files
+from tpufi.campaign.plan_file import read_plan
+from tpufi.campaign.user_file import python_object, read_inputs
 from tpufi.errors import InputError
-from tpufi.instrument import flip
 from tpufi.instrument.inference.judge import named_judge, own_judge
 
 FULL = {
@@ -27,15 +25,15 @@ FULL = {
     "only_correct": "yes",
     "mitigation": "[ranges]",
     "threads": "3",
-    "stop": "{width: 0.1, strata: [operand], hours: 2}",
+    "stop": "{width: 0.1, strata: [op], hours: 2}",
 }
 
 
 def test_a_file_with_every_key_is_read(tmp_path):
-    plan = read_inference_plan(write_files(tmp_path, **FULL))
-    assert plan.sites == ("Conv2D", "MatMul") and plan.mitigation == ("ranges",)
+    plan = read_plan(write_files(tmp_path, **FULL))
+    assert plan.ops == ("Conv2D", "MatMul") and plan.mitigation == ("ranges",)
     assert (plan.tolerance, plan.threads) == (0.25, 3)
-    assert plan.stop.width == 0.1 and plan.stop.strata == ("operand",)
+    assert plan.stop.width == 0.1 and plan.stop.strata == ("op",)
     assert plan.program == f"{tmp_path}/model.py:make" and plan.only_correct
     identity = plan.identity()
     assert identity["kind"] == "inference"
@@ -47,7 +45,7 @@ def test_a_file_with_every_key_is_read(tmp_path):
     [
         ({"seed": "x"}, "seed: 'x'; expected a whole number"),
         ({"batch": "0"}, "batch: 0; expected 1 up to"),
-        ({"weights": "size"}, "weights: 'size'; known: sites, elements"),
+        ({"weights": "size"}, "weights: 'size'; expected one of sites, macs, elements"),
         ({"mitigation": "[box]"}, "mitigation: 'box'; known: ranges, nan_guard"),
         (
             {"only_correct": "on"},
@@ -66,7 +64,7 @@ def test_a_file_with_every_key_is_read(tmp_path):
 )
 def test_a_wrong_file_is_told_in_one_line(changes, message, tmp_path):
     with pytest.raises(InputError, match=message) as caught:
-        read_inference_plan(write_files(tmp_path, **changes))
+        read_plan(write_files(tmp_path, **changes))
     assert str(caught.value).startswith(f"{tmp_path}/plan.yaml:")
     assert "\n" not in str(caught.value)
 
@@ -74,11 +72,11 @@ def test_a_wrong_file_is_told_in_one_line(changes, message, tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: python_object(f"{d}/none.py", "x"), "no such file"),
-        (lambda d: python_object(f"{d}/model.py", "mkae"), "no 'mkae'; nearest: make"),
-        (lambda d: python_object(f"{d}/bad.py", "x"), "ZeroDivisionError"),
-        (lambda d: python_object(f"{d}/exit.py", "x"), "exit.py: SystemExit: 3; make"),
-        (lambda d: python_object(f"{d}/stop.py", "x"), "stop.py: KeyboardInterrupt"),
+        (lambda d: python_object(f"{d}/none.py:x"), "no such file"),
+        (lambda d: python_object(f"{d}/model.py:mkae"), "no 'mkae'; nearest: make"),
+        (lambda d: python_object(f"{d}/bad.py:x"), "ZeroDivisionError"),
+        (lambda d: python_object(f"{d}/exit.py:x"), "exit.py: SystemExit: 3; make"),
+        (lambda d: python_object(f"{d}/stop.py:x"), "stop.py: KeyboardInterrupt"),
         (lambda d: read_inputs(d / "plan.yaml"), "cannot read"),
         (lambda d: read_inputs(d / "odd.npz"), "holds y; expected x"),
         (lambda d: read_inputs(d / "labels.npz"), "labels is float64"),
@@ -105,7 +103,7 @@ def test_ctrl_c_while_the_users_file_runs_is_no_error_of_the_file(tmp_path):
     (tmp_path / "wait.py").write_text("import os\nos.kill(os.getpid(), 2)\nx = 1")
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        python_object(f"{tmp_path}/wait.py", "x")
+        python_object(f"{tmp_path}/wait.py:x")
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -159,22 +157,17 @@ def test_damaged_inputs_are_read_or_refused_in_one_line_and_little_memory(tmp_pa
     assert "unpacked; expected at most 67108864" in message
 
 
-def test_each_experiment_is_run_once_and_with_those_of_its_batch():
-    rng = np.random.default_rng(4)
-    depth = rng.integers(0, 99, (64, 6))
-    layout = Layout(6, 2, 16, lambda run, item, p: flip(int(depth[run, item]), p, 0))
-    for window in range(2):
-        numbers = list(layout.ordered(window))
-        first = window * layout.window
-        assert sorted(numbers) == list(range(first, first + layout.window))
+def test_each_experiment_is_run_once_and_with_those_of_its_batch(tmp_path):
+    subject = subject_here(write_files(tmp_path, batch="2", rounds="4"))
+    items, window = len(subject.chosen), subject.window(1000)
+    assert (items, window) == (14, 56)
+    for first in (0, window):
+        numbers = sorted(range(first, first + window), key=subject.order)
         for pair in zip(numbers[::2], numbers[1::2], strict=True):
-            assert len({layout.batch_of(n) for n in pair}) == 1
-            assert [n % 6 % 2 for n in pair] == [0, 1]
-            assert [list(layout.together(n)) for n in pair] == [list(pair)] * 2
-            for number in pair:
-                run, item = divmod(number, 6)
-                fault = layout.fault(number)
-                assert (fault.site, fault.elements[0]) == (depth[run, item], item % 2)
+            assert pair[1] == pair[0] + 1 and pair[0] % items % 2 == 0
+        batches = [number % items // 2 for number in numbers]
+        assert batches == sorted(batches)
+    assert [subject.item(n) for n in (0, 13, 14)] == [0, 13, 0]
 
 
 def test_regression_fails_by_the_tolerance_and_by_nan():

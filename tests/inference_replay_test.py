@@ -5,9 +5,8 @@ import sqlite3
 
 import pytest
 
-from tests.inference_files import run_here, survey_here, write_files
-from tpufi.campaign.inference.replayed import replay_inferences
-from tpufi.campaign.inference.runner import runner
+from tests.inference_files import run_here, subject_here, write_files
+from tpufi.campaign.engine.replayed import replay_experiments
 from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.database import NAME
 from tpufi.campaign.journal.integrity import digests
@@ -23,10 +22,13 @@ def campaign(tmp_path_factory):
 
 
 def replayed(plan, out, *numbers):
-    found = survey_here(plan)
-    return list(
-        replay_inferences(found, out, numbers, lambda: runner(found.plan, found.golden))
-    )
+    subject = subject_here(plan)
+    # The process of a test has been set up.
+    object.__setattr__(subject, "open", subject.opened)
+    return [
+        (not again.differences, list(again.lines()))
+        for again in replay_experiments(out, numbers, subject=subject)
+    ]
 
 
 def test_any_experiment_comes_out_again_in_any_order(campaign):

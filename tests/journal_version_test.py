@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A journal of the version before is read as it is, and goes on as one of today's.
+"""A journal of a former version is read as it is, and goes on as one of today's.
 
 `data/journal_version_4.sql` was written by tpufi with version 4: nine experiments in
-two runnings, and an answer whose experiment a kill prevented.
+two runnings, and an answer whose experiment a kill prevented. The one with version 5
+made `journal_version_5.sql` of it.
 """
 
 import pathlib
@@ -11,14 +12,14 @@ import sqlite3
 import pytest
 
 from tests.campaign_rows import MANIFEST, SESSION, fake_row
-from tpufi.campaign.inference.answers import measures_of, values_of_one
 from tpufi.campaign.journal import schema
+from tpufi.campaign.journal.answers import measures_of, values_of_one
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
 from tpufi.errors import InputError
 from tpufi.experiment.propagation import Spread
 
-DATA = pathlib.Path(__file__).parent / "data" / "journal_version_4.sql"
+DATA = pathlib.Path(__file__).parent / "data"
 NUMBERS = (0, 1, 2, 3, 4, 5, 999, 1000, 2**62)
 SPREAD = (Spread(1, "weights", 2, 30, 0, 0.125, "conv/kernel"),)
 MEASURES = (("one", True), ("two", False))
@@ -27,8 +28,18 @@ MEASURES = (("one", True), ("two", False))
 @pytest.fixture
 def before(tmp_path) -> pathlib.Path:
     """The file of a journal of version 4."""
-    path = tmp_path / "journal.sqlite"
-    change(path, DATA.read_text())
+    return made(tmp_path, 4)
+
+
+@pytest.fixture(params=[4, 5])
+def former(request, tmp_path) -> pathlib.Path:
+    """The file of a journal of a former version."""
+    return made(tmp_path, request.param)
+
+
+def made(folder: pathlib.Path, number: int) -> pathlib.Path:
+    path = folder / "journal.sqlite"
+    change(path, (DATA / f"journal_version_{number}.sql").read_text())
     return path
 
 
@@ -58,14 +69,23 @@ def check_content(journal: Reader, sessions: int) -> None:
     assert journal.manifest()["plan"] == MANIFEST.plan
 
 
-def test_it_is_read_and_left_as_it_is(before):
-    content = before.read_bytes()
-    with Reader.open(before.parent) as journal:
+def test_it_is_read_and_left_as_it_is(former):
+    content, number = former.read_bytes(), version(former)
+    with Reader.open(former.parent) as journal:
         check_content(journal, 2)
-    assert before.read_bytes() == content and version(before) == 4
+    assert former.read_bytes() == content and version(former) == number
 
 
-def test_a_writer_makes_it_one_of_this_version_and_goes_on(before):
+def test_a_changed_row_of_version_5_is_told(tmp_path):
+    path = made(tmp_path, 5)
+    change(path, "UPDATE experiment SET outcome = 'marked' WHERE experiment = 4")
+    with pytest.raises(InputError, match="damaged rows, batch 3: their digest is"):
+        Reader.open(path.parent)
+    assert version(path) == 5
+
+
+def test_a_writer_makes_it_one_of_this_version_and_goes_on(former):
+    before = former
     new = fake_row(7, wall_s=0.5, spread=SPREAD, values=(0.5, 2.0))
     with Writer(before.parent, MANIFEST, SESSION, MEASURES) as journal:
         check_content(journal, 3)

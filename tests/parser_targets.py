@@ -18,12 +18,11 @@ from tests.error_model_test import FILE as MEASURED
 from tests.fault_jsonl_test import LINE
 from tests.injection_errors_test import replaced, sites_of
 from tests.tiny_workload import TINY
-from tpufi.campaign.inference.inference_file import read_inference_plan
-from tpufi.campaign.inference.user_file import read_inputs
 from tpufi.campaign.journal import database
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan_file import read_plan
+from tpufi.campaign.user_file import read_inputs
 from tpufi.contrib.isca23.checkpoint.mapping import read_mapping
 from tpufi.contrib.tensorfi.any_plan import plan_of
 from tpufi.contrib.tensorfi.config import read_config
@@ -239,7 +238,7 @@ def targets() -> dict[str, Target]:
         ),
         Target(
             "inference", "x.yaml", (INFERENCE,),
-            lambda folder: read_inference_plan(folder / "x.yaml"),
+            lambda folder: read_plan(folder / "x.yaml"),
         ),
         Target(
             "inputs", "x.npz",

@@ -9,11 +9,9 @@ import pytest
 from tests.campaign_runs import SMALL, small_plan, train_small
 from tests.golden_lines import with_other_state
 from tpufi import models
-from tpufi.campaign.engine.runner import RunnerOf
-from tpufi.campaign.journal.manifest import session_entries
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
-from tpufi.campaign.present_manifest import present_manifest
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.cli.show import COMMAND
 from tpufi.errors import InputError
 from tpufi.faults.csv import PUBLISHED, write_injection
@@ -48,12 +46,12 @@ def campaign(golden, tmp_path_factory):
     """A journal of an ordinary experiment and a stale one."""
     folder = tmp_path_factory.mktemp("campaign")
     plan = small_plan(golden, 400, workload="resnet18")
-    runner = RunnerOf(plan, verify=False)()
+    runner = WorkloadSubject(plan, verify=False).open()
     faults = [runner.fault(number) for number in range(400)]
     plain = next(n for n, fault in enumerate(faults) if not fault.stale)
     stale = next(n for n, fault in enumerate(faults) if fault.stale)
-    session = session_entries(["campaign.py"], "0", plan)
-    with Writer(folder, present_manifest(plan), session) as journal:
+    session = WorkloadSubject(plan).session(["campaign.py"], "0")
+    with Writer(folder, WorkloadSubject(plan).manifest(), session) as journal:
         journal.add([runner.run(plain), runner.run(stale)])
     return folder
 

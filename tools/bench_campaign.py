@@ -24,10 +24,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 import tensorflow as tf
 from peers.artefact_workflow import Spent, run_in_new_process
 
-from tpufi.campaign.engine.experiment import Experimenter
-from tpufi.campaign.engine.runner import RunnerOf
-from tpufi.campaign.golden_check import check_golden
 from tpufi.campaign.plan_file import read_plan
+from tpufi.campaign.workload.experiment import Experimenter
+from tpufi.campaign.workload.golden_check import check_golden
+from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.cli import Parser, natural, positive, run
 from tpufi.errors import InputError
 from tpufi.golden import GoldenFolder
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None) -> int:
         raise InputError(
             f"{plan.golden}: has several replicas; the artefact's way is written for 1"
         )
-    runner = RunnerOf(plan)()
+    runner = WorkloadSubject(plan).open()
     order = sorted(
         range(options.window),
         key=lambda n: (runner.fault(n).epoch, runner.fault(n).step, n),

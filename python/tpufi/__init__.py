@@ -29,6 +29,13 @@ _MODULE_OF = {
     "InjectionCallback": "tpufi.instrument.callback",
     "InferenceCampaign": "tpufi.instrument.inference",
     "activation_bounds": "tpufi.instrument.inference",
+    # A training step of the user.
+    "TrainingCampaign": "tpufi.campaign.own_step.training_campaign",
+    "TrainingProgram": "tpufi.campaign.own_step.training_program",
+    "Monitor": "tpufi.campaign.own_step.monitors",
+    "gradient_norm_above": "tpufi.campaign.own_step.monitors",
+    "loss_above": "tpufi.campaign.own_step.monitors",
+    "not_finite": "tpufi.campaign.own_step.monitors",
     # Workloads and their fault sites.
     "Workload": "tpufi.workload",
     "WORKLOADS": "tpufi.models",
@@ -64,13 +71,14 @@ _MODULE_OF = {
 
 __all__ = [  # Not made of the above: tools read it.
     "Batches", "Dataset", "FaultModel", "FlipBits", "GoldenConfig", "Groups",
-    "InferenceCampaign", "Injection", "InjectionCallback", "InputError", "Point",
-    "Sampler", "SamplingPlan", "Site", "SiteSpace", "SiteTable", "WORKLOADS",
-    "WeightFault", "Workload", "activation_bounds", "any_fault_model", "classify",
-    "equally", "fault_line", "flip", "flip_bits", "inject_fault", "inject_random",
-    "instrument", "load_dataset", "make_deterministic", "random_patterns",
-    "read_injection", "read_record", "read_thresholds", "replace", "replay",
-    "sites", "train_golden", "write_injection", "zero", "zero_out",
+    "InferenceCampaign", "Injection", "InjectionCallback", "InputError", "Monitor",
+    "Point", "Sampler", "SamplingPlan", "Site", "SiteSpace", "SiteTable",
+    "TrainingCampaign", "TrainingProgram", "WORKLOADS", "WeightFault", "Workload",
+    "activation_bounds", "any_fault_model", "classify", "equally", "fault_line",
+    "flip", "flip_bits", "gradient_norm_above", "inject_fault", "inject_random",
+    "instrument", "load_dataset", "loss_above", "make_deterministic", "not_finite",
+    "random_patterns", "read_injection", "read_record", "read_thresholds", "replace",
+    "replay", "sites", "train_golden", "write_injection", "zero", "zero_out",
 ]  # fmt: skip
 
 

@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `__init__.py` imports when it is used, for editors and type checkers."""
 
+from tpufi.campaign.own_step.monitors import Monitor as Monitor
+from tpufi.campaign.own_step.monitors import gradient_norm_above as gradient_norm_above
+from tpufi.campaign.own_step.monitors import loss_above as loss_above
+from tpufi.campaign.own_step.monitors import not_finite as not_finite
+from tpufi.campaign.own_step.training_campaign import (
+    TrainingCampaign as TrainingCampaign,
+)
+from tpufi.campaign.own_step.training_program import TrainingProgram as TrainingProgram
 from tpufi.data import Batches as Batches
 from tpufi.data import Dataset as Dataset
 from tpufi.data import load_dataset as load_dataset

@@ -76,6 +76,10 @@ class Elements(abc.ABC):
         """Return the flat indices, int64 [count], ascending."""
 
     @abc.abstractmethod
+    def moved(self, distance: int) -> "Elements":
+        """Return the elements that lie `distance` behind these."""
+
+    @abc.abstractmethod
     def check(self) -> None:
         """Raise InputError unless these are elements of some tensor."""
 
@@ -114,6 +118,9 @@ class Strided(Elements):
         i = np.arange(self.count, dtype=np.int64)
         return self.start + i // self.block * self.stride + i % self.block
 
+    def moved(self, distance: int) -> "Strided":
+        return dataclasses.replace(self, start=self.start + distance)
+
     def check(self) -> None:
         _at_least("start", self.start, 0)
         _at_least("count", self.count, 1)
@@ -146,6 +153,9 @@ class Listed(Elements):
 
     def indices(self) -> np.ndarray:
         return np.array(self.flat, np.int64)
+
+    def moved(self, distance: int) -> "Listed":
+        return Listed(tuple(i + distance for i in self.flat))
 
     def runs(self) -> list[slice]:
         """Return the runs of consecutive elements, at most `CAPACITY` of each."""
@@ -465,3 +475,18 @@ def _check_stale(fault: Fault) -> None:
             "stale fault: replica -1 means every replica, and the record cannot tell "
             "them apart; name one replica"
         )
+
+
+def single_bit(fault: Fault) -> int | None:
+    """Return the one bit that a fault changes in every faulty element, or None.
+
+    It is known from the fault alone where all other bits are kept.
+    """
+    if fault.operation not in ("flip", "replace"):
+        return None
+    # The element becomes (x & keep) ^ word; flip keeps all bits.
+    mask = (1 << width_of(fault.dtype)) - 1
+    changed = 0 if fault.operation == "flip" else mask & ~fault.keep
+    for word in fault.words:
+        changed |= word
+    return changed.bit_length() - 1 if changed.bit_count() == 1 else None

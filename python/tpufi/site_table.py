@@ -10,6 +10,8 @@ from tpufi.errors import InputError
 
 PASSES, UPDATE = ("forward", "grad_in", "grad_wt"), "update"
 DIRECTIONS = (*PASSES, UPDATE)
+# Of a program of the user, where nobody tells which gradient an operation computes.
+BACKWARD = "backward"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Site:
       shape: shape of the tensor in the layout that positions refer to; the batch
         axis counts one replica.
       dtype: name of the element type, e.g. `float32`.
+      op: type of the operation, e.g. `Conv2D`; empty: not told.
+      own_name: name of a site of a program; empty: `layer/direction/operand`.
     """
 
     layer: str
@@ -31,15 +35,17 @@ class Site:
     operand: str
     shape: tuple[int, ...]
     dtype: str = "float32"
+    op: str = ""
+    own_name: str = ""
 
     def __post_init__(self) -> None:
-        if self.direction not in DIRECTIONS:
+        if self.direction not in (*DIRECTIONS, BACKWARD):
             raise ValueError(f"direction {self.direction!r} is not in {DIRECTIONS}")
 
     @property
     def name(self) -> str:
-        """Stable name `layer/direction/operand`."""
-        return f"{self.layer}/{self.direction}/{self.operand}"
+        """Stable name, `layer/direction/operand` in a workload."""
+        return self.own_name or f"{self.layer}/{self.direction}/{self.operand}"
 
     @property
     def size(self) -> int:

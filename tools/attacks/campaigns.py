@@ -23,9 +23,9 @@ from tools.attacks.campaign_process import (
 )
 from tools.attacks.tally import Tally, one_line, until
 
-from tpufi.campaign.golden_check import check_golden
 from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.plan_file import read_plan
+from tpufi.campaign.workload.golden_check import check_golden
 from tpufi.errors import InputError
 
 _INTERRUPTED = "Interrupted. Run the same command to resume"

@@ -22,11 +22,11 @@ from tools.attacks.tally import Tally, one_line, until
 from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.recorded_plan import recorded_plan
 from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import write_report
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.stop_rule import STRATUM_KEYS
+from tpufi.campaign.workload.recorded_plan import recorded_plan
 
 _REPORTS = 10  # One report of so many cases, since its pictures take their time.
 

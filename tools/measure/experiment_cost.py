@@ -6,9 +6,9 @@ import tempfile
 
 from measure.paired import interleaved
 from measure.step_bench import StepBench
-from tpufi.campaign.engine.experiment import Experimenter
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
+from tpufi.campaign.workload.experiment import Experimenter
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.plan import SamplingPlan, equally
 from tpufi.golden import GoldenConfig, train_golden

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 
 from tpufi.campaign.effect import is_judged, is_visible
-from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.faults.sampler import Sampler
+from tpufi.campaign.plan import Plan, strata
+from tpufi.faults.sampler import FaultSource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Allocation:
     shares: Mapping[tuple[str, ...], float]
 
     @classmethod
-    def of(cls, plan: CampaignPlan, sampler: Sampler) -> "Allocation | None":
+    def of(cls, plan: Plan, sampler: FaultSource) -> "Allocation | None":
         """Return the allocation of a plan; None: it has none."""
         if plan.stop.pilot is None:
             return None

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 from tpufi.campaign.allocation import visible_effects
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.plan import CampaignPlan, strata
+from tpufi.campaign.plan import Plan, strata
 from tpufi.errors import InputError
-from tpufi.faults.sampler import Sampler
+from tpufi.faults.sampler import FaultSource
 from tpufi.statistics.sample_size import neyman
 
 
 def neyman_lines(
-    plan: CampaignPlan, sampler: Sampler, by: tuple[str, ...], pilot: Reader
+    plan: Plan, sampler: FaultSource, by: tuple[str, ...], pilot: Reader
 ) -> Iterator[str]:
     """Yield how many experiments each stratum should get, best for the overall rate.
 

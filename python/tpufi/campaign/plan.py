@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan of a campaign: all that determines its experiments."""
 
+import abc
 import dataclasses
 import pathlib
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from tpufi.campaign.own_models import own_digests
 from tpufi.campaign.stop_rule import STRATUM_KEYS, StopRule
 from tpufi.errors import InputError
 from tpufi.fault import Fault
@@ -16,12 +18,32 @@ from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
 from tpufi.outcomes.outcome_thresholds import Thresholds
-from tpufi.site_table import SiteTable
+from tpufi.site_table import Site, SiteTable
+
+
+class Plan(abc.ABC):
+    """What a campaign does. Experiment i is a pure function of the plan and i.
+
+    Attributes:
+      seed: of the campaign, 0 <= seed < 2**64.
+      stop: when there are enough experiments.
+    """
+
+    seed: int
+    stop: StopRule
+
+    @abc.abstractmethod
+    def identity(self) -> dict[str, object]:
+        """Return what determines the rows of the journal, as plain JSON values.
+
+        The stop rule is not part of it, but for its allocation: a campaign can be made
+        longer later. Files are known by their content, not by their folder.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
-class CampaignPlan:
-    """What a campaign does. Experiment i is a pure function of the plan and i.
+class CampaignPlan(Plan):
+    """A campaign of trainings of a workload.
 
     Args:
       workload: name of the workload.
@@ -56,8 +78,7 @@ class CampaignPlan:
     injections: tuple[tuple[str, InjectionFile], ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 1 << 64:
-            raise InputError(f"seed: {self.seed}; expected 0 up to 2**64 - 1")
+        check_seed(self.seed)
         if not 1 <= self.horizon < 1 << 31:
             raise InputError(f"horizon: {self.horizon}; expected 1 up to 2**31 - 1")
         for name, injection in self.injections:
@@ -82,12 +103,12 @@ class CampaignPlan:
         """
         from tpufi.models import workload
 
+        space = SiteSpace.of(workload(self.workload), per_replica)
         if self.injections:
-            table = workload(self.workload).sites(per_replica)
-            return GivenFaults([_fault(*given, table) for given in self.injections])
-        return Sampler(
-            SiteSpace.of(workload(self.workload), per_replica), self.sampling
-        )
+            table = space.table
+            faults = [_fault(*given, table) for given in self.injections]
+            return GivenFaults(faults, table)
+        return Sampler(space, self.sampling)
 
     def moments(self, steps_per_epoch: int) -> "Moments":
         """Return when and where the plan's faults are injected."""
@@ -96,34 +117,44 @@ class CampaignPlan:
         return Moments.of_files([i for _, i in self.injections], steps_per_epoch)
 
     def identity(self) -> dict[str, object]:
-        """Return what determines the rows of the journal, as plain JSON values.
-
-        The stop rule is not part of it, but for its allocation: a campaign can be made
-        longer later. The golden run is known by its content, not by its folder.
-        """
-        sampling = {
-            field.name: getattr(self.sampling, field.name)
-            for field in dataclasses.fields(self.sampling)
-        }
-        sampling["models"] = [[m.name, str(w)] for m, w in self.sampling.models]
-        # The files of error models; of all others the name says enough.
-        texts = {m.name: error_model_text(m) for m, _ in self.sampling.models}
-        if any(texts.values()):
-            sampling["error_models"] = {n: text for n, text in texts.items() if text}
-        files = {}
+        models = (model for model, _ in self.sampling.models)
+        files = {"own models": own} if (own := own_digests(models)) else {}
         if self.injections:
-            files = {"injections": [injection_text(i) for _, i in self.injections]}
+            files |= {"injections": [injection_text(i) for _, i in self.injections]}
+        sampling = None if self.injections else sampling_entries(self.sampling)
         return files | {
             "workload": self.workload,
             "seed": self.seed,
             "horizon": self.horizon,
             "propagation": self.propagation,
             "validation": self.validation,
-            "sampling": None if self.injections else sampling,
-            "pilot": self.stop.pilot,
-            "strata": self.stop.strata if self.stop.pilot else (),
+            "sampling": sampling,
             "thresholds": dataclasses.asdict(self.thresholds),
+            **allocation_entries(self.stop),
         }
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is not 64 bits."""
+    if not 0 <= seed < 1 << 64:
+        raise InputError(f"seed: {seed}; expected 0 up to 2**64 - 1")
+
+
+def sampling_entries(sampling: SamplingPlan) -> dict[str, object]:
+    """Return what faults are drawn from as plain JSON values."""
+    fields = dataclasses.fields(sampling)
+    entries = {field.name: getattr(sampling, field.name) for field in fields}
+    entries["models"] = [[m.name, str(w)] for m, w in sampling.models]
+    # The files of error models; of all others the name says enough.
+    texts = {m.name: error_model_text(m) for m, _ in sampling.models}
+    if any(texts.values()):
+        entries["error_models"] = {n: text for n, text in texts.items() if text}
+    return entries
+
+
+def allocation_entries(stop: StopRule) -> dict[str, object]:
+    """Return what of a stop rule determines which experiments are run."""
+    return {"pilot": stop.pilot, "strata": stop.strata if stop.pilot else ()}
 
 
 def _fault(name: str, injection: InjectionFile, table: SiteTable) -> Fault:
@@ -194,8 +225,14 @@ def strata(
     """
     found: dict[tuple[str, ...], Fraction] = {}
     for (model, site), probability in sampler.probabilities().items():
-        values = dict(zip(STRATUM_KEYS, (model, *site.rsplit("/", 2)), strict=True))
-        stratum = tuple(values[key] for key in by)
+        stratum = stratum_of(model, sampler.site(site), by)
         if probability:
             found[stratum] = found.get(stratum, Fraction(0)) + probability
     return found
+
+
+def stratum_of(model: str, site: Site, by: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the stratum of an experiment with a fault of a model at a site."""
+    values = (model, site.layer, site.direction, site.operand, site.op)
+    named = dict(zip(STRATUM_KEYS, values, strict=True))
+    return tuple(named[key] for key in by)

@@ -3,15 +3,14 @@
 
 from collections.abc import Iterator
 
-from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.faults.sampler import Sampler
+from tpufi.campaign.plan import strata
+from tpufi.campaign.subject import Subject
 from tpufi.statistics.intervals import wilson
 from tpufi.statistics.sample_size import leveugle_size, wilson_size
 
 
 def plan_lines(
-    plan: CampaignPlan,
-    sampler: Sampler,
+    subject: Subject,
     by: tuple[str, ...],
     margin: float,
     confidence: float = 0.95,
@@ -22,8 +21,7 @@ def plan_lines(
     """Yield what a plan draws and how precise it will be.
 
     Args:
-      plan: the plan.
-      sampler: of the plan.
+      subject: what is injected into, with the plan.
       by: what makes a stratum, among `stop_rule.STRATUM_KEYS`.
       margin: wanted half width of the interval of a rate, above 0, below 1.
       confidence: of the intervals, above 0, below 1.
@@ -31,11 +29,12 @@ def plan_lines(
       seconds: of one experiment, as measured; None: no time is told.
       workers: that run at the same time, >= 1.
     """
+    plan = subject.plan
     total = plan.stop.experiments
-    parts = strata(sampler, by)
+    parts = strata(subject.source, by)
     leveugle = leveugle_size(margin, confidence, rate)
     score = wilson_size(margin, confidence, rate)
-    yield f"{plan.workload}, seed {plan.seed}, {total} experiments of {plan.golden}"
+    yield f"{subject.title}, seed {plan.seed}, {total} experiments of {subject.origin}"
     yield (
         f"for {rate:.4g} +- {margin:.4g} with confidence {confidence:.4g} a stratum "
         f"needs {leveugle} experiments (Leveugle, no bound on faults), {score} (Wilson)"

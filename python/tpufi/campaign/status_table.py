@@ -5,8 +5,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 
 from tpufi.campaign.allocation import Allocation
-from tpufi.campaign.inference.answers import measures_of, values_of
+from tpufi.campaign.journal.answers import measures_of, values_of
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.monitor_table import monitor_lines
 from tpufi.campaign.widest import stratum_sizes, widest_interval
 from tpufi.messages import counted
 from tpufi.statistics.clusters import clustered_rate
@@ -47,6 +48,7 @@ def status_lines(
     else:
         yield from _unfinished(journal)
     yield from _latency(journal)
+    yield from monitor_lines(journal, confidence)
     yield from _sessions(journal)
 
 
@@ -156,7 +158,7 @@ def _latency(journal: Reader) -> Iterator[str]:
 
 def _by_steps(journal: Reader, confidence: float) -> dict[str, Interval]:
     """Return intervals by outcome that respect shared checkpoints and batches."""
-    tally = journal.tally(("epoch", "step"))
+    tally = journal.tally(("epoch", "step", "item"))
     sizes = stratum_sizes(tally)
     return {
         outcome: clustered_rate(

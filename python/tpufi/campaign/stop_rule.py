@@ -9,7 +9,7 @@ from tpufi.messages import quote
 from tpufi.yaml_reader import Node
 
 # What a stratum can be made of: what the plan alone tells about an experiment.
-STRATUM_KEYS = ("model", "layer", "direction", "operand")
+STRATUM_KEYS = ("model", "layer", "direction", "operand", "op")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import pathlib
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.cli import (
     above_0,
+    campaign_compare,
     campaign_report,
     campaign_run,
     positive,
@@ -61,19 +62,17 @@ def _add_export(parser: CommandParser) -> None:
 
 def _plan(options: argparse.Namespace) -> int:
     from tpufi.campaign.engine.calibration import calibrate
-    from tpufi.campaign.golden_check import check_golden
     from tpufi.campaign.journal.reader import Reader
     from tpufi.campaign.neyman_table import neyman_lines
-    from tpufi.campaign.plan_file import read_plan
     from tpufi.campaign.plan_table import plan_lines
+    from tpufi.campaign.subjects import subject_of
     from tpufi.faults.jsonl import fault_line
-    from tpufi.golden import GoldenFolder
 
-    plan = read_plan(options.file)
-    sampler = plan.sampler(check_golden(plan).per_replica)
+    subject = subject_of(options.file)
+    plan, sampler = subject.plan, subject.source
     if options.faults:
         for number in range(min(options.faults, plan.stop.experiments)):
-            print(fault_line(sampler.draw(plan.seed, number)))
+            print(fault_line(subject.fault(number)))
         return 0
     if options.pilot is not None:
         with Reader.open(options.pilot) as pilot, pilot.untrusted():
@@ -81,8 +80,7 @@ def _plan(options: argparse.Namespace) -> int:
         print_lines(lines)
         return 0
     for line in plan_lines(
-        plan,
-        sampler,
+        subject,
         tuple(options.by),
         options.margin,
         options.confidence or plan.stop.confidence,
@@ -92,10 +90,9 @@ def _plan(options: argparse.Namespace) -> int:
     ):
         print(line)
     if options.calibrate:
-        cost = calibrate(plan, options.calibrate)
-        folder = GoldenFolder(plan.golden)
-        injected = plan.moments(folder.read_manifest()[1]["steps_per_epoch"]).steps
-        hours = cost.hours(plan.stop.experiments, injected, options.workers)
+        cost = calibrate(subject, options.calibrate)
+        steps = subject.golden_steps
+        hours = cost.hours(plan.stop.experiments, steps, options.workers)
         print(
             f"measured: {cost.seconds:.3g} s an experiment, {cost.walk:.3g} s a golden "
             f"step, {cost.start:.3g} s to start; the campaign takes {hours:.3g} hours "
@@ -167,6 +164,7 @@ COMMANDS = {
         _export,
     ),
     "report": campaign_report.COMMAND,
+    "compare": campaign_compare.COMMAND,
 }
 COMMAND = Command(
     __doc__,

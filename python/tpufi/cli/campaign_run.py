@@ -88,25 +88,12 @@ def _run(options: argparse.Namespace) -> int:
     from tpufi.campaign.engine.pool import Pool
     from tpufi.campaign.engine.ray_pool import RayPool
     from tpufi.campaign.engine.run import Scale, run_campaign
-    from tpufi.campaign.engine.runner import RunnerOf
     from tpufi.campaign.engine.watcher import Watcher
-    from tpufi.campaign.golden_check import check_golden
-    from tpufi.campaign.journal.manifest import session_entries
-    from tpufi.campaign.plan_file import read_plan
-    from tpufi.campaign.present_manifest import present_manifest
-    from tpufi.training.devices import asked
+    from tpufi.campaign.subjects import subject_of
 
-    plan = read_plan(options.file)
-    config = check_golden(plan)
-    asked(options).check_same(config.placement, plan.golden)
-    if config.device == "tpu" and options.engine == "local" and options.workers > 1:
-        raise InputError(
-            f"{options.workers} workers on one TPU, which belongs to one process; give "
-            "--workers 1, or --engine ray with a TPU for each"
-        )
-    sampler = plan.sampler(config.per_replica)
-    verify = not options.allow_nondeterminism
-    make = RunnerOf(plan, verify)
+    subject = subject_of(options.file, not options.allow_nondeterminism)
+    _check_device(options, subject)
+    make = subject.open
 
     def pool() -> Pool:
         limits = options.timeout, options.start_timeout
@@ -117,11 +104,10 @@ def _run(options: argparse.Namespace) -> int:
 
     with interruptible() as stopping:
         ended = run_campaign(
-            plan,
-            sampler,
+            subject,
             options.out,
-            present_manifest(plan, deterministic=verify),
-            session_entries(sys.argv, tpufi.__version__, plan),
+            subject.manifest(),
+            subject.session(sys.argv, tpufi.__version__),
             pool,
             Watcher(options.tensorboard),
             Scale(options.window, options.block),
@@ -142,6 +128,26 @@ def _run(options: argparse.Namespace) -> int:
         raise KeyboardInterrupt
     print(f"{options.out}: {ended.reason}")
     return 0
+
+
+def _check_device(options: argparse.Namespace, subject: object) -> None:
+    from tpufi.campaign.workload.subject import WorkloadSubject
+    from tpufi.training.devices import asked
+
+    if not isinstance(subject, WorkloadSubject):
+        if options.device != "auto" or options.compile is not None:
+            raise InputError(
+                "a program of yours says itself where it runs and what is compiled; "
+                "leave out --device and --compile"
+            )
+        return
+    config = subject.config
+    asked(options).check_same(config.placement, subject.plan.golden)
+    if config.device == "tpu" and options.engine == "local" and options.workers > 1:
+        raise InputError(
+            f"{options.workers} workers on one TPU, which belongs to one process; give "
+            "--workers 1, or --engine ray with a TPU for each"
+        )
 
 
 def _write_curves(campaign: pathlib.Path, folder: pathlib.Path) -> None:

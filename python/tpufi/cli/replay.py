@@ -7,7 +7,7 @@
 
 import argparse
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from absl import logging
 
@@ -31,6 +31,12 @@ def _add_options(parser: CommandParser) -> None:
     what.add_argument("--campaign", metavar="FOLDER", help="folder of a campaign")
     parser.add_argument(
         "--experiment", type=natural, nargs="+", metavar="N", help="numbers of its rows"
+    )
+    parser.add_argument(
+        "--plan",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="campaign file of --campaign, if it names Python files; they are run",
     )
     parser.add_argument("--golden", help="folder of the golden run")
     parser.add_argument("--out", default=".", help="folder for the record files")
@@ -87,6 +93,11 @@ def injection_files(given: Sequence[pathlib.Path]) -> list[pathlib.Path]:
 def _check(options: argparse.Namespace) -> None:
     if (options.campaign is None) != (options.experiment is None):
         raise InputError("--campaign and --experiment belong together; give both")
+    if options.plan is not None and (options.golden or options.campaign is None):
+        raise InputError(
+            "--plan is the file of a --campaign and names the golden run itself; leave "
+            "out --golden"
+        )
     if options.file is not None:
         if options.golden is None:
             raise InputError("--file needs a golden run to start from; give --golden")
@@ -148,14 +159,37 @@ def _experiments(options: argparse.Namespace) -> int:
     from tpufi.campaign.engine.replayed import replay_experiments
     from tpufi.training.devices import asked
 
+    if options.plan is not None:
+        return replay_rows(options.campaign, options.experiment, options.plan)
     golden = pathlib.Path(options.golden) if options.golden else None
     folder = pathlib.Path(options.campaign)
-    differing = 0
-    for again in replay_experiments(folder, options.experiment, golden, asked(options)):
+    return _told(replay_experiments(folder, options.experiment, golden, asked(options)))
+
+
+def replay_rows(
+    campaign: pathlib.Path, numbers: Sequence[int], plan: pathlib.Path
+) -> int:
+    """Do experiments of a campaign file again; return the exit code.
+
+    Args:
+      campaign: folder of the campaign.
+      numbers: of the experiments.
+      plan: its campaign file.
+    """
+    from tpufi.campaign.engine.replayed import replay_experiments
+    from tpufi.campaign.subjects import subject_of
+
+    folder, subject = pathlib.Path(campaign), subject_of(plan)
+    return _told(replay_experiments(folder, numbers, subject=subject))
+
+
+def _told(results: Iterable) -> int:
+    count = differing = 0
+    for again in results:
+        count += 1
         for line in again.lines():
             print(line)
         differing += bool(again.differences)
-    count = len(options.experiment)
     print(f"{count - differing} of {count} are identical to their rows")
     return 1 if differing else 0
 
@@ -166,6 +200,7 @@ COMMAND = Command(
         "tpufi replay --file injection.csv --golden runs/golden --epoch 0 --step 30",
         "tpufi replay --file injections/resnet18 --golden runs/golden",
         "tpufi replay --campaign runs/campaign --experiment 7",
+        "tpufi replay --campaign runs/mine --plan mine.yaml --experiment 7",
     ),
     _add_options,
     _replay,

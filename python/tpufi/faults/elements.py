@@ -9,7 +9,7 @@ from tpufi.errors import InputError
 from tpufi.fault import Elements, Strided
 from tpufi.faults.affected_outputs import Operation
 from tpufi.faults.draws import Draws
-from tpufi.site_table import Site
+from tpufi.site_table import BACKWARD, Site
 
 
 class Extent(abc.ABC):
@@ -133,8 +133,8 @@ class Channel(Extent):
 
 class _ImageSlice(Extent):
     def misfit(self, site: Site, operation: Operation | None) -> str | None:
-        images = site.direction in ("forward", "grad_in") and "weight" not in (
-            site.operand.split("_")
+        images = site.direction in ("forward", "grad_in", BACKWARD) and not (
+            "weight" in site.operand.split("_") or site.op.endswith("BackpropFilter")
         )
         if images and len(site.shape) == 4:
             return None

@@ -16,7 +16,7 @@ from tpufi.faults.catalogue import FAULT_MODELS
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.injection import STAGES
 from tpufi.messages import nearest_first, quote
-from tpufi.site_table import DIRECTIONS, Site, SiteTable
+from tpufi.site_table import BACKWARD, DIRECTIONS, UPDATE, Site, SiteTable
 from tpufi.untrusted import reading
 
 _MULTIPLYING = ("forward", "grad_in", "grad_wt")
@@ -53,7 +53,15 @@ class SiteSpace:
         """
         if per_replica < 1:
             raise InputError(f"batch of {per_replica} per replica; choose 1 or more")
-        table = workload.sites(per_replica)
+        ops = {layer.name: type(layer).__name__ for layer, _ in workload.layers}
+        update = type(workload.optimizer).__name__
+        table = SiteTable(
+            dataclasses.replace(
+                site,
+                op=update if site.direction == UPDATE else ops.get(site.layer, ""),
+            )
+            for site in workload.sites(per_replica)
+        )
         by_place: dict[tuple[str, str], dict[str, Site]] = {}
         for site in table:
             place = by_place.setdefault((site.layer, site.direction), {})
@@ -135,7 +143,7 @@ class SamplingPlan:
     def __post_init__(self) -> None:
         _known("site_weights", self.site_weights, SITE_WEIGHTS)
         for direction in self.directions:
-            _known("directions", direction, DIRECTIONS)
+            _known("directions", direction, (*DIRECTIONS, BACKWARD))
         for stage in self.stages:
             _known("stages", stage, STAGES)
         self._check_models()

@@ -16,7 +16,7 @@ from tpufi.faults.affected_outputs import draw_affected_outputs
 from tpufi.faults.draws import Draws
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan, SiteSpace
-from tpufi.site_table import Site
+from tpufi.site_table import Site, SiteTable
 
 
 class _Choice(NamedTuple):
@@ -46,6 +46,14 @@ class FaultSource(abc.ABC):
     def probabilities(self) -> dict[tuple[str, str], Fraction]:
         """Return the exact probability of every (fault model, site name) pair."""
 
+    @abc.abstractmethod
+    def site(self, name: str) -> Site:
+        """Return a site by its name.
+
+        Raises:
+          InputError: there is no such site.
+        """
+
     @property
     def rows(self) -> int:
         """Most rows of a descriptor of its faults."""
@@ -62,10 +70,11 @@ class GivenFaults(FaultSource):
 
     Args:
       faults: at least one. Experiment i has fault i, and after the last one the first.
+      table: their sites.
     """
 
-    def __init__(self, faults: Sequence[Fault]):
-        self._faults = tuple(faults)
+    def __init__(self, faults: Sequence[Fault], table: SiteTable):
+        self._faults, self._table = tuple(faults), table
 
     def draw(self, seed: int, number: int) -> Fault:
         del seed
@@ -74,6 +83,9 @@ class GivenFaults(FaultSource):
     def probabilities(self) -> dict[tuple[str, str], Fraction]:
         counts = collections.Counter((f.model, f.site) for f in self._faults)
         return {key: Fraction(n, len(self._faults)) for key, n in counts.items()}
+
+    def site(self, name: str) -> Site:
+        return self._table[self._table.id_of(name)]
 
     @property
     def rows(self) -> int:
@@ -148,6 +160,9 @@ class Sampler(FaultSource):
             for site, share in zip(sites, _differences(cumulative), strict=True):
                 result[model.name, site.name] = Fraction(weight * share, total)
         return result
+
+    def site(self, name: str) -> Site:
+        return self._space.table[self._space.table.id_of(name)]
 
     def _choice(self, model: FaultModel, sites: tuple[Site, ...]) -> _Choice:
         reasons = {s: model.misfit(s, self._space.operation_of(s)) for s in sites}

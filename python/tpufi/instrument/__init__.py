@@ -53,6 +53,7 @@ def instrument(
     replicas: int = 1,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     nan_guard: bool = False,
+    operands: bool = False,
     feeds: Sequence[str] = (),
     fetches: Sequence[str] = (),
     signature: str | None = None,
@@ -83,6 +84,8 @@ def instrument(
         (`tpufi.instrument.inference.activation_bounds`).
       nan_guard: a mitigation: whether NaN and Inf become 0 behind each floating-point
         site.
+      operands: whether what a multiplication reads is a site too, beside results: a
+        fault there is not in what other operations read.
       feeds: of a GraphDef: tensors that the arguments replace, in order.
       fetches: of a GraphDef: tensors that it returns.
       signature: of a SavedModel: the signature to call.
@@ -117,7 +120,7 @@ def instrument(
         choose,
         planned,
         jit_compile,
-        Options(gradient_attribute(gradient), bounds, nan_guard),
+        Options(gradient_attribute(gradient), bounds, nan_guard, operands),
         replicas,
     )
 

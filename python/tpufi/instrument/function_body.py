@@ -14,6 +14,7 @@ from tensorflow.core.framework import function_pb2, node_def_pb2
 from tpufi.element import ELEMENTS
 from tpufi.instrument.directions import directions_of
 from tpufi.instrument.graph_site import GraphSite
+from tpufi.instrument.macs import is_weight, macs_of, operands_of
 from tpufi.instrument.site_ids import SiteIds, Step
 from tpufi.instrument.traced_program import TracedProgram
 
@@ -44,11 +45,20 @@ class Place:
       site: the site.
       node: name of its operation in the function.
       tensor: how the function's operations name the output, `node:output:i`.
+      reader: the number of the operation's input that alone has the fault; None: all
+        that read the tensor have it.
     """
 
     site: GraphSite
     node: str
     tensor: str
+    reader: int | None = None
+
+    @property
+    def tag(self) -> str:
+        """What tells it from other sites of its operation."""
+        read = self.reader is not None
+        return f"in{self.reader}" if read else str(self.site.output)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Survey:
     Args:
       program: the traced program.
       ids: numbers and names the sites.
+      operands: whether what a multiplication reads is a site too.
 
     Attributes:
       body: the program's own function, at the root of the tree.
@@ -93,8 +104,8 @@ class Survey:
       ids: as given.
     """
 
-    def __init__(self, program: TracedProgram, ids: SiteIds):
-        self._program = program
+    def __init__(self, program: TracedProgram, ids: SiteIds, operands: bool = False):
+        self._program, self._operands = program, operands
         self._ordinals: Counter[str] = Counter()
         self.ids = ids
         self.sites: list[GraphSite] = []
@@ -125,24 +136,35 @@ class Survey:
             if strange:
                 self.skipped.append((path, f"elements of type {', '.join(strange)}"))
             self._ordinals[node.op] += 1
-            for tensor in operations[node.name].outputs:
-                nested = names.get(tensor.name)
+            operation = operations[node.name]
+            found = [
+                (tensor, tensor.value_index, names.get(tensor.name), None)
+                for tensor in operation.outputs
+            ]
+            if self._operands:
+                found += [
+                    (operation.inputs[i], f"in{i}", node.input[i], i)
+                    for i in operands_of(operation)
+                ]
+            for tensor, which, nested, reader in found:
                 if nested is None or not _carries_faults(node, tensor, nested):
                     continue
                 site = GraphSite(
-                    id=self.ids.number(path, tensor.value_index),
-                    name=f"{path}:{tensor.value_index}",
+                    id=self.ids.number(path, which),
+                    name=f"{path}:{which}",
                     op=node.op,
                     ordinal=self._ordinals[node.op],
                     layer=_layer(path),
                     direction=directions[node.name],
-                    output=tensor.value_index,
+                    output=tensor.value_index if reader is None else 0,
                     dtype=tensor.dtype.base_dtype.name,
                     shape=_dims(tensor.shape),
                     loops=loops,
+                    operand=_operand(operation, reader),
+                    macs=macs_of(operation),
                 )
                 self.sites.append(site)
-                places.append(Place(site, node.name, nested))
+                places.append(Place(site, node.name, nested, reader))
         return Body(definition, tuple(places), tuple(calls))
 
     def _call(
@@ -183,6 +205,12 @@ class Survey:
         return None
 
 
+def _operand(operation: tf.Operation, reader: int | None) -> str:
+    if reader is None:
+        return "weight" if operation.type == "ReadVariableOp" else "output"
+    return "weight" if is_weight(operation, reader) else "input"
+
+
 def _joined(prefix: str, name: str) -> str:
     """Return the name of an operation behind the path to its function."""
     scope, _, kind = prefix.rpartition(":")
@@ -215,7 +243,7 @@ def _carries_faults(node, tensor: tf.Tensor, nested: str) -> bool:
     if node.op == "Const" and not dtype.is_floating:
         return False
     # What a kernel keeps for its own gradient has no layout of its own.
-    return not nested.split(":")[1].startswith("reserve_space")
+    return ":reserve_space" not in nested
 
 
 def _layer(path: str) -> str:

@@ -23,6 +23,9 @@ class GraphSite:
       shape: dimensions, None where they are only known when the program runs; None for
         an unknown rank.
       loops: in how many loops the operation is; 0 runs at most once.
+      operand: `output`; `weight` for a variable as it is read; `input` or `weight` for
+        what a multiplication reads, which other operations read without the fault.
+      macs: multiply-accumulates of the operation; 0: none, or not known.
     """
 
     id: int
@@ -35,6 +38,8 @@ class GraphSite:
     dtype: str
     shape: tuple[int | None, ...] | None
     loops: int
+    operand: str = "output"
+    macs: int = 0
 
     @property
     def known_shape(self) -> tuple[int, ...] | None:

@@ -30,7 +30,7 @@ def guarded(definition, place: Place, faulty: str, options: Options) -> str:
 
 def _finite(definition, place: Place, faulty: str) -> str:
     """Make NaN and Inf 0."""
-    name, kind = f"{place.node}/tpufi_nan_guard_{place.site.output}", {}
+    name, kind = f"{place.node}/tpufi_nan_guard_{place.tag}", {}
     kind["T"] = type_attr(place.site.dtype)
     zero = constant(definition, f"{name}/zero", 0.0, place.site.dtype)
     add_node(definition, f"{name}/is_finite", "IsFinite", (faulty,), **kind)
@@ -41,7 +41,7 @@ def _finite(definition, place: Place, faulty: str) -> str:
 
 def _bounded(definition, place: Place, faulty: str, bounds: tuple[float, float]) -> str:
     """Bring a value outside the site's bounds back; NaN becomes the smallest."""
-    name, kind = f"{place.node}/tpufi_bound_{place.site.output}", {}
+    name, kind = f"{place.node}/tpufi_bound_{place.tag}", {}
     kind["T"] = type_attr(place.site.dtype)
     low, high = (
         constant(definition, f"{name}/{end}", value, place.site.dtype)

@@ -150,7 +150,7 @@ class Instrumented:
         with self._arming:
             if key not in self._armed:
                 program = TracedProgram(concrete)
-                survey = Survey(program, self._ids)
+                survey = Survey(program, self._ids, self._options.operands)
                 chosen = self._choose(survey.sites)
                 self._armed[key] = ArmedProgram(
                     program, survey, chosen, self._options, self._jit_compile
@@ -326,12 +326,28 @@ class Instrumented:
             for row in rows_of(given, armed.site(given.site), self._replicas)
         ]
 
-    def _run(self, faults: Sequence[AnyFault], args: tuple, kwargs: Mapping) -> Run:
+    def noted_run(self, faults: Sequence[AnyFault], noted: int, *args) -> Run:
+        """Run the program with faults, without a warning, and note few of their bits.
+
+        Args:
+          faults: as in `run`.
+          noted: most golden bits that are recorded of a row; a large fault is cheaper.
+          *args: positional arguments of the program.
+        """
+        return self._run(faults, args, {}, noted)
+
+    def _run(
+        self,
+        faults: Sequence[AnyFault],
+        args: tuple,
+        kwargs: Mapping,
+        noted: int | None = None,
+    ) -> Run:
         args, kwargs = as_tensors(args), as_tensors(kwargs)
         armed = self.armed(*args, **kwargs)
         rows = self._rows(armed, faults)
         with told_of_sizes():
-            outputs, record = armed(args, kwargs, *operands(rows))
+            outputs, record = armed(args, kwargs, *operands(rows, noted))
         return Run(outputs, injections_of(rows, record.numpy()))
 
     def _told(self, armed: ArmedProgram) -> Values:

@@ -14,6 +14,7 @@ class Options:
       bounds: smallest and largest value that leaves a floating-point site, by its name;
         NaN becomes the smallest. None: any value does.
       nan_guard: whether NaN and Inf become 0 behind each floating-point site.
+      operands: whether what a multiplication reads is a site too.
       ranges: whether the record tells the range of each floating-point site, instead of
         faults at it (`tpufi.instrument.profile.ranges`).
     """
@@ -21,4 +22,5 @@ class Options:
     gradient: str
     bounds: Mapping[str, tuple[float, float]] | None = None
     nan_guard: bool = False
+    operands: bool = False
     ranges: bool = False

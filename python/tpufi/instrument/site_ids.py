@@ -34,7 +34,7 @@ class SiteIds:
     def __init__(self) -> None:
         self._paths: dict[tuple, str] = {}
         self._taken: set[str] = set()
-        self._ids: dict[tuple[str, int], int] = {}
+        self._ids: dict[tuple[str, int | str], int] = {}
         self._names: list[str] = []
 
     def path(self, way: Sequence[Step], node: str, op: str, wanted: str) -> str:
@@ -56,8 +56,8 @@ class SiteIds:
             self._paths[key] = path
         return self._paths[key]
 
-    def number(self, path: str, output: int) -> int:
-        """Return the id of an output of an operation."""
+    def number(self, path: str, output: int | str) -> int:
+        """Return the id of an output of an operation, or of what it reads."""
         key = path, output
         if key not in self._ids:
             self._ids[key] = len(self._names)

@@ -7,6 +7,7 @@ fault op compares with a row's replica: the replica, plus the loop iterations th
 program is in (`tpufi.instrument.context`).
 """
 
+import dataclasses
 from collections.abc import Mapping, Set
 
 from tensorflow.core.framework import function_pb2
@@ -66,15 +67,18 @@ class Splicer:
         nodes = {node.name: node for node in definition.node_def}
         originals = list(nodes.values())
         renamed, records = {}, []
-        for place in body.places:
-            if place.site.id in self._chosen:
-                faulty, added = self._add_site(definition, place)
-                faulty = guarded(definition, place, faulty, self._options)
-                renamed[place.tensor] = faulty
-                records += added
+        chosen = [p for p in body.places if p.site.id in self._chosen]
+        for place in (p for p in chosen if p.reader is None):
+            renamed[place.tensor], added = self._add_site(definition, place)
+            records += added
         for node in originals:
             for i, name in enumerate(node.input):
                 node.input[i] = renamed.get(name, name)
+        for place in (p for p in chosen if p.reader is not None):
+            read = nodes[place.node].input
+            here = dataclasses.replace(place, tensor=read[place.reader])
+            read[place.reader], added = self._add_site(definition, here)
+            records += added
         for result, name in list(definition.ret.items()):
             definition.ret[result] = renamed.get(name, name)
         for call in body.calls:
@@ -128,7 +132,11 @@ class Splicer:
         return record
 
     def _add_site(self, definition, place: Place) -> tuple[str, list[str]]:
-        """Return the value behind a site, and the records of what is there."""
+        """Return the guarded value behind a site, and the records of what is there."""
+        faulty, records = self._faulty(definition, place)
+        return guarded(definition, place, faulty, self._options), records
+
+    def _faulty(self, definition, place: Place) -> tuple[str, list[str]]:
         if self._options.ranges:
             is_float = "float" in place.site.dtype
             records = [self._add_range(definition, place)] if is_float else []
@@ -155,7 +163,7 @@ class Splicer:
 
     def _add_size(self, definition, place: Place) -> str:
         """Make the number of elements a site too, so that a record can tell it."""
-        name = f"{place.node}/tpufi_size_{place.site.output}"
+        name = f"{place.node}/tpufi_size_{place.tag}"
         types = {"T": type_attr(place.site.dtype), "out_type": type_attr("int64")}
         add_node(definition, name, "Size", (place.tensor,), **types)
         site = SIZE_OF + place.site.id
@@ -165,7 +173,7 @@ class Splicer:
 
     def _add_range(self, definition, place: Place) -> str:
         """Make the smallest and the largest value a site."""
-        name = f"{place.node}/tpufi_range_{place.site.output}"
+        name = f"{place.node}/tpufi_range_{place.tag}"
         kind, index = {"T": type_attr(place.site.dtype)}, type_attr("int32")
         add_node(definition, f"{name}/rank", "Rank", (place.tensor,), **kind)
         first, step = (constant(definition, f"{name}/{n}", n, "int32") for n in (0, 1))
@@ -209,7 +217,7 @@ class Splicer:
 
 def fault_node(place: Place) -> str:
     """Return the name of the fault op behind a site."""
-    return f"{place.node}/tpufi_fault_{place.site.output}"
+    return f"{place.node}/tpufi_fault_{place.tag}"
 
 
 def _add_arguments(definition: function_pb2.FunctionDef) -> None:

@@ -6,7 +6,9 @@ import pathlib
 
 import numpy as np
 
-from tpufi.campaign.engine.replayed import open_recorded, same_fault
+from tpufi.campaign.engine.replayed import same_fault
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.subjects import recorded_subject
 from tpufi.descriptor import EVERY_REPLICA, Descriptor
 from tpufi.errors import InputError
 from tpufi.experiment.follow import Follower
@@ -105,9 +107,12 @@ def from_campaign(
     Raises:
       InputError: no such experiment, or it cannot be repeated here.
     """
-    runner, (row,) = open_recorded(folder, [experiment], golden, asked)
-    _check_virtual(runner.plan.golden)
-    fault = same_fault(runner, row)
+    with Reader.open(folder) as journal:
+        row = journal.row(experiment)
+        subject = recorded_subject(folder, journal, golden, asked)
+    _check_virtual(subject.plan.golden)
+    fault = same_fault(subject, row)
+    runner = subject.open()
     shown, name = fault.elements.indices(), f"experiment {experiment}"
     return _subject(name, fault, shown, runner.walk, runner.follower)
 

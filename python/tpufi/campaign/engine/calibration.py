@@ -4,8 +4,7 @@
 import time
 from typing import NamedTuple
 
-from tpufi.campaign.engine.runner import RunnerOf
-from tpufi.campaign.plan import CampaignPlan
+from tpufi.campaign.subject import Subject
 
 
 class Calibration(NamedTuple):
@@ -33,27 +32,24 @@ class Calibration(NamedTuple):
         return (self.start + work) / 3600
 
 
-def calibrate(plan: CampaignPlan, experiments: int) -> Calibration:
-    """Run the first experiments of a plan and forget them.
+def calibrate(subject: Subject, experiments: int) -> Calibration:
+    """Run the first experiments of a subject and forget them.
 
     Args:
-      plan: the plan, checked against its golden run.
+      subject: what is injected into.
       experiments: how many, >= 1.
 
     Raises:
       InputError: the golden run cannot be repeated here.
     """
     begun = time.monotonic()
-    runner = RunnerOf(plan)()
+    runner = subject.open()
     start = time.monotonic() - begun
     spent, walked, steps = 0.0, 0.0, 0
     for number in range(experiments):
-        fault = runner.fault(number)
-        before = runner.walk.steps
         begun = time.monotonic()
-        runner.reach(fault)
+        steps += runner.reach(number)
         walked += time.monotonic() - begun
-        steps += runner.walk.steps - before
         begun = time.monotonic()
         runner.run(number)
         spent += time.monotonic() - begun

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterator
 
 from tpufi.campaign.allocation import visible_effects
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.plan import CampaignPlan, strata
-from tpufi.campaign.stop_rule import STRATUM_KEYS
-from tpufi.faults.sampler import Sampler
+from tpufi.campaign.plan import Plan, strata, stratum_of
+from tpufi.faults.sampler import FaultSource
 from tpufi.random import derive
 from tpufi.statistics.sample_size import deviation
 
 
 def windows(
-    plan: CampaignPlan, sampler: Sampler, journal: Reader, size: int
+    plan: Plan, sampler: FaultSource, journal: Reader, size: int
 ) -> Iterator[list[int]]:
     """Yield what is missing of every window, skipping those that are complete.
 
@@ -55,7 +54,7 @@ def missing_by_window(
 
 
 def _admission(
-    plan: CampaignPlan, sampler: Sampler, journal: Reader, pilot: int
+    plan: Plan, sampler: FaultSource, journal: Reader, pilot: int
 ) -> Callable[[int], bool]:
     keys = plan.stop.strata
     tally = journal.tally(keys, below=pilot)
@@ -65,9 +64,8 @@ def _admission(
 
     def is_admitted(number: int) -> bool:
         fault = sampler.draw(plan.seed, number)
-        values = (fault.model, *fault.site.rsplit("/", 2))
-        named = dict(zip(STRATUM_KEYS, values, strict=True))
-        rate = spread[tuple(named[key] for key in keys)] / largest
+        stratum = stratum_of(fault.model, sampler.site(fault.site), keys)
+        rate = spread[stratum] / largest
         word, _ = derive(plan.seed, "allocation", number)
         return word < rate * (1 << 32)
 

@@ -6,17 +6,15 @@ import math
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from tpufi.campaign.engine.experiment import Experimenter
-from tpufi.campaign.engine.runner import RunnerOf
-from tpufi.campaign.journal.manifest import golden_digest
+from tpufi.campaign.journal.answers import measures_of, values_of_one
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.journal.row import FaultColumns, Row
+from tpufi.campaign.journal.row import Row
 from tpufi.campaign.journal.schema import INCIDENTAL
-from tpufi.campaign.recorded_plan import recorded_plan
+from tpufi.campaign.subject import Subject
+from tpufi.campaign.subjects import recorded_subject
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.jsonl import fault_line
-from tpufi.golden import GoldenFolder
 from tpufi.training.devices import USUAL, Asked
 
 
@@ -28,26 +26,38 @@ class Replayed:
       line: its fault as a line.
       row: what came out.
       recorded: what the journal has.
+      measures: names of the row's values.
     """
 
     line: str
     row: Row
     recorded: Row
+    measures: tuple[str, ...] = ()
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """Names of the columns that came out otherwise."""
-        return differing(self.row, self.recorded)
+        """Names of the columns that came out otherwise, but for times and attempts."""
+        return tuple(
+            field.name
+            for field in dataclasses.fields(Row)
+            if field.name not in INCIDENTAL
+            # NaN is equal to itself here.
+            and repr(getattr(self.row, field.name))
+            != repr(getattr(self.recorded, field.name))
+        )
 
     def lines(self) -> Iterator[str]:
         """Yield the experiment for a reader, then how it compares."""
         row = self.row
-        yield f"experiment {row.experiment}: {self.line}"
+        item = "" if row.fault.item is None else f"input {row.fault.item}, "
+        yield f"experiment {row.experiment}: {item}{self.line}"
         steps = f"{row.steps_run} steps, state {row.state_digest}"
         yield f"outcome: {row.outcome}; {steps}"
         for number, (loss, accuracy) in enumerate(row.losses):
             mark = "" if math.isfinite(loss) else "  (not finite)"
             yield f"  step +{number}: loss {loss:.6g}, accuracy {accuracy:.4g}{mark}"
+        for name, value in zip(self.measures, row.values, strict=False):
+            yield f"  {name}: {value:g}"
         if not self.differences:
             yield "identical to its row in the journal"
         for name in self.differences:
@@ -57,25 +67,12 @@ class Replayed:
             )
 
 
-def differing(row: Row, recorded: Row) -> tuple[str, ...]:
-    """Return the names of the columns that differ, but for times and attempts.
-
-    Values of measures have a table of their own, and names.
-    """
-    return tuple(
-        field.name
-        for field in dataclasses.fields(Row)
-        if field.name not in (*INCIDENTAL, "values")
-        # NaN is equal to itself here.
-        and repr(getattr(row, field.name)) != repr(getattr(recorded, field.name))
-    )
-
-
 def replay_experiments(
     folder: pathlib.Path,
     numbers: Sequence[int],
     golden: pathlib.Path | None = None,
     asked: Asked = USUAL,
+    subject: Subject | None = None,
 ) -> Iterator[Replayed]:
     """Do experiments of a campaign again, in the given order.
 
@@ -84,56 +81,46 @@ def replay_experiments(
       numbers: of the experiments.
       golden: folder of the golden run, if it is not any more where it was.
       asked: device and compilation, which have to be the golden run's.
+      subject: what they were done on; None: what the journal names.
 
     Raises:
-      InputError: no such experiment, another golden run, or it cannot be repeated here.
+      InputError: no such experiment, another subject, or it cannot be repeated here.
     """
-    runner, rows = open_recorded(folder, numbers, golden, asked)
+    with Reader.open(folder) as journal, journal.untrusted():
+        rows = [recorded_row(journal, number) for number in numbers]
+        if subject is None:
+            subject = recorded_subject(folder, journal, golden, asked)
+        else:
+            subject.manifest().check_same(journal.manifest(), str(folder))
+        measures = tuple(name for _, name, _ in measures_of(journal))
+    runner = subject.open()
     for row in rows:
-        fault = same_fault(runner, row)
-        yield Replayed(fault_line(fault), runner.run(row.experiment), row)
+        fault = same_fault(subject, row)
+        again = runner.run(row.experiment)
+        yield Replayed(fault_line(fault), again, row, measures)
 
 
-def open_recorded(
-    folder: pathlib.Path,
-    numbers: Sequence[int],
-    golden: pathlib.Path | None = None,
-    asked: Asked = USUAL,
-) -> tuple[Experimenter, list[Row]]:
-    """Return what repeats experiments of a campaign, and their rows.
-
-    Args:
-      folder: of the campaign.
-      numbers: of the experiments.
-      golden: folder of the golden run, if it is not any more where it was.
-      asked: device and compilation, which have to be the golden run's.
+def recorded_row(journal: Reader, number: int) -> Row:
+    """Return a row with the values of its measures.
 
     Raises:
-      InputError: no such experiment, another golden run, or it cannot be repeated here.
+      InputError: no such experiment.
     """
-    with Reader.open(folder) as journal:
-        rows = [journal.row(number) for number in numbers]
-        plan, deterministic = recorded_plan(journal, golden)
-        digest = journal.manifest()["golden"]
-    if golden_digest((plan.golden, *plan.band)) != digest:
-        raise InputError(
-            f"{plan.golden}: is not the golden run of {folder}; name that with --golden"
-        )
-    config, _ = GoldenFolder(plan.golden).read_manifest()
-    asked.check_same(config.placement, plan.golden)
-    return RunnerOf(plan, deterministic == "yes")(), rows
+    row = journal.row(number)
+    if not measures_of(journal):
+        return row
+    return dataclasses.replace(row, values=tuple(values_of_one(journal, number)))
 
 
-def same_fault(runner: Experimenter, row: Row) -> Fault:
+def same_fault(subject: Subject, row: Row) -> Fault:
     """Return the fault of a row.
 
     Raises:
       InputError: it would be drawn in another way now.
     """
-    fault = runner.fault(row.experiment)
-    if FaultColumns.of(fault) != row.fault:
+    if subject.columns(row.experiment) != row.fault:
         raise InputError(
             f"experiment {row.experiment} has another fault now; use the tpufi "
             "that made the campaign"
         )
-    return fault
+    return subject.fault(row.experiment)

@@ -17,12 +17,12 @@ from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.journal.manifest import Manifest
 from tpufi.campaign.journal.reader import Reader
-from tpufi.campaign.journal.row import FaultColumns, Row
+from tpufi.campaign.journal.row import Row
 from tpufi.campaign.journal.writer import Writer
-from tpufi.campaign.plan import CampaignPlan, strata
+from tpufi.campaign.plan import Plan, strata
 from tpufi.campaign.stop_rule import StopRule
+from tpufi.campaign.subject import Subject
 from tpufi.campaign.widest import Widest, widest_interval
-from tpufi.faults.sampler import Sampler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Ended:
 
 
 def run_campaign(
-    plan: CampaignPlan,
-    sampler: Sampler,
+    subject: Subject,
     folder: pathlib.Path,
     manifest: Manifest,
     session: str,
@@ -66,8 +65,7 @@ def run_campaign(
     """Run what is missing of a campaign.
 
     Args:
-      plan: the plan.
-      sampler: of the plan.
+      subject: what is injected into, with the plan.
       folder: of the campaign, with its journal; made if need be.
       manifest: what the rows depend on.
       session: what to note of this running.
@@ -82,18 +80,18 @@ def run_campaign(
         repeated here.
       RuntimeError: workers cannot be started.
     """
-    total = plan.stop.experiments
-    shares = strata(sampler, plan.stop.strata)
-    with Writer(folder, manifest, session) as journal:
+    plan = subject.plan
+    shares = strata(subject.source, plan.stop.strata)
+    with Writer(folder, manifest, session, subject.measures) as journal:
         widest = _widest(plan, journal, shares)
         if reason := stop_reason(plan.stop, journal, widest):
             return Ended(reason)
-        watcher.begin(journal.tally(()), total)
+        watcher.begin(journal.tally(()), plan.stop.experiments)
         pool = make_pool()
         try:
-            for window in windows(plan, sampler, journal, scale.window):
-                found = _run(plan, sampler, journal, pool, watcher, scale, window,
-                             stopping)  # fmt: skip
+            size = subject.window(scale.window)
+            for window in windows(plan, subject.source, journal, size):
+                found = _run(subject, journal, pool, watcher, scale, window, stopping)
                 widest = _widest(plan, journal, shares)
                 watcher.window(widest)
                 if found and not allow_inactive:
@@ -109,8 +107,7 @@ def run_campaign(
 
 
 def _run(
-    plan: CampaignPlan,
-    sampler: Sampler,
+    subject: Subject,
     journal: Writer,
     pool: Pool,
     watcher: Watcher,
@@ -121,10 +118,11 @@ def _run(
     """Run a window; return the experiments whose faults were not injected."""
 
     def given_up(number: int, outcome: str, error: str) -> Row:
-        columns = FaultColumns.of(sampler.draw(plan.seed, number))
+        columns = subject.columns(number)
         return Row(number, columns, outcome, 0, attempt=ATTEMPTS, error=error)
 
-    queue = BlockQueue(_by_step(plan, sampler, window), pool.size, scale.block)
+    ordered = sorted(window, key=subject.order)
+    queue = BlockQueue(ordered, pool.size, subject.block(scale.block))
     not_active = []
     for rows in pool.run(queue, given_up, stopping):
         if rows:
@@ -134,17 +132,7 @@ def _run(
     return sorted(not_active)
 
 
-def _by_step(plan: CampaignPlan, sampler: Sampler, numbers: list[int]) -> list[int]:
-    """Return the experiments in the order in which the golden run meets them."""
-
-    def moment(number: int) -> tuple[int, int, int]:
-        fault = sampler.draw(plan.seed, number)
-        return fault.epoch, fault.step, number
-
-    return sorted(numbers, key=moment)
-
-
-def _widest(plan: CampaignPlan, journal: Writer, shares: dict) -> Widest:
+def _widest(plan: Plan, journal: Writer, shares: dict) -> Widest:
     tally = journal.tally(plan.stop.strata)
     return widest_interval(tally, shares, plan.stop.confidence)
 

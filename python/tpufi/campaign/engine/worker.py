@@ -4,21 +4,13 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from tpufi.campaign.engine.block_queue import Block
 from tpufi.campaign.journal.row import Row
+from tpufi.campaign.subject import Runner
 from tpufi.errors import InputError
 from tpufi.messages import one_line
 from tpufi.training import make_deterministic
-
-
-class Runner(Protocol):
-    """What a worker runs experiments with."""
-
-    def run(self, number: int, attempt: int) -> Row:
-        """Return the row of an experiment."""
-
 
 # The argument is to be called while the runner works, as a sign of life.
 RunnerFactory = Callable[[Callable[[], None]], Runner]

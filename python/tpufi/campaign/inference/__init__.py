@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Campaigns of inferences with a journal: any program, its inputs, single bit flips."""
+"""Inferences of a program of the user as the subject of a campaign."""
 
 KIND = "inference"  # Of a plan, as the manifest of a journal names it.

@@ -5,34 +5,63 @@ import dataclasses
 import pathlib
 
 from tpufi.campaign.inference import KIND
-from tpufi.campaign.stop_rule import StopRule
+from tpufi.campaign.own_models import own_digests
+from tpufi.campaign.plan import (
+    Plan,
+    allocation_entries,
+    check_seed,
+    sampling_entries,
+)
+from tpufi.campaign.plan_keys import (
+    ONE_MOMENT,
+    cores,
+    needs_operands,
+    read_program_sites,
+    read_sampling,
+    read_weights,
+    refuse_drawing,
+)
+from tpufi.campaign.program_source import (
+    counted_files,
+    inject_into_operands,
+    read_program_injections,
+)
+from tpufi.campaign.stop_rule import StopRule, read_stop_rule
+from tpufi.campaign.user_file import beside, named_parts
 from tpufi.errors import InputError
-from tpufi.instrument.inference.draw import WEIGHTS
-from tpufi.instrument.inference.judge import NAMED
+from tpufi.fault import Fault
+from tpufi.faults.jsonl import fault_line
+from tpufi.faults.plan import SamplingPlan
 from tpufi.messages import quote
+from tpufi.yaml_reader import Node
 
 MITIGATIONS = ("ranges", "nan_guard")
+# Of instrument.inference.judge, which imports TensorFlow; a test compares.
+NAMED = ("classification", "regression")
+_USUAL = ("FLIP",)
 
 
 @dataclasses.dataclass(frozen=True)
-class InferencePlan:
-    """What a campaign does. Experiment i is a pure function of the plan and i.
+class InferencePlan(Plan):
+    """A campaign of inferences.
 
     Args:
       program: folder of a SavedModel, or `file.py:NAME`, a function that makes it.
       inputs: `.npz` file with `x` [items, ...] and, for `only_correct`, `labels`.
       seed: of the campaign, 0 <= seed < 2**64.
+      sampling: what faults are drawn from; an inference has one moment.
       stop: when there are enough experiments.
       batch: items that are run together, >= 1; a last batch that is not full is left
         out.
-      sites: patterns of the operation types to arm; empty: all that compute floats.
-      weights: `elements` or `sites`, see `tpufi.instrument.inference.draw`.
+      ops: patterns of the operation types to arm; empty: all that compute floats.
       measures: `classification`, `regression`, or `file.py:NAME`, a mapping.
       tolerance: of `regression`: the largest change that is no failure, >= 0.
       only_correct: use only items whose top-1 class is the label without a fault.
       mitigation: guards behind every site, among `MITIGATIONS`.
       rounds: faults of each item between two looks at the stop rules, >= 1.
       threads: of TensorFlow's operations; rounding may depend on it.
+      injections: faults of files in place of `sampling`; experiment i has the first
+        input's fault i, and after the last one the first.
 
     Raises:
       InputError: a field is out of range.
@@ -41,47 +70,117 @@ class InferencePlan:
     program: str
     inputs: pathlib.Path
     seed: int
+    sampling: SamplingPlan
     stop: StopRule
     batch: int = 1
-    sites: tuple[str, ...] = ()
-    weights: str = "elements"
+    ops: tuple[str, ...] = ()
     measures: str = "classification"
     tolerance: float | None = None
     only_correct: bool = False
     mitigation: tuple[str, ...] = ()
     rounds: int = 32
     threads: int = 1
+    injections: tuple[Fault, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < 1 << 64:
-            raise InputError(f"seed: {self.seed}; expected 0 up to 2**64 - 1")
+        check_seed(self.seed)
         for key in ("batch", "rounds", "threads"):
             value = getattr(self, key)
             if not 1 <= value < 1 << 20:
                 raise InputError(f"{key}: {value}; expected 1 up to 2**20 - 1")
-        if self.weights not in WEIGHTS:
-            raise _unknown("weights", self.weights, WEIGHTS)
         for key in self.mitigation:
             if key not in MITIGATIONS:
-                raise _unknown("mitigation", key, MITIGATIONS)
-        if self.measures not in NAMED and ".py:" not in self.measures:
-            raise _unknown("measures", self.measures, (*NAMED, "file.py:NAME"))
+                known = ", ".join(MITIGATIONS)
+                raise InputError(f"mitigation: {quote(key)}; known: {known}")
+        if self.measures not in NAMED and not named_parts(self.measures)[1]:
+            known = ", ".join((*NAMED, "file.py:NAME"))
+            raise InputError(f"measures: {quote(self.measures)}; known: {known}")
+        if self.injections and self.batch != 1:
+            raise InputError(
+                f"batch: {self.batch}; an injection file has a whole tensor, so one "
+                "input is run at a time; write batch: 1"
+            )
         if (self.measures == "regression") != (self.tolerance is not None):
             raise InputError(
                 "tolerance: the largest change that is no failure belongs to measures: "
                 "regression, and has to be there"
             )
 
+    @property
+    def operands(self) -> bool:
+        """Whether a fault model is injected into what a multiplication reads."""
+        if self.injections:
+            return inject_into_operands(self.injections)
+        return needs_operands(self.sampling)
+
     def identity(self) -> dict[str, object]:
-        """Return what determines the rows of the journal, as plain JSON values.
+        # Program and inputs are known by the golden answers and digests of the files.
+        left_out = ("program", "inputs", "stop", "sampling", "injections")
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in left_out
+        } | {
+            "kind": KIND,
+            "measures": pathlib.Path(self.measures).name,
+            "sampling": sampling_entries(self.sampling),
+            "injections": [fault_line(fault) for fault in self.injections],
+            "own models": own_digests(model for model, _ in self.sampling.models),
+            **allocation_entries(self.stop),
+        }
 
-        The stop rule is not part of it. Program and inputs are known by their content:
-        the manifest has digests of the golden answers and of the files.
-        """
-        left_out = ("program", "inputs", "stop")
-        fields = dataclasses.asdict(self)
-        return {"kind": KIND} | {k: v for k, v in fields.items() if k not in left_out}
+
+def inference_plan(root: Node, folder: pathlib.Path) -> InferencePlan:
+    """Return the plan of a file that has been read.
+
+    Args:
+      root: its content.
+      folder: what paths in it are relative to.
+
+    Raises:
+      InputError: a key or a value is wrong.
+    """
+    nodes = root.mapping(_TYPES)
+    from_files = "injections" in nodes
+    required = tuple(k for k in _REQUIRED if k != "experiments" or not from_files)
+    values = {"threads": cores()} | root.read(_TYPES, required)
+    if from_files:
+        refuse_drawing(nodes, _DRAWING)
+        values["injections"] = read_program_injections(nodes["injections"], folder)
+        values.setdefault("experiments", counted_files(nodes, values["injections"]))
+    sites = values.pop("sites", {})
+    if "weights" in values:
+        sites = {"weights": values.pop("weights")} | sites
+    place = nodes.get("sites", root)
+    values["sampling"] = read_sampling(
+        values.pop("faults", None), sites, place, folder, _USUAL, **ONE_MOMENT
+    )
+    values["ops"] = sites.get("ops", ())
+    values["stop"] = read_stop_rule(values.pop("experiments"), values.pop("stop", None))
+    values["inputs"] = folder / values["inputs"]
+    for key in ("program", "measures"):
+        if key in values and (key == "program" or ".py:" in values[key]):
+            values[key] = beside(folder, values[key])
+    return root.placed(lambda: InferencePlan(**values))
 
 
-def _unknown(key: str, value: str, known: tuple[str, ...]) -> InputError:
-    return InputError(f"{key}: {quote(value)}; known: {', '.join(known)}")
+_DRAWING = ("faults", "weights")
+_REQUIRED = ("program", "inputs", "seed", "experiments")
+_TYPES = {
+    "program": Node.text,
+    "inputs": lambda node: node.text("an .npz file"),
+    "seed": Node.whole,
+    "experiments": Node.itself,
+    "faults": Node.itself,
+    "injections": Node.itself,
+    "batch": Node.whole,
+    "sites": read_program_sites,
+    "weights": read_weights,
+    "measures": Node.text,
+    "tolerance": lambda node: float(node.number()),
+    "only_correct": Node.switch,
+    "mitigation": Node.texts,
+    "rounds": Node.whole,
+    "threads": Node.whole,
+    "stop": Node.itself,
+}

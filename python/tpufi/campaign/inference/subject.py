@@ -1,161 +1,144 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an inference campaign injects into, loaded: program, inputs, golden answers."""
+"""Inferences of a program as the subject of a campaign."""
 
-import hashlib
-import os
+import dataclasses
+import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-import numpy as np
-import tensorflow as tf
-
-from tpufi.campaign.inference.inference_file import named_parts
 from tpufi.campaign.inference.inference_plan import InferencePlan
-from tpufi.campaign.inference.layout import Layout
-from tpufi.campaign.inference.user_file import python_object, read_inputs, users_code
+from tpufi.campaign.inference.loaded import LoadedInference
+from tpufi.campaign.inference.runner import InferenceRunner
+from tpufi.campaign.journal.manifest import Manifest, files_digest
+from tpufi.campaign.present_manifest import present_manifest
+from tpufi.campaign.program_source import program_source
+from tpufi.campaign.subject import Subject, no_sign
+from tpufi.campaign.user_file import named_parts, set_up, users_code
 from tpufi.errors import InputError
-from tpufi.instrument import Instrumented, instrument
+from tpufi.faults.sampler import FaultSource
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.inference.campaign import right
-from tpufi.instrument.inference.draw import ItemFaults, injectable_sites
-from tpufi.instrument.inference.faulty_batch import FaultyBatch, answers
-from tpufi.instrument.inference.judge import Judge, named_judge, own_judge
-from tpufi.instrument.inference.mitigation import activation_bounds
-from tpufi.training import make_deterministic
+from tpufi.instrument.program_space import ProgramSpace
+from tpufi.own_process import in_own_process
+
+_RUNS = 4  # Of a batch, that a worker takes at once.
 
 
-class Subject:
-    """The program of a plan with its inputs, the same in every process.
-
-    A process of its own is prepared by `set_up`.
+@dataclasses.dataclass(frozen=True)
+class InferenceSubject(Subject):
+    """Program and inputs of a plan, seen from outside.
 
     Args:
       plan: the plan.
-      alive: called while it works.
-
-    Attributes:
-      fi: the program with sites and mitigation.
-      chosen: int64 [items], which of the file's inputs are used.
-      given: how many inputs the file has.
       sites: those that faults can be injected into.
-      judge: of the answers.
-
-    Raises:
-      InputError: a file of the plan is wrong, or what it holds does not fit.
+      chosen: numbers of the inputs that are used.
+      given: inputs that the file has.
+      golden: digest of the golden answers.
+      measures: (name, whether it is a truth value) of each.
     """
 
-    def __init__(self, plan: InferencePlan, alive: Callable[[], None] = lambda: None):
-        self._plan = plan
-        self._x, labels = read_inputs(plan.inputs)
-        self.given = len(self._x)
-        program = _program(plan.program)
-        sites = plan.sites or None
-        self.fi = instrument(program, sites=sites)
-        self.chosen = self._choose(labels, alive)
-        if plan.mitigation:
-            self.fi = instrument(program, sites=sites, **self._guards(alive))
-        first = self.inputs(0)
-        self.sites: list[GraphSite] = injectable_sites(self.fi, first)
-        self.judge = self._judge(answers(self.fi, first)[0])
-        alive()
+    plan: InferencePlan
+    sites: tuple[GraphSite, ...]
+    chosen: tuple[int, ...]
+    given: int
+    golden: str
+    measures: tuple[tuple[str, bool], ...]
+
+    @classmethod
+    def of(cls, plan: InferencePlan) -> "InferenceSubject":
+        """Return the subject of a plan, looked at in a process of its own.
+
+        TensorFlow cannot be made deterministic, nor given a number of threads, in one
+        where it runs already.
+
+        Raises:
+          InputError: a file of the plan is wrong, or what it holds does not fit.
+        """
+        return in_own_process("looks at the program", _looked_at, plan)
+
+    @classmethod
+    def of_loaded(
+        cls, plan: InferencePlan, loaded: LoadedInference
+    ) -> "InferenceSubject":
+        """Return the subject of a program that is loaded."""
+        return cls(
+            plan,
+            tuple(loaded.space.graph.values()),
+            tuple(loaded.chosen.tolist()),
+            loaded.given,
+            loaded.golden_digest(),
+            loaded.measures(),
+        )
 
     @property
-    def batches(self) -> int:
-        """Number of batches."""
-        return len(self.chosen) // self._plan.batch
+    def title(self) -> str:
+        return f"inference of {self.plan.program}"
 
     @property
-    def layout(self) -> Layout:
-        """How experiments are numbered."""
-        return layout(self._plan, self.sites, len(self.chosen))
+    def origin(self) -> object:
+        return self.plan.inputs
 
-    def inputs(self, batch: int) -> tf.Tensor:
-        """Return a batch."""
-        first = batch * self._plan.batch
-        return tf.constant(self._x[self.chosen[first : first + self._plan.batch]])
+    @functools.cached_property
+    def source(self) -> FaultSource:
+        space = ProgramSpace.of_sites(self.sites, self.plan.batch)
+        return program_source(space, self.plan.sampling, self.plan.injections)
 
-    def batch(self, number: int) -> FaultyBatch:
-        """Return a batch that faults are injected into."""
-        return FaultyBatch(self.fi, self.inputs(number))
+    @property
+    def golden_steps(self) -> int:
+        return len(self.chosen)
 
-    def golden_answers(self, batch: int) -> np.ndarray:
-        """Return the golden answers to a batch."""
-        return answers(self.fi, self.inputs(batch))
+    def item(self, number: int) -> int:
+        return self.chosen[number % len(self.chosen)]
 
-    def golden_digest(self, alive: Callable[[], None] = lambda: None) -> str:
-        """Return SHA-256 of the golden answers to all inputs that are used."""
-        whole = hashlib.sha256(self.chosen.tobytes())
-        for number in range(self.batches):
-            whole.update(self.golden_answers(number).tobytes())
-            alive()
-        return whole.hexdigest()
+    def order(self, number: int) -> tuple[int, ...]:
+        run, item = divmod(number, len(self.chosen))
+        return item // self.plan.batch, run, item
 
-    def _choose(self, labels: np.ndarray | None, alive) -> np.ndarray:
-        size, found = self._plan.batch, np.arange(self.given)
-        if self._plan.only_correct:
-            if labels is None:
-                raise InputError(
-                    f"{self._plan.inputs}: only_correct needs labels in it"
-                )
-            kept: list[int] = []
-            # The last batch is filled up with the first items: one shape, one trace.
-            for first in range(0, self.given, size):
-                items = np.arange(first, first + size) % self.given
-                golden = answers(self.fi, tf.constant(self._x[items]))
-                kept += [first + i for i in right(golden, labels[items])]
-                alive()
-            found = np.array([i for i in kept if i < self.given], np.int64)
-        found = found[: len(found) // size * size]
-        if not len(found):
+    def window(self, asked: int) -> int:
+        return len(self.chosen) * self.plan.rounds
+
+    def block(self, asked: int) -> int:
+        return _RUNS * self.plan.batch
+
+    def open(self, alive: Callable[[], None] = no_sign) -> InferenceRunner:
+        set_up(self.plan.threads)
+        return self.opened(alive)
+
+    def opened(self, alive: Callable[[], None] = no_sign) -> InferenceRunner:
+        """Return the runner, in a process that has been set up.
+
+        Raises:
+          InputError: the golden answers are others here.
+        """
+        loaded = LoadedInference(self.plan, alive)
+        if loaded.golden_digest(alive) != self.golden:
             raise InputError(
-                f"{self._plan.inputs}: {self.given} inputs, too few that can be used "
-                f"for a batch of {size}; give more, or a smaller batch"
+                "the golden answers of two processes differ: the program is not "
+                "deterministic, or a file of the plan was changed; see to it"
             )
-        return found
+        return InferenceRunner(self, loaded)
 
-    def _guards(self, alive) -> dict:
-        guards: dict[str, object] = {}
-        if "ranges" in self._plan.mitigation:
-            batches = []
-            for number in range(self.batches):
-                batches.append(self.inputs(number))
-                alive()
-            guards["bounds"] = activation_bounds(self.fi, batches)
-        if "nan_guard" in self._plan.mitigation:
-            guards["nan_guard"] = True
-        return guards
+    def manifest(self) -> Manifest:
+        files = [self.plan.inputs]
+        if (part := named_parts(self.plan.measures))[1]:
+            files.append(pathlib.Path(part[0]))
+        more = {
+            "items": len(self.chosen),
+            "sites": [[s.name, s.layer, s.direction, s.operand, s.op, s.dtype, s.size]
+                      for s in self.sites],
+        }  # fmt: skip
+        return present_manifest(
+            self.plan, self.source, self.golden, files_digest(files), more
+        )
 
-    def _judge(self, golden: np.ndarray) -> Judge:
-        file, name = named_parts(self._plan.measures)
-        if not name:
-            return named_judge(self._plan.measures, self._plan.tolerance)
-        measures = python_object(file, name)
-        if not isinstance(measures, Mapping):
-            raise InputError(
-                f"{self._plan.measures}: {type(measures).__name__}; expected a mapping "
-                "of names to functions of (golden answer, faulty answer)"
-            )
-        return own_judge(measures, golden)
+    def noted(self) -> dict[str, object]:
+        return {
+            "program": self.plan.program,
+            "inputs": str(self.plan.inputs),
+            "inputs given": self.given,
+        }
 
 
-def set_up(plan: InferencePlan) -> None:
-    """Prepare a process of its own for a subject, before TensorFlow runs."""
-    tf.config.threading.set_intra_op_parallelism_threads(plan.threads)
-    make_deterministic()
-
-
-def layout(plan: InferencePlan, sites: list[GraphSite], items: int) -> Layout:
-    """Return how the experiments of a plan are numbered."""
-    draw = ItemFaults(sites, plan.batch, plan.seed, plan.weights)
-    return Layout(items, plan.batch, plan.rounds, draw.fault)
-
-
-def _program(where: str) -> Instrumented | object:
-    file, name = named_parts(where)
-    if not name:
-        return pathlib.Path(os.fspath(where))
-    make = python_object(file, name)
-    if not callable(make):
-        raise InputError(f"{where}: {type(make).__name__}; expected a function")
-    with users_code(where):
-        return make()
+def _looked_at(plan: InferencePlan) -> InferenceSubject:
+    set_up(plan.threads)
+    with users_code(plan.program):
+        return InferenceSubject.of_loaded(plan, LoadedInference(plan))

@@ -6,7 +6,7 @@ import pathlib
 import sqlite3
 from collections.abc import Iterator
 
-from tpufi.campaign.journal import schema, version_4
+from tpufi.campaign.journal import former_versions, schema
 from tpufi.campaign.journal.integrity import DAMAGED, check_batches, version_of
 from tpufi.errors import InputError
 from tpufi.io import refuse_link
@@ -128,15 +128,15 @@ def _checked(
 ) -> sqlite3.Connection:
     """Return a connection to a whole journal of this version."""
     version = version_of(connection, shown)
-    if version == version_4.VERSION:
+    if version in former_versions.VERSIONS:
         if not writable:
             connection = _copy(connection)
-        version_4.upgrade(connection, shown)
+        former_versions.upgrade(connection, shown, version)
     elif version != schema.VERSION:
         raise InputError(
             f"{shown}: journal of version {version}, this tpufi reads "
-            f"{version_4.VERSION} and {schema.VERSION}; use the tpufi that wrote it, "
-            "or begin a new folder"
+            f"{former_versions.VERSIONS[0]} to {schema.VERSION}; use the tpufi that "
+            "wrote it, or begin a new folder"
         )
     # What a writer adds does not depend on the rows that are there.
     check_batches(connection, shown, all_rows=not writable)

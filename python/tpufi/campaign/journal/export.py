@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tpufi.campaign.inference.answers import measures_of
 from tpufi.campaign.journal import schema
+from tpufi.campaign.journal.answers import measures_of
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import unpack_losses
 from tpufi.errors import InputError

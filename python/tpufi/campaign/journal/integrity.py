@@ -2,7 +2,7 @@
 """Whether a file is a journal of ours, and every row as it was written."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from tpufi.campaign.journal import schema
 from tpufi.errors import InputError
@@ -38,7 +38,7 @@ def version_of(connection: sqlite3.Connection, shown: str) -> int:
 
 
 def check_tables(
-    connection: sqlite3.Connection, shown: str, known: dict[str, str]
+    connection: sqlite3.Connection, shown: str, known: Mapping[str, str]
 ) -> list[str]:
     """Compare the definitions of the tables with those that they were made by.
 
@@ -61,24 +61,36 @@ def check_tables(
     return [name for name in known if name in found]
 
 
-def digests(connection: sqlite3.Connection, tables: Iterable[str]) -> dict[int, int]:
+def digests(
+    connection: sqlite3.Connection,
+    tables: Iterable[str],
+    columns: Mapping[str, tuple[str, ...]] = schema.TABLES,
+) -> dict[int, int]:
     """Return the digest of every batch, from all rows of all tables."""
     found: dict[int, int] = {}
     heads = f"SELECT {', '.join(schema.BATCH)} FROM batch"
     schema.add_to_digests(connection.execute(heads), found)
     for table in tables:
-        rows = f"SELECT batch, {', '.join(schema.TABLES[table])} FROM {table}"
+        rows = f"SELECT batch, {', '.join(columns[table])} FROM {table}"
         schema.add_to_digests(connection.execute(rows), found)
     return found
 
 
-def check_batches(connection: sqlite3.Connection, shown: str, all_rows: bool) -> None:
-    """Compare rows of a journal of this version with the digests of their batches.
+def check_batches(
+    connection: sqlite3.Connection,
+    shown: str,
+    all_rows: bool,
+    definitions: Mapping[str, str] = schema.definitions(),
+    columns: Mapping[str, tuple[str, ...]] = schema.TABLES,
+) -> None:
+    """Compare rows of a journal with the digests of their batches.
 
     Args:
       connection: open on a journal.
       shown: the path, for messages.
       all_rows: whether to read all rows; else those that say what the journal is of.
+      definitions: the SQL that makes each table.
+      columns: of each table but `batch`.
 
     Raises:
       InputError: it is damaged.
@@ -86,14 +98,14 @@ def check_batches(connection: sqlite3.Connection, shown: str, all_rows: bool) ->
     # In one state of the file, whatever a writer commits meanwhile.
     connection.execute("BEGIN")
     try:
-        tables = check_tables(connection, shown, schema.definitions())
+        tables = check_tables(connection, shown, definitions)
         tables.remove("batch")
-        for number in _damaged(connection, tables, all_rows):
+        for number in _damaged(connection, tables, all_rows, columns):
             raise InputError(
                 f"{shown}: damaged rows, batch {number}: their digest is another; "
                 f"{_remedy(connection, tables, number)}"
             )
-        if all_rows:
+        if all_rows and columns is schema.TABLES:
             _check_values(connection, shown)
     finally:
         if connection.in_transaction:
@@ -112,11 +124,14 @@ def _check_values(connection: sqlite3.Connection, shown: str) -> None:
 
 
 def _damaged(
-    connection: sqlite3.Connection, tables: list[str], all_rows: bool
+    connection: sqlite3.Connection,
+    tables: list[str],
+    all_rows: bool,
+    columns: Mapping[str, tuple[str, ...]],
 ) -> list[int]:
     """Return the numbers of the batches whose digest is not that of their rows."""
     heads = [table for table in tables if table in _HEAD]
-    found = digests(connection, tables if all_rows else heads)
+    found = digests(connection, tables if all_rows else heads, columns)
     recorded = dict(connection.execute("SELECT id, digest FROM batch"))
     numbers = found.keys() | recorded.keys()
     if not all_rows:

@@ -5,13 +5,9 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import platform
-import sqlite3
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
-from tpufi.campaign.plan import CampaignPlan
 from tpufi.errors import InputError
 from tpufi.messages import one_line, quote, show_path
 
@@ -23,7 +19,7 @@ class Manifest:
     """All that must be the same whenever a campaign is taken up again.
 
     Args:
-      plan: `CampaignPlan.identity()` as JSON with sorted keys.
+      plan: `Plan.identity()` as JSON with sorted keys.
       golden: digest of the golden run.
       data: digest of the data set.
       library: digest of the compiled libraries.
@@ -66,9 +62,9 @@ class Manifest:
                 )
 
 
-def plan_text(plan: CampaignPlan) -> str:
+def plan_text(identity: Mapping[str, object]) -> str:
     """Return the identity of a plan as canonical JSON."""
-    return json.dumps(plan.identity(), sort_keys=True, separators=(",", ":"))
+    return json.dumps(identity, sort_keys=True, separators=(",", ":"))
 
 
 def golden_digest(folders: Sequence[pathlib.Path]) -> str:
@@ -111,29 +107,6 @@ def _digest(file: BinaryIO) -> str:
     while block := file.read(1 << 20):
         found.update(block)
     return found.hexdigest()
-
-
-def session_entries(
-    command: Sequence[str], tpufi_version: str, plan: CampaignPlan
-) -> str:
-    """Return what is noted of one running of the campaign, as JSON.
-
-    Args:
-      command: the command line.
-      tpufi_version: `tpufi.__version__`.
-      plan: the plan, for the folders of its golden runs.
-    """
-    folders = [str(folder.absolute()) for folder in (plan.golden, *plan.band)]
-    entries = {
-        "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": list(command),
-        "tpufi": tpufi_version,
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "golden": folders[0],
-        "band": folders[1:],
-    }
-    return json.dumps(entries)
 
 
 def _first_difference(then: str, now: str) -> tuple[str, str]:

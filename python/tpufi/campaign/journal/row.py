@@ -6,10 +6,10 @@ import hashlib
 import struct
 from collections.abc import Sequence
 
-from tpufi.element import element
 from tpufi.experiment.spread import Spread
-from tpufi.fault import Fault
+from tpufi.fault import Fault, single_bit
 from tpufi.faults.jsonl import fault_line
+from tpufi.site_table import Site
 
 _PAIR = struct.Struct("<dd")
 
@@ -34,6 +34,10 @@ class FaultColumns:
         significant, else None.
       fault_digest: first 16 hexadecimal digits of SHA-256 of the fault's line; replay
         compares it, so that a changed sampler is noticed.
+      op: type of the site's operation: the class of a layer or optimiser of a workload,
+        TensorFlow's name in a program; empty: not told.
+      site: name of a site of a program; None: `layer/direction/operand`.
+      item: number of the input that an inference answers; None in training.
     """
 
     model: str
@@ -49,18 +53,19 @@ class FaultColumns:
     operation: str
     bit: int | None
     fault_digest: str
+    op: str = ""
+    site: str | None = None
+    item: int | None = None
 
     @classmethod
-    def of(cls, fault: Fault) -> "FaultColumns":
-        """Return the columns of a fault."""
-        # The layer of an update is the name of a weight, with a slash in it.
-        layer, direction, operand = fault.site.rsplit("/", 2)
+    def of(cls, fault: Fault, site: Site, item: int | None = None) -> "FaultColumns":
+        """Return the columns of a fault at its site."""
         digest = hashlib.sha256(fault_line(fault).encode()).hexdigest()
         return cls(
             model=fault.model,
-            layer=layer,
-            direction=direction,
-            operand=operand,
+            layer=site.layer,
+            direction=site.direction,
+            operand=site.operand,
             epoch=fault.epoch,
             step=fault.step,
             duration=fault.duration,
@@ -70,22 +75,10 @@ class FaultColumns:
             operation=fault.operation,
             bit=single_bit(fault),
             fault_digest=digest[:16],
+            op=site.op,
+            site=site.own_name or None,
+            item=item,
         )
-
-
-def single_bit(fault: Fault) -> int | None:
-    """Return the one bit that a fault changes in every faulty element, or None.
-
-    It is known from the fault alone where all other bits are kept.
-    """
-    if fault.operation not in ("flip", "replace"):
-        return None
-    # The element becomes (x & keep) ^ word; flip keeps all bits.
-    mask = element(fault.dtype).mask
-    changed = 0 if fault.operation == "flip" else mask & ~fault.keep
-    for word in fault.words:
-        changed |= word
-    return changed.bit_length() - 1 if changed.bit_count() == 1 else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_lo
 from tpufi.experiment.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
-VERSION = 5
+VERSION = 6
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
@@ -48,7 +48,7 @@ INCIDENTAL = ("wall_s", "attempt")
 
 _TEXT = (
     *("model", "layer", "direction", "operand", "operation", "fault_digest"),
-    *("outcome", "state_digest", "error"),
+    *("outcome", "state_digest", "error", "op", "site"),
 )
 _TYPES = {name: "TEXT" for name in _TEXT} | {
     "losses": "BLOB",
@@ -61,7 +61,8 @@ _NUMBERS = (0, (1 << 63) - 1)
 _LONGEST_TEXT, _LONGEST_LOSSES = 1 << 14, 1 << 26
 _BOUNDS = {
     "experiment": _NUMBERS,
-    **dict.fromkeys(("epoch", "step", "duration", "steps_run", "attempt"), _STEPS),
+    **dict.fromkeys(("epoch", "step", "item", "duration", "steps_run"), _STEPS),
+    "attempt": _STEPS,
     **dict.fromkeys(("diverged_step", "reconverged_step", "nonfinite_step"), _STEPS),
     "detection_latency": _STEPS,
     "replica": (-1, _STEPS[1]),
@@ -75,6 +76,7 @@ _PLAIN = (str, int, float, bytes, type(None))
 _MAY_BE_NULL = (
     *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
     *("detection_latency", "state_digest", "losses", "test_accuracy", "error"),
+    *("site", "item"),
 )
 
 
@@ -84,9 +86,7 @@ def definitions() -> dict[str, str]:
     An answer without a value is NaN, which SQLite's numbers do not have.
     """
     columns = ["experiment INTEGER PRIMARY KEY CHECK (experiment >= 0)"]
-    for name in COLUMNS[1:]:
-        need = "" if name in _MAY_BE_NULL else " NOT NULL"
-        columns.append(f"{name} {kind(name)}{need}")
+    columns += map(column, COLUMNS[1:])
     last = "batch INTEGER NOT NULL"
     return {
         "batch": "CREATE TABLE batch (id INTEGER PRIMARY KEY, session INTEGER NOT NULL,"
@@ -107,6 +107,12 @@ def definitions() -> dict[str, str]:
         f" measure INTEGER NOT NULL, value REAL, {last},"
         " PRIMARY KEY (experiment, measure)) STRICT, WITHOUT ROWID",
     }
+
+
+def column(name: str) -> str:
+    """Return the SQL that defines a column of experiments but their number."""
+    need = "" if name in _MAY_BE_NULL else " NOT NULL"
+    return f"{name} {kind(name)}{need}"
 
 
 def impossible() -> dict[str, str]:

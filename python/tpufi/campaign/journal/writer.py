@@ -21,7 +21,7 @@ class Writer(Reader):
     Args:
       folder: of the campaign; made if need be.
       manifest: what the rows depend on; a journal begun with another is refused.
-      session: what to note of this running, e.g. `manifest.session_entries`.
+      session: what to note of this running, see `Subject.session`.
       measures: of a campaign of inferences, (name, whether it is a truth value) each.
 
     Raises:

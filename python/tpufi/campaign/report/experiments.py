@@ -18,10 +18,12 @@ _TYPES = {
     "wall_s": "float64",
     "last_loss": "float64",
     **dict.fromkeys(
-        ("model", "layer", "direction", "operand", "operation", "outcome"), "category"
+        ("model", "layer", "direction", "operand", "op", "operation", "outcome"),
+        "category",
     ),
     **dict.fromkeys(("epoch", "step", "steps_run"), "int32"),
     **dict.fromkeys(("bit", "detection_latency"), "Int32"),
+    "item": "Int64",
 }
 # Of the (loss, accuracy) pairs in float64, the loss of the last one.
 _SELECT = (f"SELECT {', '.join(_TYPES)} FROM experiment ORDER BY experiment").replace(
@@ -44,7 +46,7 @@ def read_experiments(journal: Reader) -> pd.DataFrame:
                      none was kept
           judged     whether the outcome says something about the fault
           visible    whether it is an effect that is not masked
-          cluster    number of its (epoch, step), ascending
+          cluster    number of its (epoch, step, input), ascending
     """
     rows = journal.query(_SELECT)
     parts = []
@@ -57,7 +59,8 @@ def read_experiments(journal: Reader) -> pd.DataFrame:
         found[name] = np.array([holds(o) for o in outcomes.categories], bool)[
             outcomes.codes
         ]
-    found["cluster"] = found.groupby(["epoch", "step"]).ngroup()
+    moments = found.groupby(["epoch", "step", "item"], dropna=False)
+    found["cluster"] = moments.ngroup()
     return found
 
 

@@ -83,6 +83,8 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
             "which Clopper-Pearson's intervals cannot; leave out --exact"
         )
     golden, without = _golden(options, manifest, sessions)
+    if "kind" in plan:
+        without = "Golden curves are left out: the golden run of a program is not kept."
     experiments = read_experiments(journal)
     if not experiments["judged"].any():
         raise InputError(
@@ -91,7 +93,7 @@ def gather(folder: str, journal: Reader, options: Options) -> Facts:
         )
     if allocation:
         experiments["weight"] = weights(experiments, allocation)
-    order = LayerOrder.of(plan.get("workload"))
+    order = LayerOrder.of(plan)
     titles = add_strata(experiments, order, options.by)
     judged = experiments[experiments["judged"]]
     estimator = Estimator(judged, options.confidence, options.exact)

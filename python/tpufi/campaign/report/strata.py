@@ -20,6 +20,7 @@ _TITLES = {
     "model": "fault model",
     "direction": "direction",
     "operand": "operand",
+    "op": "operation type",
     "value_class": "value class",
     "layer": "layer",
     "bit": "bit",
@@ -47,8 +48,9 @@ class LayerOrder:
     """Layers from the input of the network to its output.
 
     Args:
-      position: layer -> place; empty: the journal names no workload that is known here,
-        so layers stand by name and element types are unknown.
+      position: layer -> place; empty: the journal names no workload that is known here
+        and no sites of a program, so layers stand by name, and element types are not
+        known.
       dtypes: (layer, direction, operand) -> element type.
     """
 
@@ -56,14 +58,21 @@ class LayerOrder:
     dtypes: Mapping[tuple[str, str, str], str]
 
     @classmethod
-    def of(cls, name: object) -> "LayerOrder":
-        """Return the order of a workload.
+    def of(cls, plan: Mapping[str, object]) -> "LayerOrder":
+        """Return the order of a plan's workload, or of its program.
 
         Args:
-          name: as the plan names it; anything else gives an order by name.
+          plan: of the manifest; one of neither gives an order by name.
         """
+        if isinstance(listed := plan.get("sites"), list):
+            rows = [row for row in listed if isinstance(row, list) and len(row) == 7]
+            layers = dict.fromkeys(row[1] or row[0] for row in rows)
+            return cls(
+                {layer: place for place, layer in enumerate(layers)},
+                {(row[1] or row[0], row[2], row[3]): row[5] for row in rows},
+            )
         try:
-            sites: Iterable[Site] = workload(str(name)).sites(1)
+            sites: Iterable[Site] = workload(str(plan.get("workload"))).sites(1)
         except InputError:
             return cls({}, {})
         sites = tuple(sites)
@@ -76,7 +85,8 @@ class LayerOrder:
 
     def sort_key(self, layer: str) -> tuple:
         """Return what to sort layers by; unknown ones come last, by name."""
-        place = self.position.get(layer.split("/")[0], len(self.position))
+        weight_of = self.position.get(layer.split("/")[0], len(self.position))
+        place = self.position.get(layer, weight_of)
         return place, tuple(
             (int(part), "") if part.isdigit() else (-1, part)
             for part in re.split(r"([0-9]+)", layer)
@@ -97,6 +107,8 @@ def add_strata(
       Name of the column -> title.
     """
     titles = dict(_TITLES)
+    if not any(experiments["op"].cat.categories):
+        del titles["op"]  # Of a journal from before there were types.
     layers = sorted(experiments["layer"].cat.categories, key=order.sort_key)
     experiments["layer"] = experiments["layer"].cat.reorder_categories(layers)
     for name in ("bit", "epoch"):

@@ -4,7 +4,6 @@
 import os
 import pathlib
 
-from tpufi.campaign.inference import KIND
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report.cells import count_text, printable
@@ -20,6 +19,7 @@ from tpufi.campaign.report.sections import (
     fit,
     heat_map,
     latency,
+    monitors,
     notes,
     outcomes,
     propagation,
@@ -35,9 +35,11 @@ from tpufi.messages import show_path
 PAGE = "report.html"
 _REMEDY = "name a folder with --out where you can write and there is space"
 _OWN = {PAGE, "report.md", "pictures", "tables", "rows.parquet"}
-_OF_TRAINING = (
+_SECTIONS = (
     outcomes.sections,
-    notes.of_training,
+    notes.sections,
+    answers.sections,
+    monitors.sections,
     strata.sections,
     heat_map.sections,
     latency.sections,
@@ -48,16 +50,6 @@ _OF_TRAINING = (
     typical.replay_sections,
     run.sections,
 )
-# An inference has no loss, no steps after the fault, and no state.
-_OF_INFERENCE = (
-    notes.of_inference,
-    outcomes.sections,
-    answers.sections,
-    strata.sections,
-    heat_map.sections,
-    comparisons.sections,
-    run.sections,
-)
 
 
 def build(facts: Facts) -> Document:
@@ -66,11 +58,10 @@ def build(facts: Facts) -> Document:
     Raises:
       InputError: what the user asks for cannot be told from this campaign.
     """
-    is_inference = facts.plan.get("kind") == KIND
-    usual = KIND if is_inference else "unknown workload"
+    program = facts.sessions[-1][0].get("program") if facts.sessions else None
+    usual = pathlib.Path(str(program)).name if program else "unknown workload"
     workload = printable(facts.plan.get("workload", usual))
     method = "Clopper-Pearson's" if facts.options.exact else "Wilson's"
-    makers = _OF_INFERENCE if is_inference else _OF_TRAINING
     return Document(
         title=facts.options.title or f"Fault campaign on {workload}",
         summary=(
@@ -79,7 +70,7 @@ def build(facts: Facts) -> Document:
             "tpufi campaign report."
         ),
         header=header(facts),
-        sections=tuple(section for make in makers for section in make(facts)),
+        sections=tuple(section for make in _SECTIONS for section in make(facts)),
     )
 
 

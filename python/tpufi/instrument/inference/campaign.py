@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs inferences with single bit flips and measures what the answers became.
+"""Runs inferences with faults and measures what the answers became.
 
 Each item of a batch gets a fault of its own, so a batch of n is n independent trials of
 one run. A draw is a pure function of (seed, run, item).
@@ -12,29 +12,37 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.errors import InputError
-from tpufi.instrument.inference.draw import BatchFaults
+from tpufi.fault import Fault, single_bit
+from tpufi.faults.catalogue import any_fault_model
+from tpufi.faults.fault_model import FaultModel
+from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan, equally
+from tpufi.faults.sampler import Sampler
 from tpufi.instrument.inference.faulty_batch import FaultyBatch
 from tpufi.instrument.inference.judge import measured
 from tpufi.instrument.inference.measures import CLASSIFICATION, Measure, top
 from tpufi.instrument.inference.results import InferenceResult, Trial
 from tpufi.instrument.instrumented import Instrumented
-from tpufi.instrument.site_fault import SiteFault
+from tpufi.instrument.program_space import ProgramSpace
 
 Batch = tuple[Any, Any]  # Inputs, and labels or None: tensors or arrays.
 
+_MOST_ITEMS = 1 << 20  # Of a batch; each has its own draws.
+
 
 class InferenceCampaign:
-    """Single bit flips in the armed sites of a program.
+    """Faults in the armed sites of a program.
 
     Args:
       fi: the program: one batch in, one tensor [items, ...] out. Faults can be injected
         if its first axis is the batch and it is in no loop.
       measures: compare an item's answers, by name.
       seed: of all draws.
-      weight: `sites` draws a site uniformly, `elements` an element of all sites.
+      weight: `sites` draws a site uniformly, `elements` an element of all sites, `macs`
+        a site by the multiply-accumulates of its operation.
+      faults: fault models, or their names, each drawn equally often.
 
     Raises:
-      InputError: an unknown weight.
+      InputError: an unknown weight or fault model, or one that needs a step before.
     """
 
     def __init__(
@@ -43,9 +51,16 @@ class InferenceCampaign:
         measures: Mapping[str, Measure] = CLASSIFICATION,
         seed: int = 0,
         weight: str = "elements",
+        faults: Sequence[str | FaultModel] = ("FLIP",),
     ):
-        self._fi, self._measures = fi, dict(measures)
-        self._draw = BatchFaults(fi, seed, weight)
+        if weight not in SITE_WEIGHTS:
+            known = ", ".join(SITE_WEIGHTS)
+            raise InputError(f"weight {weight!r} is unknown; known: {known}")
+        self._fi, self._measures, self._seed = fi, dict(measures), seed
+        models = [any_fault_model(m) if isinstance(m, str) else m for m in faults]
+        self._plan = SamplingPlan(
+            equally(models), weight, epochs=(0, 0), steps=(0, 0), replicas=(0,)
+        )
 
     def run(
         self, batches: Sequence[Batch], runs: int, only_correct: bool = False
@@ -66,34 +81,49 @@ class InferenceCampaign:
         left_out = 0
         for number, (inputs, labels) in enumerate(batches):
             here = range(number, runs, len(batches))
-            batch = FaultyBatch(self._fi, inputs)
+            space = self._space(inputs)
+            batch = FaultyBatch(self._fi, inputs, space)
             kept = _kept(batch.golden, labels, only_correct)
             left_out += (len(batch.golden) - len(kept)) * len(here)
-            trials += self._trials(batch, here, kept)
+            trials += self._trials(batch, space, here, kept)
         trials.sort(key=lambda trial: (trial.run, trial.item))
         return InferenceResult(tuple(trials), left_out)
 
-    def faults(self, run: int, inputs: tf.Tensor) -> list[SiteFault]:
+    def faults(self, run: int, inputs: tf.Tensor) -> list[Fault]:
         """Return the faults of a run, one for each item of its batch."""
-        return self._draw.faults(run, inputs)
+        space = self._space(inputs)
+        drawn = self._drawn(Sampler(space, self._plan), run, int(inputs.shape[0]))
+        return [space.of_item(fault, item) for item, fault in enumerate(drawn)]
+
+    def _space(self, inputs: tf.Tensor) -> ProgramSpace:
+        items = int(inputs.shape[0])
+        return ProgramSpace.of_sites(self._fi.armed(inputs).sites, items)
+
+    def _drawn(self, sampler: Sampler, run: int, items: int) -> list[Fault]:
+        first = run * _MOST_ITEMS
+        return [sampler.draw(self._seed, first + item) for item in range(items)]
 
     def _trials(
-        self, batch: FaultyBatch, runs: Sequence[int], kept: set[int]
+        self, batch: FaultyBatch, space: ProgramSpace, runs: range, kept: set[int]
     ) -> Iterator[Trial]:
-        sites = self._fi.armed(batch.inputs).by_id
+        sampler = Sampler(space, self._plan)
         for run in runs:
-            faults = self.faults(run, batch.inputs)
+            faults = self._drawn(sampler, run, len(batch.golden))
             faulty = batch.inject(faults)
             for item in sorted(kept):
-                site = sites[faults[item].site]
-                golden, answer = batch.golden[item], faulty[item]
+                fault, golden, answer = faults[item], batch.golden[item], faulty[item]
+                if answer is None:
+                    raise InputError(
+                        f"{fault.site} did not run exactly once; leave it out of sites="
+                    )
                 yield Trial(
                     run,
                     item,
-                    site.name,
-                    site.op,
-                    faults[item].elements[0],
-                    faults[item].words[0].bit_length() - 1,
+                    fault.model,
+                    fault.site,
+                    space.graph[fault.site].op,
+                    space.of_item(fault, item).elements.start,
+                    single_bit(fault),
                     golden.tobytes() == answer.tobytes(),
                     measured(self._measures, golden, answer),
                 )

@@ -6,17 +6,23 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tpufi.descriptor import CAPACITY
 from tpufi.errors import InputError
+from tpufi.fault import Fault
 from tpufi.instrument.instrumented import Instrumented
-from tpufi.instrument.site_fault import SiteFault
+from tpufi.instrument.program_space import ProgramSpace
+
+# Reads elements of the whole tensor, those of other items too.
+_OF_THE_TENSOR = ("copy_random",)
 
 
 class FaultyBatch:
-    """A batch that is run many times.
+    """A batch that is run many times, each item with a fault of its own.
 
     Args:
       fi: the program, of one output [items, ...].
       inputs: the batch.
+      space: where faults can be injected, with the items of the batch.
 
     Attributes:
       inputs: the batch.
@@ -26,23 +32,41 @@ class FaultyBatch:
       InputError: the program has another output.
     """
 
-    def __init__(self, fi: Instrumented, inputs: tf.Tensor):
-        self._fi, self.inputs = fi, inputs
+    def __init__(self, fi: Instrumented, inputs: tf.Tensor, space: ProgramSpace):
+        self._fi, self.inputs, self._space = fi, inputs, space
         self.golden = answers(fi, inputs)
 
-    def inject(self, faults: Sequence[SiteFault]) -> np.ndarray:
-        """Return the answers of a run with these faults.
+    def inject(self, faults: Sequence[Fault]) -> list[np.ndarray | None]:
+        """Return the answer to each item under its fault.
+
+        Faults of items that do not touch each other are one run.
+
+        Args:
+          faults: one for each item, as it was drawn.
+
+        Returns:
+          None where the fault was not injected exactly once.
 
         Raises:
-          InputError: a fault was not injected exactly once.
+          InputError: a fault does not fit its site.
         """
-        run = self._fi.run(faults, self.inputs)
-        missed = [s.site.name for s in run.injections if s.times != 1]
-        if missed:
-            raise InputError(
-                f"{missed[0]} did not run exactly once; leave it out of sites="
-            )
-        return run.outputs.numpy()
+        found: list[np.ndarray | None] = [None] * len(faults)
+        beyond = [self._reaches_beyond(fault) for fault in faults]
+        together = [item for item, is_alone in enumerate(beyond) if not is_alone]
+        alone = [[item] for item, is_alone in enumerate(beyond) if is_alone]
+        for items in ([together] if together else []) + alone:
+            given = [self._space.of_item(faults[item], item) for item in items]
+            run = self._fi.noted_run(given, CAPACITY, self.inputs)
+            missed = [i.fault for i in run.injections if i.times != 1]
+            outputs = run.outputs.numpy()
+            for item, fault in zip(items, given, strict=True):
+                if not any(fault is other for other in missed):
+                    found[item] = outputs[item]
+        return found
+
+    def _reaches_beyond(self, fault: Fault) -> bool:
+        """Whether a fault is not only in the part that its item has of the tensor."""
+        return self._space.is_shared(fault.site) or fault.operation in _OF_THE_TENSOR
 
 
 def answers(fi: Instrumented, inputs: tf.Tensor) -> np.ndarray:

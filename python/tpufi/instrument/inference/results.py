@@ -14,7 +14,7 @@ from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, quote
 from tpufi.statistics.intervals import Interval, wilson
 
-_FIELDS = ("run", "item", "site", "op", "element", "bit", "masked")
+_FIELDS = ("run", "item", "model", "site", "op", "element", "bit", "masked")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,20 +24,22 @@ class Trial:
     Args:
       run: number of the run.
       item: index in the run's batch.
+      model: fault model.
       site: name of the faulty site.
       op: its operation.
-      element: flat index of the faulty element in the whole tensor.
-      bit: the flipped bit, 0 the least significant.
+      element: flat index of the first faulty element in the whole tensor.
+      bit: the flipped or stuck bit, 0 the least significant; None: it is not one bit.
       masked: whether the item's answer kept all its bits.
       measures: values by name.
     """
 
     run: int
     item: int
+    model: str
     site: str
     op: str
     element: int
-    bit: int
+    bit: int | None
     masked: bool
     measures: dict[str, bool | float]
 

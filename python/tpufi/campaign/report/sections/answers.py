@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from tpufi.campaign.inference.answers import measures_of, values_of
+from tpufi.campaign.journal.answers import ALARM, measures_of, values_of
 from tpufi.campaign.report.cells import Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
@@ -18,6 +18,8 @@ def sections(facts: Facts) -> Iterator[Section]:
     """Yield the section; none without a measure."""
     rates, numbers = [], []
     for number, name, is_truth in measures_of(facts.journal):
+        if name.startswith(ALARM):
+            continue  # A monitor's, which has a section of its own.
         values = pd.Series(values_of(facts.journal, number), dtype=float)
         if values.empty:
             continue

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from tpufi.campaign.inference import KIND
 from tpufi.campaign.report.cells import Share, count_text, share_text
 from tpufi.campaign.report.document import Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
@@ -19,7 +20,9 @@ _MOST_BARS = 60
 
 
 def sections(facts: Facts) -> Iterator[Section]:
-    """Yield the section."""
+    """Yield the section; none on inferences, which have no step after the fault."""
+    if facts.plan.get("kind") == KIND:
+        return
     latencies = facts.judged["detection_latency"]
     seen = {int(s): int(n) for s, n in latencies.value_counts().sort_index().items()}
     counts = {**seen, None: int(latencies.isna().sum())}

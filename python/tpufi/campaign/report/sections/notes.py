@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 
+from tpufi.campaign.inference import KIND
 from tpufi.campaign.report.cells import printable
 from tpufi.campaign.report.document import Section
 from tpufi.campaign.report.facts import Facts
@@ -18,9 +19,13 @@ _SITE_WEIGHTS = {
 }
 
 
-def of_training(facts: Facts) -> Iterator[Section]:
-    """Yield the section on a campaign of training."""
-    models, site_weights = _sampling(facts.plan.get("sampling"))
+def sections(facts: Facts) -> Iterator[Section]:
+    """Yield the section."""
+    models, weights = _sampling(facts.plan.get("sampling"))
+    if facts.plan.get("kind") == KIND:
+        template = "notes_of_inference.j2"
+        yield _section(template, facts, models=models, site_weights=weights)
+        return
     seen = facts.experiments["outcome"].cat.categories
     yield _section(
         "notes_of_training.j2",
@@ -29,7 +34,7 @@ def of_training(facts: Facts) -> Iterator[Section]:
         confidence=facts.options.confidence,
         few=FEW,
         models=models,
-        site_weights=site_weights,
+        site_weights=weights,
         empty=_empty(facts),
         small=[
             f"{strata.small} of {len(strata.rates)} by {strata.title}"
@@ -38,11 +43,6 @@ def of_training(facts: Facts) -> Iterator[Section]:
         ],
         unseen=[name for name in CLASSES if name not in seen],
     )
-
-
-def of_inference(facts: Facts) -> Iterator[Section]:
-    """Yield the section on a campaign of inferences."""
-    yield _section("notes_of_inference.j2", facts)
 
 
 def _section(template: str, facts: Facts, **values: object) -> Section:

@@ -98,6 +98,9 @@ def replay_sections(facts: Facts) -> Iterator[Section]:
     """Yield the section on replays, with the typical experiments as examples."""
     folder = printable(shlex.quote(facts.folder))
     command = f"tpufi replay --campaign {folder} --experiment"
+    if "kind" in facts.plan or facts.plan.get("own models"):
+        # A journal runs no Python file; the campaign file names them.
+        command = f"tpufi replay --campaign {folder} --plan FILE --experiment"
     table = Table.of(
         "replays",
         "Typical experiments.",
@@ -107,7 +110,8 @@ def replay_sections(facts: Facts) -> Iterator[Section]:
                 "outcome": row.outcome,
                 "which": which,
                 "fault model": row.fault.model,
-                "site": f"{row.fault.layer}/{row.fault.direction}/{row.fault.operand}",
+                "site": row.fault.site
+                or f"{row.fault.layer}/{row.fault.direction}/{row.fault.operand}",
                 "epoch": row.fault.epoch,
                 "step": row.fault.step,
                 "replica": row.fault.replica,

@@ -1,37 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Journals of version 4, whose rows had a checksum each: makes them of this version.
+"""Journals of former versions: makes them of this version.
 
-It can go in the version after the one that brought version 5.
+Rows of version 4 had a checksum each. Up to version 5 experiments had no columns `op`,
+`site` and `item`. It can go in the version after the one that brought version 6.
 """
 
 import sqlite3
 import zlib
 
 from tpufi.campaign.journal import schema
-from tpufi.campaign.journal.integrity import check_tables, digests
+from tpufi.campaign.journal.integrity import check_batches, check_tables, digests
 from tpufi.errors import InputError
 
-VERSION = 4
+VERSIONS = (4, 5)
 _ROWS = 1000  # Experiments of a batch that is made of rows without one.
-_OWN = {"session": ("id", "entries", "seconds")}
+_ADDED = {"op": "''", "site": "NULL", "item": "NULL"}
+_COLUMNS = schema.TABLES | {
+    "experiment": tuple(name for name in schema.COLUMNS if name not in _ADDED)
+}
+_OF_CHECKSUMS = _COLUMNS | {"session": ("id", "entries", "seconds")}
 
 
-def upgrade(connection: sqlite3.Connection, shown: str) -> None:
-    """Check all rows by their checksums and give them batches; all of it or nothing.
+def upgrade(connection: sqlite3.Connection, shown: str, version: int) -> None:
+    """Check all rows by their checksums and make them of today; all or nothing.
 
     Args:
-      connection: open on a journal of version 4 whose pages are whole.
+      connection: open on a journal of a former version whose pages are whole.
       shown: the path, for messages.
+      version: among `VERSIONS`.
 
     Raises:
       InputError: it is damaged.
     """
-    tables = check_tables(connection, shown, _definitions())
+    known = _definitions(version)
+    tables = check_tables(connection, shown, known)
+    if version == 5:
+        check_batches(connection, shown, True, known, _COLUMNS)
+        tables.remove("batch")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for table in tables:
-            _check_rows(connection, shown, table)
-        _make_batches(connection, tables)
+        if version == 4:
+            for table in tables:
+                _check_rows(connection, shown, table)
+            _make_batches(connection, tables)
+        else:
+            _make_again(connection, "experiment", "batch")
+        _note_digests(connection, tables)
         for statement in schema.marks():
             connection.execute(statement)
         connection.execute("COMMIT")
@@ -40,8 +54,13 @@ def upgrade(connection: sqlite3.Connection, shown: str) -> None:
             connection.execute("ROLLBACK")
 
 
-def _definitions() -> dict[str, str]:
+def _definitions(version: int) -> dict[str, str]:
     made = schema.definitions()
+    for name in _ADDED:
+        column = f", {schema.column(name)}"
+        made["experiment"] = made["experiment"].replace(column, "")
+    if version == 5:
+        return made
     del made["batch"]
     made = {
         table: sql.replace("batch INTEGER", "checksum INTEGER")
@@ -53,7 +72,7 @@ def _definitions() -> dict[str, str]:
 
 
 def _check_rows(connection: sqlite3.Connection, shown: str, table: str) -> None:
-    names = _OWN.get(table, schema.TABLES[table])
+    names = _OF_CHECKSUMS[table]
     query = f"SELECT {', '.join(names)}, checksum FROM {table}"
     for *values, checksum in connection.execute(query):
         if zlib.crc32(repr(tuple(values)).encode()) != checksum:
@@ -76,19 +95,31 @@ def _make_batches(connection: sqlite3.Connection, tables: list[str]) -> None:
         batch = {"session": "id", "manifest": str(first), "measure": str(first)}.get(
             table, f"{last + 1} + experiment / {_ROWS}"
         )
-        connection.execute(f"ALTER TABLE {table} RENAME TO before")
-        connection.execute(made[table])
-        names = ", ".join(schema.TABLES[table])
         # A kill could leave answers whose experiment was not committed yet.
         kept = "WHERE experiment IN (SELECT experiment FROM experiment)"
-        connection.execute(
-            f"INSERT INTO {table} SELECT {names}, {batch} FROM before "
-            f"{kept if table == 'answer' else ''}"
-        )
-        connection.execute("DROP TABLE before")
+        _make_again(connection, table, batch, kept if table == "answer" else "")
     query = f"SELECT DISTINCT batch FROM experiment WHERE batch > {last} ORDER BY 1"
     heads += [(number, last, 0.0) for (number,) in connection.execute(query).fetchall()]
     connection.executemany(schema.insert("batch"), [(*head, 0) for head in heads])
+
+
+def _make_again(
+    connection: sqlite3.Connection, table: str, batch: str, kept: str = ""
+) -> None:
+    """Make a table as it is defined today, with the rows that it has."""
+    connection.execute(f"ALTER TABLE {table} RENAME TO before")
+    connection.execute(schema.definitions()[table])
+    values = ", ".join(
+        _ADDED.get(name, name) if table == "experiment" else name
+        for name in schema.TABLES[table]
+    )
+    connection.execute(
+        f"INSERT INTO {table} SELECT {values}, {batch} FROM before {kept}"
+    )
+    connection.execute("DROP TABLE before")
+
+
+def _note_digests(connection: sqlite3.Connection, tables: list[str]) -> None:
     found = digests(connection, tables)
     connection.executemany(
         "UPDATE batch SET digest = ? WHERE id = ?",

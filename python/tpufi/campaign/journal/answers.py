@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measures of answers, in two tables of their own beside a campaign's rows."""
+"""The measures of experiments, in two tables of their own beside a campaign's rows."""
 
 import math
 from collections.abc import Iterator
 
 from tpufi.campaign.journal.reader import Reader
+
+# Begins the name of a monitor's measure: the steps from the fault to its first alarm.
+ALARM = "alarm: "
 
 
 def measures_of(journal: Reader) -> list[tuple[int, str, bool]]:

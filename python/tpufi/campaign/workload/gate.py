@@ -3,7 +3,7 @@
 
 import dataclasses
 
-from tpufi.campaign.engine.experiment import Experimenter
+from tpufi.campaign.workload.experiment import Experimenter
 from tpufi.errors import InputError
 from tpufi.experiment.control import ARMED
 from tpufi.experiment.inject import NotActive, check_injected

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.plan import CampaignPlan
+from tpufi.campaign.subject import Runner, no_sign
 from tpufi.experiment.follow import Course, Follower
 from tpufi.experiment.fork import GoldenWalk
 from tpufi.experiment.inject import NotActive
@@ -20,7 +21,7 @@ from tpufi.training import Session
 from tpufi.training.blocks import Blocks
 
 
-class Experimenter:
+class Experimenter(Runner):
     """Runs the experiments of a plan, each a pure function of its number.
 
     Args:
@@ -35,7 +36,7 @@ class Experimenter:
         plan: CampaignPlan,
         session: Session,
         verify: bool = True,
-        alive: Callable[[], None] = lambda: None,
+        alive: Callable[[], None] = no_sign,
     ):
         self.plan = plan
         self.session = session
@@ -55,18 +56,9 @@ class Experimenter:
         self._band = [(f, f.curve()) for f in map(GoldenFolder, plan.band)]
 
     def run(self, number: int, attempt: int = 1) -> Row:
-        """Run one experiment.
-
-        Args:
-          number: of the experiment.
-          attempt: 1, or more if it was tried before.
-
-        Raises:
-          InputError: the golden state cannot be reproduced here.
-        """
         begun = time.monotonic()
         fault = self.fault(number)
-        columns = FaultColumns.of(fault)
+        columns = FaultColumns.of(fault, self._sampler.site(fault.site))
         course = Course()
         error = None
         try:
@@ -100,9 +92,10 @@ class Experimenter:
         """Return the fault of an experiment."""
         return self._sampler.draw(self.plan.seed, number)
 
-    def reach(self, fault: Fault) -> None:
-        """Walk the golden run as far as an experiment needs it at once."""
-        self.follower.reach(fault, self.plan.horizon)
+    def reach(self, number: int) -> int:
+        before = self.walk.steps
+        self.follower.reach(self.fault(number), self.plan.horizon)
+        return self.walk.steps - before
 
     def _judged(self, course: Course, first: int) -> tuple[str, int | None]:
         """Return the outcome class and the first visible step."""

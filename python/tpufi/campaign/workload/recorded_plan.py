@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The plan of a campaign as its journal recorded it."""
+"""The plan of a campaign of a workload as its journal recorded it."""
 
 import pathlib
 from fractions import Fraction
@@ -38,6 +38,11 @@ def recorded_plan(
         raise InputError("the journal has no manifest: its campaign was never begun")
     with journal.untrusted():
         plan, session = journal.plan(), journal.noted()[-1][0]
+        if "kind" in plan or plan.get("own models"):
+            raise InputError(
+                "Python files of yours belong to the campaign, and a journal runs "
+                "none; name its campaign file with --plan"
+            )
         return CampaignPlan(
             plan["workload"],
             golden or pathlib.Path(session["golden"]),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads what the user's own files hold: a Python object, the arrays of inputs."""
+"""Loads what the user's own files hold: a program, an object, arrays of inputs."""
 
 import contextlib
 import importlib.util
@@ -10,10 +10,8 @@ import types
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
-from tpufi.data.npz_arrays import read_arrays
 from tpufi.errors import InputError
 from tpufi.messages import nearest_first, one_line, quote, show_path
 from tpufi.untrusted import reading
@@ -54,13 +52,31 @@ def users_code(shown: str) -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def python_object(file: str, name: str) -> object:
-    """Return an object of a Python file, which is run.
+def named_parts(where: str) -> tuple[str, str]:
+    """Return file and name of `file.py:NAME`; the name is empty for other paths."""
+    file, colon, name = where.rpartition(":")
+    return (file, name) if colon and file.endswith(".py") else (where, "")
+
+
+def beside(folder: pathlib.Path, where: str) -> str:
+    """Return `file.py:NAME` or a path with the folder it is relative to."""
+    file, name = named_parts(where)
+    found = str(folder / file)
+    return f"{found}:{name}" if name else found
+
+
+def python_object(where: str) -> object:
+    """Return what `file.py:NAME` names; the file is run.
 
     Raises:
       InputError: there is no such file or name, or running it raises an error.
     """
+    file, name = named_parts(where)
     path = pathlib.Path(file)
+    if not name:
+        raise InputError(
+            f"{quote(where)}: is no file.py:NAME; name what is in the file"
+        )
     if not path.is_file():
         raise InputError(f"{show_path(path)}: no such file; name a Python file")
     module = importlib.util.module_from_spec(
@@ -78,6 +94,8 @@ def python_object(file: str, name: str) -> object:
 
 
 def _check_type(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    import tensorflow as tf
+
     tf.as_dtype(dtype)
     if not dtype.isnative:
         raise ValueError(f"{quote(name)} has elements of another machine, {dtype}")
@@ -91,6 +109,9 @@ def read_inputs(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
     """
     shown = show_path(path)
     with reading(path, "write it with numpy.savez(path, x=..., labels=...)"):
+        # Here: a plan's file is checked without TensorFlow.
+        from tpufi.data.npz_arrays import read_arrays
+
         arrays = read_arrays(path, check=_check_type)
     x, labels = arrays.pop("x", None), arrays.pop("labels", None)
     if x is None or arrays or x.ndim < 1 or not len(x):
@@ -105,3 +126,32 @@ def read_inputs(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
             f"number for each of the {len(x)} items"
         )
     return x, labels
+
+
+def made_by(where: str) -> object:
+    """Return what the function of `file.py:NAME` returns, or the path of a SavedModel.
+
+    Raises:
+      InputError: there is none, it is no function, or it raises an error.
+    """
+    if not named_parts(where)[1]:
+        return pathlib.Path(where)
+    make = python_object(where)
+    if not callable(make):
+        raise InputError(f"{where}: {type(make).__name__}; expected a function")
+    with users_code(where):
+        return make()
+
+
+def set_up(threads: int) -> None:
+    """Prepare a process for a program of the user, before TensorFlow runs.
+
+    Args:
+      threads: of TensorFlow's operations; rounding may depend on it.
+    """
+    import tensorflow as tf
+
+    from tpufi.training import make_deterministic
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    make_deterministic()

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys that the files of all campaigns have: what is drawn, and from what."""
+
+import os
+import pathlib
+import re
+from fractions import Fraction
+
+from tpufi.campaign.own_models import model_of
+from tpufi.errors import InputError
+from tpufi.faults.catalogue import FAULT_MODELS, NAMES
+from tpufi.faults.csv import read_injection
+from tpufi.faults.fault_model import FaultModel
+from tpufi.faults.flip_flop_shares import flip_flop_weights
+from tpufi.faults.injection_file import InjectionFile
+from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
+from tpufi.messages import show_path
+from tpufi.yaml_reader import Node
+
+_LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
+_GROUPS = {"published": tuple(FAULT_MODELS), "all": NAMES}
+_FLIP_FLOPS = "flip_flops"
+_MOST_REPLICAS = 1 << 14
+
+_Weighted = tuple[tuple[FaultModel, Fraction], ...]
+
+
+def read_sampling(
+    faults: Node | None,
+    sites: dict,
+    place: Node,
+    folder: pathlib.Path,
+    usual: tuple[str, ...],
+    **moments: tuple[int, ...],
+) -> SamplingPlan:
+    """Return what faults are drawn from.
+
+    Args:
+      faults: value of the key of this name; None: it is not there.
+      sites: values of the keys `SITES`.
+      place: where mistakes of it are.
+      folder: what files are relative to.
+      usual: fault models without `faults`.
+      moments: `epochs`, `steps`, `durations`, `replicas` of the plan.
+
+    Raises:
+      InputError: a value is wrong; the message begins with `file:line`.
+    """
+    weights = sites.get("weights", "elements")
+    by_flip_flops = weights == _FLIP_FLOPS
+    models = _models(faults, by_flip_flops, folder, usual)
+    if moments.get("steps") == ONE_MOMENT["steps"]:
+        _refuse_stale(models, faults or place)
+    return place.placed(
+        lambda: SamplingPlan(
+            models=models,
+            site_weights="macs" if by_flip_flops else weights,
+            patterns=sites.get("patterns", ()),
+            directions=sites.get("directions", ()),
+            stages=sites.get("lists", ()),
+            **moments,
+        )
+    )
+
+
+def _refuse_stale(models: _Weighted, node: Node) -> None:
+    for model, _ in models:
+        if model.rule.stale:
+            raise InputError(
+                f"{node.where}: faults: {model.name} writes the values of the step "
+                "before, and there is none; leave the model out, or begin steps at 1"
+            )
+
+
+def _models(
+    node: Node | None, by_flip_flops: bool, folder: pathlib.Path, usual: tuple[str, ...]
+) -> _Weighted:
+    """Fault models of a list of names, or of a mapping of names to weights."""
+    if node is None:
+        pairs = [(name, Fraction(1)) for name in usual]
+        return _weighted(pairs, by_flip_flops, folder)
+    if isinstance(node.value, dict) and node.value:
+        if by_flip_flops:
+            raise node.wrong(
+                "a list of names: site weights flip_flops give the models theirs"
+            )
+        groups = [(name, n.number(above_0=True)) for name, n in node.value.items()]
+    else:
+        items = node.items("names or names with weights")
+        groups = [(item.text(), Fraction(1)) for item in items]
+    # A group weighs as much as one model, as in tpufi draw.
+    members = [(_GROUPS.get(group, (group,)), weight) for group, weight in groups]
+    pairs = [(name, weight / len(group)) for group, weight in members for name in group]
+    return node.placed(lambda: _weighted(pairs, by_flip_flops, folder))
+
+
+def _weighted(
+    pairs: list[tuple[str, Fraction]], by_flip_flops: bool, folder: pathlib.Path
+) -> _Weighted:
+    models = [(model_of(name, folder), weight) for name, weight in pairs]
+    if by_flip_flops:
+        return flip_flop_weights([model for model, _ in models])
+    return tuple(models)
+
+
+def read_injections(
+    node: Node, folder: pathlib.Path
+) -> tuple[tuple[str, InjectionFile], ...]:
+    """Return names and injections of a list of files and folders, in their order.
+
+    Raises:
+      InputError: one is no injection file.
+    """
+    found: list[tuple[str, InjectionFile]] = []
+    for item in node.items("injection files, or folders of them"):
+        path = folder / item.text()
+        inside = sorted(path.glob("*.csv")) if path.is_dir() else [path]
+        if not inside or not inside[0].is_file():
+            raise item.wrong("an injection file, or a folder with files *.csv")
+        found += [(show_path(file), read_injection(file)) for file in inside]
+    return tuple(found)
+
+
+def refuse_drawing(nodes: dict[str, Node], drawing: tuple[str, ...]) -> None:
+    """Refuse keys of what is drawn beside `injections`."""
+    for key in drawing:
+        if key in nodes:
+            raise InputError(
+                f"{nodes[key].where}: {key}: says what is drawn, and with injections "
+                "nothing is drawn; remove one of the two keys"
+            )
+
+
+def read_range(node: Node) -> tuple[int, int]:
+    """Return both ends of `FIRST-LAST`, or of one number."""
+    text = node.value if isinstance(node.value, str) else ""
+    match = re.fullmatch(r"([0-9]{1,30})(?:-([0-9]{1,30}))?", text)
+    if not match:
+        raise node.wrong("FIRST-LAST, both included, e.g. 0-48, or one number")
+    first = int(match[1])
+    last = int(match[2]) if match[2] else first
+    if first > last:
+        raise node.wrong("a first number that is not above the last")
+    return first, last
+
+
+def read_replicas(node: Node) -> tuple[int, int]:
+    """Return the first and the last replica."""
+    first, last = read_range(node)
+    if last - first >= _MOST_REPLICAS:
+        raise node.wrong("at most 2**14 replicas")
+    return first, last
+
+
+def read_weights(node: Node) -> str:
+    """Return how the site is drawn."""
+    return node.one_of((*SITE_WEIGHTS, _FLIP_FLOPS))
+
+
+def read_program_sites(node: Node) -> dict[str, object]:
+    """Return the values of `sites` of a program; a list is one of operation types."""
+    if isinstance(node.value, list):
+        return {"ops": node.texts()}
+    return node.read(_SITES_OF_PROGRAM)
+
+
+def needs_operands(sampling: SamplingPlan) -> bool:
+    """Return whether a fault model is injected into what a multiplication reads."""
+    return any(model.target in ("input", "weight") for model, _ in sampling.models)
+
+
+def cores() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+# Of a program, whose steps are counted on from 0, in one process.
+ONE_MOMENT = {"epochs": (0, 0), "steps": (0, 0), "replicas": (0,)}
+SITES = {
+    "patterns": Node.texts,
+    "lists": lambda node: tuple(_LISTS[n.one_of(_LISTS)] for n in node.items()),
+    "directions": Node.texts,
+    "weights": read_weights,
+}
+# Of a program of the user, which the artefact's lists do not know.
+_SITES_OF_PROGRAM = {key: SITES[key] for key in SITES if key != "lists"} | {
+    "ops": Node.texts
+}

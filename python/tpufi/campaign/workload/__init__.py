@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trainings of a workload as the subject of a campaign."""
