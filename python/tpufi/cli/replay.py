@@ -130,6 +130,8 @@ def _replay(options: argparse.Namespace) -> int:
     # One program has the sites of all files: it is compiled once.
     sites = {injection.site_name for injection in injections.values()}
     _, session = open_golden(options.golden, sites=sites)
+    table_of_sites = session.program.table
+    rows = max(i.fault(table_of_sites).rows for i in injections.values())
     results = {}
     for name, injection in injections.items():
         result = tpufi.replay(
@@ -142,6 +144,7 @@ def _replay(options: argparse.Namespace) -> int:
             horizon=options.horizon,
             with_fault=not options.no_fault,
             session=session,
+            rows=rows,
             judge=Judge(
                 limits, lambda: tuple(map(pathlib.Path, options.band)), options.validate
             ),

@@ -57,6 +57,7 @@ def replay(
     session: Session | None = None,
     judge: Judge | None = None,
     observe: Callable[[int, State], None] | None = None,
+    rows: int = 1,
 ) -> ReplayResult:
     """Inject one fault into a training run and follow it.
 
@@ -78,6 +79,8 @@ def replay(
       judge: how the outcome is judged; default: by the golden run and the thresholds of
         tpufi, without looking at the test images.
       observe: called after every step with its number and the new state.
+      rows: at least so many rows of the descriptor; replays that share a session
+        and this number, which none exceeds, share one compiled program.
 
     Raises:
       InputError: the injection does not fit the workload or the golden run, the golden
@@ -100,7 +103,7 @@ def replay(
     end = max(curve) + 1
     last = first + horizon if horizon else end
     walk = GoldenWalk(folder, session, shown=True)
-    follower = Follower(session, walk)
+    follower = Follower(session, walk, rows=rows)
     course = Course()
     try:
         fault = follower.filled(fault)
