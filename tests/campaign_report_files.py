@@ -21,7 +21,7 @@ from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import build
 from tpufi.experiment.spread import Spread
 from tpufi.golden import GoldenConfig, GoldenFolder
-from tpufi.outcomes.outcome import CLASSES
+from tpufi.outcomes import outcome as classes
 
 PER_EPOCH = 5
 HORIZON = 6
@@ -45,6 +45,20 @@ def golden_loss(number: int) -> float:
     return 2.5 * math.exp(-number / 10)
 
 
+# How often the made-up experiments have each.
+OUTCOMES = {
+    classes.MASKED_IDENTICAL: 40,
+    classes.MASKED: 20,
+    classes.LOW_TEST_ACCURACY: 5,
+    classes.SLOW_DEGRADE: 8,
+    classes.SHARP_DEGRADE: 4,
+    classes.SHARP_SLOW_DEGRADE: 3,
+    classes.SHORT_TERM: 6,
+    classes.IMMEDIATE: 4,
+    CRASHED: 1,
+}
+
+
 def make_row(number: int) -> Row:
     """A row with a known fault model and layer, and any outcome."""
     rng = random.Random(f"report {number}")
@@ -55,7 +69,7 @@ def make_row(number: int) -> Row:
         layer=_LAYERS[row.fault.layer],
         operand=rng.choice(("input", "output")),
     )
-    outcome = rng.choices((*CLASSES, CRASHED), (40, 20, 5, 8, 4, 3, 6, 4, 1))[0]
+    outcome = rng.choices(*zip(*OUTCOMES.items(), strict=True))[0]
     first = fault.epoch * PER_EPOCH + fault.step
     losses = [golden_loss(first + i) + rng.random() for i in range(HORIZON)]
     steps = HORIZON
@@ -68,7 +82,9 @@ def make_row(number: int) -> Row:
         outcome=outcome,
         steps_run=steps,
         losses=() if outcome == CRASHED else tuple((x, 0.25) for x in losses),
-        detection_latency=row.detection_latency if outcome in CLASSES[3:] else None,
+        detection_latency=row.detection_latency
+        if outcome in [*OUTCOMES][3:-1]
+        else None,
         error="worker ended" if outcome == CRASHED else None,
         spread=_spread(rng, 0 if outcome == CRASHED else steps),
     )
