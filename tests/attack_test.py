@@ -70,17 +70,18 @@ def test_a_seed_gives_the_same_cases():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_numpy_agrees_with_a_program_and_notices_a_changed_element(dtype):
-    for seed in range(3):
+    compared = 0
+    for seed in range(30):
         rng = random.Random(seed)
         program = RandomProgram(rng, dtype)
         x = random_array(rng, dtype, (2, 3))
         taken = np.array([True, False, True, False])
-        outputs = [
-            output.numpy()
-            for output in tf.function(program, autograph=False)(
-                tf.constant(x), tf.constant(program.constants), tf.constant(taken)
-            )
-        ]
+        given = map(tf.constant, (x, program.constants, taken))
+        try:
+            outputs = [o.numpy() for o in tf.function(program, autograph=False)(*given)]
+        except tf.errors.InvalidArgumentError as error:
+            assert "No OpKernel" in str(error)  # Lists have none for some types.
+            continue
         numbers = program.numbers()
         assert ProgramCheck(program, outputs, numbers, taken, ()).run(0).wrong is None
         executed = [n for n in numbers if program.places[n].is_executed(taken)]
@@ -97,6 +98,10 @@ def test_numpy_agrees_with_a_program_and_notices_a_changed_element(dtype):
         check = ProgramCheck(program, outputs, numbers, taken, (fault,)).run(0)
         assert check.times == {number: 1}
         assert check.wrong is None or f" {number} in " not in check.wrong
+        compared += 1
+        if compared == 3:
+            return
+    raise AssertionError(f"TensorFlow runs {compared} programs of {dtype}")
 
 
 def test_the_rows_of_a_campaign_are_compared(tmp_path):

@@ -24,7 +24,7 @@ from tests.campaign_runs import (
     train_small,
 )
 from tests.golden_lines import with_other_state
-from tpufi.campaign.engine.replayed import differing, replay_experiments
+from tpufi.campaign.engine.replayed import Replayed, replay_experiments
 from tpufi.campaign.engine.run import Scale
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan
@@ -64,7 +64,7 @@ def test_the_golden_run_and_all_faults_take_two_traces(runner):
     assert not any(row.error for row in rows)
     assert any(row.diverged_step is not None for row in rows)
     for number in (7, 2, 5):
-        assert differing(runner.run(number), rows[number]) == ()
+        assert Replayed("", runner.run(number), rows[number]).differences == ()
 
 
 def test_the_program_has_the_sites_of_the_plan_only(runner):

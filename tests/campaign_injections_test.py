@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A campaign of injection files: each is an experiment, as its replay shows it."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -108,6 +109,15 @@ def test_the_plan_of_a_journal_has_its_injections(folder):
 
         def count(self):
             return 7
+
+        def plan(self):
+            return json.loads(self.manifest()["plan"])
+
+        def noted(self):
+            return [(json.loads(entries), 1.0) for (entries,) in self.sessions()]
+
+        def untrusted(self):
+            return contextlib.nullcontext()
 
     again, deterministic = recorded_plan(Journal())
     assert deterministic == "yes"

@@ -100,6 +100,14 @@ class SmallRunnerOf:
         return WorkloadSubject(self.plan, self.verify).open(alive)
 
 
+class SmallSubject(WorkloadSubject):
+    """The small network as a subject, its golden run trained or not."""
+
+    @property
+    def config(self):
+        return CONFIG
+
+
 @dataclasses.dataclass(frozen=True)
 class FakeRunner:
     """Cheap rows; some experiments end their worker, hang, or raise an error.
@@ -145,7 +153,7 @@ def run_small(
 ) -> Ended:
     """Run a campaign with worker processes."""
     return run_campaign(
-        WorkloadSubject(plan),
+        SmallSubject(plan),
         folder,
         options.pop("manifest", MANIFEST),
         options.pop("session", SESSION),

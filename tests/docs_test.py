@@ -11,6 +11,7 @@ import pytest
 
 import tpufi
 from tests.docs_blocks import PAGES, ROOT, RUNNERS, blocks, run_page
+from tests.memory import forget_determinism
 
 NOT_RUN = ROOT / "tests" / "data" / "docs_not_run.txt"
 TUTORIAL = ROOT / "docs" / "tutorial"
@@ -69,6 +70,7 @@ def test_examples_in_docstrings_give_what_they_say():
         if module.name.rsplit(".", 1)[-1].startswith("_tpufi"):
             continue  # The compiled libraries of a built tree.
         loaded = importlib.import_module(module.name)
+        forget_determinism()  # One example makes the process deterministic.
         result = doctest.testmod(loaded, extraglobs={**top, **vars(loaded)})
         assert result.failed == 0, module.name
         attempted += result.attempted

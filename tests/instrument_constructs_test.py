@@ -137,7 +137,7 @@ def test_keras_dropout_draws_the_same_with_sites():
             r"start 24 .* indices are \[0, 24\); executions",
         ),
         (lambda: _injected(bit=32), "wider than the 32 bits of float32"),
-        (lambda: _injected(bit=-1), "bit -1 is negative"),
+        (lambda: _injected(bit=-1), "bit -1 is none of 0 to 63"),
         (lambda: _injected(iterations=(0,)), "1 iterations for a site in 0 loops"),
         (lambda: _injected(replica=5000), r"replica 5000 is outside \[0, 4096\)"),
     ],

@@ -40,11 +40,10 @@ def reading(
 
     Example:
       >>> with reading("numbers.json", "write it again"):
-      ...     number = int("one")
+      ...     raise ValueError("no number")
       Traceback (most recent call last):
       ...
-      tpufi.errors.InputError: numbers.json: cannot read: invalid literal for int() with
-      base 10: 'one'; write it again
+      tpufi.errors.InputError: numbers.json: cannot read: no number; write it again
     """
     try:
         yield

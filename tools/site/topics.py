@@ -41,6 +41,13 @@ TOPICS = (
         + ("instrument.inference.Trial", "activation_bounds"),
     ),
     Topic(
+        "own_training",
+        "Campaigns over a training step",
+        "How to use them: [training campaigns](../training_campaigns.md).",
+        ("TrainingCampaign", "TrainingProgram", "Monitor", "loss_above")
+        + ("gradient_norm_above", "not_finite"),
+    ),
+    Topic(
         "fault_ops",
         "Fault ops",
         "Types, ranges and gradients: [the fault ops](../ops.md); their registrations: "

@@ -57,7 +57,7 @@ def as_callable(
 
 def _keras_file(path: pathlib.Path) -> tf.keras.Model:
     try:
-        return tf.keras.models.load_model(path, compile=False)
+        return tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise InputError(
             f"{show_path(path)}: Keras does not load it: {one_line(error)}; a layer of "
