@@ -99,12 +99,19 @@ def test_wrong_files_of_the_user_are_told(call, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_ctrl_c_while_the_users_file_runs_is_no_error_of_the_file(tmp_path):
+@pytest.fixture
+def interrupts():
+    """Python's own handler of Ctrl-C; a shell starts jobs in the background without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_while_the_users_file_runs_is_no_error_of_the_file(tmp_path, interrupts):
     (tmp_path / "wait.py").write_text("import os\nos.kill(os.getpid(), 2)\nx = 1")
-    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         python_object(f"{tmp_path}/wait.py:x")
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is interrupts
 
 
 def damaged_archives(folder):
