@@ -2,11 +2,22 @@
 """What the faults of a program of the user come from: drawn, or of injection files."""
 
 import pathlib
+from typing import Any
 
-from tpufi.campaign.plan_keys import read_injections
+from tpufi.campaign.own_models import own_digests
+from tpufi.campaign.plan import allocation_entries, sampling_entries
+from tpufi.campaign.plan_keys import (
+    ONE_MOMENT,
+    needs_operands,
+    read_injections,
+    read_sampling,
+    refuse_drawing,
+)
+from tpufi.campaign.stop_rule import StopRule, read_stop_rule
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.injection_file import PROGRAM, DrawnInjection
+from tpufi.faults.jsonl import fault_line
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
 from tpufi.yaml_reader import Node
@@ -58,11 +69,69 @@ def read_program_injections(node: Node, folder: pathlib.Path) -> tuple[Fault, ..
     return tuple(found)
 
 
-def counted_files(nodes: dict[str, Node], injections: tuple[Fault, ...]) -> Node:
-    """Return the value of `experiments` where it is not there: one for each file."""
-    return Node(nodes["injections"].where, "experiments", str(len(injections)))
+# Keys of a file that say what is drawn, and how often.
+_OF_FAULTS = ("faults", "weights", "sites", "injections", "experiments", "stop")
+_USUAL = ("FLIP",)
 
 
-def inject_into_operands(injections: tuple[Fault, ...]) -> bool:
+def read_program_faults(
+    root: Node,
+    values: dict[str, Any],
+    folder: pathlib.Path,
+    drawing: tuple[str, ...],
+    **moments: tuple[int, ...],
+) -> dict[str, Any]:
+    """Return the values of a file, with fields of a plan for what is injected.
+
+    Args:
+      root: the content of the file.
+      values: those of its keys.
+      folder: what paths in it are relative to.
+      drawing: keys that say what is drawn; `injections` stands for them.
+      moments: `steps` and `durations`; an inference has one moment.
+
+    Raises:
+      InputError: a value is wrong; the message begins with `file:line`.
+    """
+    nodes, injections = root.value, ()
+    experiments = values.get("experiments")
+    if "injections" in nodes:
+        refuse_drawing(nodes, drawing)
+        injections = read_program_injections(nodes["injections"], folder)
+        one_for_each = Node(
+            nodes["injections"].where, "experiments", str(len(injections))
+        )
+        experiments = values.get("experiments", one_for_each)
+    sites = values.get("sites", {})
+    if "weights" in values:
+        sites = {"weights": values["weights"]} | sites
+    place = nodes.get("sites", root)
+    moments = ONE_MOMENT | moments
+    rest = {key: value for key, value in values.items() if key not in _OF_FAULTS}
+    return rest | {
+        "sampling": read_sampling(
+            values.get("faults"), sites, place, folder, _USUAL, **moments
+        ),
+        "injections": injections,
+        "ops": sites.get("ops", ()),
+        "stop": read_stop_rule(experiments, values.get("stop")),
+    }
+
+
+def fault_entries(
+    sampling: SamplingPlan, injections: tuple[Fault, ...], stop: StopRule
+) -> dict[str, object]:
+    """Return what a plan injects, as plain JSON values of its identity."""
+    return {
+        "sampling": sampling_entries(sampling),
+        "injections": [fault_line(fault) for fault in injections],
+        "own models": own_digests(model for model, _ in sampling.models),
+        **allocation_entries(stop),
+    }
+
+
+def inject_into_operands(sampling: SamplingPlan, injections: tuple[Fault, ...]) -> bool:
     """Return whether a fault is in what a multiplication reads."""
+    if not injections:
+        return needs_operands(sampling)
     return any(fault.site.rpartition(":")[2].startswith("in") for fault in injections)

@@ -5,32 +5,21 @@ import dataclasses
 import pathlib
 
 from tpufi.campaign.inference import KIND
-from tpufi.campaign.own_models import own_digests
-from tpufi.campaign.plan import (
-    Plan,
-    allocation_entries,
-    check_seed,
-    sampling_entries,
-)
+from tpufi.campaign.plan import Plan, check_seed
 from tpufi.campaign.plan_keys import (
-    ONE_MOMENT,
     cores,
-    needs_operands,
     read_program_sites,
-    read_sampling,
     read_weights,
-    refuse_drawing,
 )
 from tpufi.campaign.program_source import (
-    counted_files,
+    fault_entries,
     inject_into_operands,
-    read_program_injections,
+    read_program_faults,
 )
-from tpufi.campaign.stop_rule import StopRule, read_stop_rule
+from tpufi.campaign.stop_rule import StopRule
 from tpufi.campaign.user_file import beside, named_parts
 from tpufi.errors import InputError
 from tpufi.fault import Fault
-from tpufi.faults.jsonl import fault_line
 from tpufi.faults.plan import SamplingPlan
 from tpufi.messages import quote
 from tpufi.yaml_reader import Node
@@ -38,7 +27,6 @@ from tpufi.yaml_reader import Node
 MITIGATIONS = ("ranges", "nan_guard")
 # Of instrument.inference.judge, which imports TensorFlow; a test compares.
 NAMED = ("classification", "regression")
-_USUAL = ("FLIP",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,9 +97,7 @@ class InferencePlan(Plan):
     @property
     def operands(self) -> bool:
         """Whether a fault model is injected into what a multiplication reads."""
-        if self.injections:
-            return inject_into_operands(self.injections)
-        return needs_operands(self.sampling)
+        return inject_into_operands(self.sampling, self.injections)
 
     def identity(self) -> dict[str, object]:
         # Program and inputs are known by the golden answers and digests of the files.
@@ -123,10 +109,7 @@ class InferencePlan(Plan):
         } | {
             "kind": KIND,
             "measures": pathlib.Path(self.measures).name,
-            "sampling": sampling_entries(self.sampling),
-            "injections": [fault_line(fault) for fault in self.injections],
-            "own models": own_digests(model for model, _ in self.sampling.models),
-            **allocation_entries(self.stop),
+            **fault_entries(self.sampling, self.injections, self.stop),
         }
 
 
@@ -140,23 +123,10 @@ def inference_plan(root: Node, folder: pathlib.Path) -> InferencePlan:
     Raises:
       InputError: a key or a value is wrong.
     """
-    nodes = root.mapping(_TYPES)
-    from_files = "injections" in nodes
+    from_files = "injections" in root.mapping(_TYPES)
     required = tuple(k for k in _REQUIRED if k != "experiments" or not from_files)
     values = {"threads": cores()} | root.read(_TYPES, required)
-    if from_files:
-        refuse_drawing(nodes, _DRAWING)
-        values["injections"] = read_program_injections(nodes["injections"], folder)
-        values.setdefault("experiments", counted_files(nodes, values["injections"]))
-    sites = values.pop("sites", {})
-    if "weights" in values:
-        sites = {"weights": values.pop("weights")} | sites
-    place = nodes.get("sites", root)
-    values["sampling"] = read_sampling(
-        values.pop("faults", None), sites, place, folder, _USUAL, **ONE_MOMENT
-    )
-    values["ops"] = sites.get("ops", ())
-    values["stop"] = read_stop_rule(values.pop("experiments"), values.pop("stop", None))
+    values = read_program_faults(root, values, folder, _DRAWING)
     values["inputs"] = folder / values["inputs"]
     for key in ("program", "measures"):
         if key in values and (key == "program" or ".py:" in values[key]):

@@ -113,7 +113,7 @@ def check_batches(
 
 
 def _check_values(connection: sqlite3.Connection, shown: str) -> None:
-    """Refuse rows with numbers that no experiment can leave, whoever sealed them."""
+    """Refuse rows with numbers that no experiment can leave, sealed or not."""
     for table, condition in schema.impossible().items():
         row = connection.execute(f"SELECT * FROM {table} WHERE {condition}").fetchone()
         if row is not None:

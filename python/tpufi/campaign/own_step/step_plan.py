@@ -4,34 +4,23 @@
 import dataclasses
 import pathlib
 
-from tpufi.campaign.own_models import own_digests
 from tpufi.campaign.own_step import KIND
-from tpufi.campaign.plan import (
-    Plan,
-    allocation_entries,
-    check_seed,
-    sampling_entries,
-)
+from tpufi.campaign.plan import Plan, check_seed
 from tpufi.campaign.plan_keys import (
-    ONE_MOMENT,
     cores,
-    needs_operands,
     read_program_sites,
     read_range,
-    read_sampling,
     read_weights,
-    refuse_drawing,
 )
 from tpufi.campaign.program_source import (
-    counted_files,
+    fault_entries,
     inject_into_operands,
-    read_program_injections,
+    read_program_faults,
 )
-from tpufi.campaign.stop_rule import StopRule, read_stop_rule
+from tpufi.campaign.stop_rule import StopRule
 from tpufi.campaign.user_file import beside, named_parts
 from tpufi.errors import InputError
 from tpufi.fault import Fault
-from tpufi.faults.jsonl import fault_line
 from tpufi.faults.plan import SamplingPlan
 from tpufi.outcomes.outcome_thresholds import (
     DEFAULT_FILE,
@@ -39,8 +28,6 @@ from tpufi.outcomes.outcome_thresholds import (
     read_thresholds,
 )
 from tpufi.yaml_reader import Node
-
-_USUAL = ("FLIP",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,23 +85,18 @@ class StepPlan(Plan):
     @property
     def operands(self) -> bool:
         """Whether a fault model is injected into what a multiplication reads."""
-        if self.injections:
-            return inject_into_operands(self.injections)
-        return needs_operands(self.sampling)
+        return inject_into_operands(self.sampling, self.injections)
 
     def identity(self) -> dict[str, object]:
         return {
             "kind": KIND,
             "seed": self.seed,
             "horizon": self.horizon,
-            "sampling": sampling_entries(self.sampling),
-            "injections": [fault_line(fault) for fault in self.injections],
             "thresholds": dataclasses.asdict(self.thresholds),
             "ops": self.ops,
             "monitors": [pathlib.Path(text).name for text in self.monitors],
             "threads": self.threads,
-            "own models": own_digests(model for model, _ in self.sampling.models),
-            **allocation_entries(self.stop),
+            **fault_entries(self.sampling, self.injections, self.stop),
         }
 
 
@@ -129,48 +111,26 @@ def step_plan(root: Node, folder: pathlib.Path) -> StepPlan:
       InputError: a key or a value is wrong.
     """
     nodes = root.mapping(_TYPES)
-    from_files = "injections" in nodes
-    values = root.read(_TYPES, _OF_FILES if from_files else _REQUIRED)
-    injections = ()
-    if from_files:
-        refuse_drawing(nodes, _DRAWING)
-        injections = read_program_injections(nodes["injections"], folder)
-        values.setdefault("experiments", counted_files(nodes, injections))
-    sites = values.get("sites", {})
-    if "weights" in values:
-        sites = {"weights": values["weights"]} | sites
-    moments = ONE_MOMENT | {
-        "steps": values.get("steps", (0, 0)),
-        "durations": values.get("durations", (1, 1)),
-    }
-    sampling = read_sampling(
-        values.get("faults"),
-        sites,
-        nodes.get("sites", root),
+    required = _OF_FILES if "injections" in nodes else _REQUIRED
+    values = {"threads": cores(), "monitors": ()} | root.read(_TYPES, required)
+    values = read_program_faults(
+        root,
+        values,
         folder,
-        _USUAL,
-        **moments,
+        _DRAWING,
+        steps=values.pop("steps", (0, 0)),
+        durations=values.pop("durations", (1, 1)),
     )
-    stop = read_stop_rule(values["experiments"], values.get("stop"))
     thresholds = folder / values.get("thresholds", DEFAULT_FILE)
-    limits = nodes.get("thresholds", root).placed(lambda: read_thresholds(thresholds))
-    return root.placed(
-        lambda: StepPlan(
-            beside(folder, values["program"]),
-            values["seed"],
-            sampling,
-            values["horizon"],
-            stop,
-            limits,
-            sites.get("ops", ()),
-            tuple(
-                beside(folder, text) if named_parts(text)[1] else text
-                for text in values.get("monitors", ())
-            ),
-            values.get("threads", cores()),
-            injections,
-        )
+    values["thresholds"] = nodes.get("thresholds", root).placed(
+        lambda: read_thresholds(thresholds)
     )
+    values["program"] = beside(folder, values["program"])
+    values["monitors"] = tuple(
+        beside(folder, text) if named_parts(text)[1] else text
+        for text in values["monitors"]
+    )
+    return root.placed(lambda: StepPlan(**values))
 
 
 _OF_FILES = ("program", "seed", "horizon", "injections")
