@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None) -> int:
     }
     digests = {name: work() for name, work in variants.items()}
     if len(set(digests.values())) > 1:
-        print(f"the ways do not agree by bits: {digests}", file=sys.stderr)
+        print(f"the ways do not agree bitwise: {digests}", file=sys.stderr)
         return 1
     seconds = interleaved(variants, max(options.rounds, 2))
     result = {"model": options.model, "images": options.per_replica, "block": count}

@@ -109,7 +109,7 @@ def read_injections(
     """Return names and injections of a list of files and folders, in their order.
 
     Raises:
-      InputError: one is no injection file.
+      InputError: one is not a injection file.
     """
     found: list[tuple[str, InjectionFile]] = []
     for item in node.items("injection files, or folders of them"):

@@ -132,7 +132,7 @@ def made_by(where: str) -> object:
     """Return what the function of `file.py:NAME` returns, or the path of a SavedModel.
 
     Raises:
-      InputError: there is none, it is no function, or it raises an error.
+      InputError: there is none, it is not a function, or it raises an error.
     """
     if not named_parts(where)[1]:
         return pathlib.Path(where)

@@ -106,7 +106,7 @@ def read_error_model(path: str | pathlib.Path) -> ErrorModel:
       path: TOML file, at most 1 MiB.
 
     Raises:
-      InputError: the file cannot be read, is no TOML, has a key that is unknown,
+      InputError: the file cannot be read, is not TOML, has a key that is unknown,
         missing or out of range, or its weights do not add up.
     """
     shown = show_path(pathlib.Path(path))

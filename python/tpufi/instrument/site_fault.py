@@ -116,7 +116,7 @@ def flip(
       replica: see `SiteFault`.
 
     Raises:
-      InputError: an argument is no integer, or the bit is none of 64.
+      InputError: an argument is not an integer, or the bit is none of 64.
 
     Example:
       >>> flip(3, (0, 1), bit=31).words
@@ -146,7 +146,7 @@ def zero(
       replica: see `SiteFault`.
 
     Raises:
-      InputError: an argument is no integer.
+      InputError: an argument is not an integer.
     """
     return _fault(site, elements, 0, (0,), iterations, replica)
 
@@ -172,7 +172,7 @@ def replace(
       replica: see `SiteFault`.
 
     Raises:
-      InputError: there are both values and bits, or none; or one is no number, or no
+      InputError: there are both values and bits, or none; or one is not a number, or no
         integer.
 
     Example:

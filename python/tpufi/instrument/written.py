@@ -18,7 +18,7 @@ def indices_of(elements: Sequence[Index]) -> Sequence[Index]:
     """Return elements with plain integers.
 
     Raises:
-      InputError: they are no list, or an index is no integer.
+      InputError: they are no list, or an index is not an integer.
     """
     if isinstance(elements, range):
         return elements

@@ -63,7 +63,7 @@ def read_thresholds(path: str | pathlib.Path = DEFAULT_FILE) -> Thresholds:
       path: TOML file; default: the thresholds of tpufi.
 
     Raises:
-      InputError: the file cannot be read, is no TOML, or a threshold is unknown,
+      InputError: the file cannot be read, is not TOML, or a threshold is unknown,
         missing, no number or out of range.
 
     Example:

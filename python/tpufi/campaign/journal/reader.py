@@ -64,7 +64,7 @@ class Reader:
         """Return what determines the experiments; empty in a journal without.
 
         Raises:
-          InputError: it is no JSON object.
+          InputError: it is not a JSON object.
         """
         return self._object(self.manifest().get("plan", "{}"), "plan")
 
@@ -72,7 +72,7 @@ class Reader:
         """Return what was noted of each running, by name, and its seconds.
 
         Raises:
-          InputError: it is no JSON object.
+          InputError: it is not a JSON object.
         """
         return [
             (self._object(text, "session"), seconds)

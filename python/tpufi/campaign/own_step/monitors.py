@@ -129,7 +129,7 @@ def monitor_of_object(where: str, found: object) -> Monitor:
     """Return the monitor that a file holds.
 
     Raises:
-      InputError: it is no function.
+      InputError: it is not a function.
     """
     if not isinstance(found, Monitor) and not callable(found):
         raise InputError(f"{where}: {type(found).__name__}; expected a function")

@@ -29,7 +29,7 @@ class TrainingProgram:
         or a function of the number of the step, from 0.
 
     Raises:
-      InputError: the step is no function, or there is no data.
+      InputError: the step is not a function, or there is no data.
     """
 
     step: Callable
@@ -109,7 +109,7 @@ def metrics_of(outputs: object) -> dict[str, float]:
     """Return the numbers that a step returned, by name.
 
     Raises:
-      InputError: there is no loss, or something is no number.
+      InputError: there is no loss, or something is not a number.
     """
     named = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
     if "loss" not in named:
