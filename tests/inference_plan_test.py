@@ -13,9 +13,10 @@ import pytest
 
 from tests.inference_files import subject_here, write_files
 from tpufi.campaign.plan_file import read_plan
-from tpufi.campaign.user_file import python_object, read_inputs
+from tpufi.campaign.program_inputs import read_inputs
 from tpufi.errors import InputError
 from tpufi.instrument.inference.judge import named_judge, own_judge
+from tpufi.user_file import python_object
 
 FULL = {
     "sites": "[Conv2D, MatMul]",

@@ -22,7 +22,7 @@ from tpufi.campaign.journal import database
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan_file import read_plan
-from tpufi.campaign.user_file import read_inputs
+from tpufi.campaign.program_inputs import read_inputs
 from tpufi.contrib.isca23.checkpoint.mapping import read_mapping
 from tpufi.contrib.tensorfi.any_plan import plan_of
 from tpufi.contrib.tensorfi.config import read_config

@@ -6,10 +6,10 @@ import pathlib
 from collections.abc import Iterable
 
 from tpufi.campaign.journal.manifest import files_digest
-from tpufi.campaign.user_file import beside, named_parts, python_object
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES, any_fault_model
 from tpufi.faults.fault_model import FaultModel
+from tpufi.user_file import beside, named_parts, python_object
 
 
 @dataclasses.dataclass(frozen=True)

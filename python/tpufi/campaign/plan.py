@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from tpufi.campaign.journal.manifest import files_digest
 from tpufi.campaign.own_models import own_digests
 from tpufi.campaign.stop_rule import STRATUM_KEYS, StopRule
 from tpufi.errors import InputError
@@ -19,6 +20,7 @@ from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site, SiteTable
+from tpufi.user_file import named_parts
 
 
 class Plan(abc.ABC):
@@ -88,9 +90,9 @@ class CampaignPlan(Plan):
                     f"{self.workload}; leave the file out or name that workload"
                 )
         # Here and last: it imports TensorFlow, which the rest of a plan does without.
-        from tpufi.models import workload
+        from tpufi.models import any_workload
 
-        workload(self.workload)
+        any_workload(self.workload)
 
     def sampler(self, per_replica: int = 128) -> FaultSource:
         """Return the source: `draw(plan.seed, i)` is the fault of experiment i.
@@ -101,9 +103,9 @@ class CampaignPlan(Plan):
         Raises:
           InputError: the plan does not fit the workload, or an injection file is wrong.
         """
-        from tpufi.models import workload
+        from tpufi.models import any_workload
 
-        space = SiteSpace.of(workload(self.workload), per_replica)
+        space = SiteSpace.of(any_workload(self.workload), per_replica)
         if self.injections:
             table = space.table
             faults = [_fault(*given, table) for given in self.injections]
@@ -119,11 +121,15 @@ class CampaignPlan(Plan):
     def identity(self) -> dict[str, object]:
         models = (model for model, _ in self.sampling.models)
         files = {"own models": own} if (own := own_digests(models)) else {}
+        file, name = named_parts(self.workload)
+        named = f"{pathlib.Path(file).name}:{name}" if name else file
+        if name:
+            files |= {"own workload": files_digest([pathlib.Path(file)])}
         if self.injections:
             files |= {"injections": [injection_text(i) for _, i in self.injections]}
         sampling = None if self.injections else sampling_entries(self.sampling)
         return files | {
-            "workload": self.workload,
+            "workload": named,
             "seed": self.seed,
             "horizon": self.horizon,
             "propagation": self.propagation,

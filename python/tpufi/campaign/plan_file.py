@@ -19,6 +19,7 @@ from tpufi.campaign.stop_rule import read_stop_rule
 from tpufi.faults.catalogue import FAULT_MODELS
 from tpufi.faults.plan import SamplingPlan
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
+from tpufi.user_file import beside, named_parts, whole_path
 from tpufi.yaml_reader import Node, read_yaml
 
 _PAGE = "docs/campaigns.md"
@@ -72,7 +73,7 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
     limits = nodes.get("thresholds", root).placed(lambda: read_thresholds(thresholds))
     return root.placed(
         lambda: CampaignPlan(
-            values["workload"],
+            _own_place(values["workload"], folder),
             folder / values["golden"],
             values["seed"],
             sampling,
@@ -87,8 +88,15 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
     )
 
 
+def _own_place(workload: str, folder: pathlib.Path) -> str:
+    """Return the name of a workload; that of a file with the whole path."""
+    return (
+        whole_path(beside(folder, workload)) if named_parts(workload)[1] else workload
+    )
+
+
 _NEEDED = {
-    "workload": lambda node: node.text("name of a workload"),
+    "workload": lambda node: node.text("a workload, or file.py:NAME"),
     "golden": lambda node: node.text("folder of a golden run"),
     "seed": Node.whole,
     "experiments": Node.itself,

@@ -52,17 +52,17 @@ def _compare(options: argparse.Namespace) -> int:
         select,
         with_injection,
     )
-    from tpufi.models import workload
+    from tpufi.models import any_workload
 
     # Check everything before the data are loaded or a program is compiled.
     config = _config(options)
     injection = None
     if options.file is not None:
         injection = tpufi.read_injection(
-            options.file, lambda name: workload(name).sites(config.per_replica)
+            options.file, lambda name: any_workload(name).sites(config.per_replica)
         )
     if options.variable is not None:
-        names = [weight.name for weight in workload(config.workload).parameters]
+        names = [weight.name for weight in any_workload(config.workload).parameters]
         matching(options.variable, names)
     case = _case(options, config, injection)
     if injection is None:
@@ -123,7 +123,7 @@ def _add_options(parser: CommandParser) -> None:
 
 def _config(options: argparse.Namespace) -> "tpufi.GoldenConfig":
     from tpufi.golden import GoldenFolder
-    from tpufi.models import workload
+    from tpufi.models import any_workload
 
     if options.golden is not None:
         return GoldenFolder(pathlib.Path(options.golden)).read_manifest()[0]
@@ -133,7 +133,9 @@ def _config(options: argparse.Namespace) -> "tpufi.GoldenConfig":
         for key, default in _OF_THE_RUN.items()
     }
     return tpufi.GoldenConfig(
-        workload(name).name, learning_rate=workload(name).learning_rate, **chosen
+        any_workload(name).name,
+        learning_rate=any_workload(name).learning_rate,
+        **chosen,
     )
 
 

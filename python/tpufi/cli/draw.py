@@ -58,7 +58,7 @@ def _draw(options: argparse.Namespace) -> int:
 
 def _add_options(parser: CommandParser) -> None:
     add = parser.add_argument
-    add("--workload", required=True, help="name of the workload")
+    add("--workload", required=True, help="workload, or file.py:NAME")
     add("--seed", type=natural, required=True, help="seed of the campaign")
     add("--count", type=positive, required=True, help="number of experiments")
     add("--first", type=natural, default=0, help="number of the first experiment")
@@ -108,11 +108,11 @@ def _write_files(
 ) -> None:
     from tpufi.faults.injection_file import DrawnInjection
     from tpufi.faults.jsonl import parse_fault
-    from tpufi.models import workload
+    from tpufi.models import any_workload
 
-    rate = options.learning_rate
+    work, rate = any_workload(options.workload), options.learning_rate
     if rate is None:
-        rate = workload(options.workload).learning_rate
+        rate = work.learning_rate
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -122,7 +122,7 @@ def _write_files(
         ) from None
     last = options.first + options.count - 1
     for number, line in enumerate(lines, options.first):
-        injection = DrawnInjection(options.workload, parse_fault(line), rate)
+        injection = DrawnInjection(work.name, parse_fault(line), rate)
         name = f"fault_{number:0{len(str(last))}}.csv"
         tpufi.write_injection(injection, folder / name)
 

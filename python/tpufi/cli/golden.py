@@ -13,7 +13,7 @@ from tpufi.messages import counted
 def _add_options(parser: CommandParser) -> None:
     add = parser.add_argument
     add("--out", required=True, help="folder of the golden run")
-    add("--model", default="resnet18", help="workload")
+    add("--model", default="resnet18", help="workload, or file.py:NAME")
     add_run_options(parser, "fashion-mnist")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, help="train so many epochs")
@@ -36,9 +36,9 @@ def _check(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     from tpufi.golden import find_start, train_golden
-    from tpufi.models import workload
+    from tpufi.models import any_workload
 
-    work = workload(options.model)
+    work = any_workload(options.model)
     start = None
     if options.start_from is not None:
         start = find_start(options.start_from, options.start_step, options.count_from)

@@ -19,7 +19,7 @@ _UPDATE = "update"
 
 
 def _add_options(parser: CommandParser) -> None:
-    parser.add_argument("--workload", required=True, help="name of the workload")
+    parser.add_argument("--workload", required=True, help="workload, or file.py:NAME")
     parser.add_argument(
         "--per-replica",
         type=positive,
@@ -34,9 +34,9 @@ def _add_options(parser: CommandParser) -> None:
 def _list(options: argparse.Namespace) -> int:
     from tpufi.faults.artefact_lists import has_sampling_lists, sampling_list
     from tpufi.faults.injection import STAGES
-    from tpufi.models import workload
+    from tpufi.models import any_workload
 
-    work = workload(options.workload)
+    work = any_workload(options.workload)
     listed = {
         name: stage[:4]
         for stage in STAGES

@@ -14,7 +14,7 @@ from tpufi.experiment.judge import Judge, golden_accuracy, other_points, points
 from tpufi.experiment.record import ReplayRecord, hit_of
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenFolder, open_golden
-from tpufi.models import workload
+from tpufi.models import any_workload
 from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.progress import Progress
@@ -90,7 +90,7 @@ def replay(
     judge = judge or Judge(read_thresholds())
     config, _ = GoldenFolder(pathlib.Path(golden)).read_manifest()
     check_fits(injection, config)
-    injection.resolve(workload(config.workload).sites(config.per_replica))
+    injection.resolve(any_workload(config.workload).sites(config.per_replica))
     folder, session = open_golden(golden, session, {injection.site_name})
     site, fault = fault_of(injection, session)
     fault = dataclasses.replace(

@@ -13,6 +13,7 @@ from tpufi.faults.catalogue import any_fault_model, is_file
 from tpufi.messages import nearest_first, quote
 from tpufi.models import NAMES as WORKLOADS
 from tpufi.site_table import Site, SiteTable
+from tpufi.user_file import named_parts
 
 # In place of a workload: a program of the user, whose sites `tpufi.instrument` finds.
 PROGRAM = "program"
@@ -93,7 +94,7 @@ class DrawnInjection(InjectionFile):
     """A fault that was drawn, of any fault model, as an injection file.
 
     Args:
-      model: workload, one of `WORKLOADS`, or `PROGRAM`.
+      model: workload, one of `WORKLOADS` or `file.py:NAME`, or `PROGRAM`.
       drawn: the fault.
       learning_rate: initial learning rate of the schedule, positive; None for a
         program of the user.
@@ -108,7 +109,8 @@ class DrawnInjection(InjectionFile):
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        check_name("model", self.model, (*WORKLOADS, PROGRAM))
+        if not named_parts(self.model)[1]:
+            check_name("model", self.model, (*WORKLOADS, PROGRAM))
         try:
             # The file of an error model need not be here: nothing is drawn from it.
             if self.drawn.model != GIVEN and not is_file(self.drawn.model):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tpufi.data import Batches, Examples, load_dataset
 from tpufi.errors import InputError
 from tpufi.messages import quote
-from tpufi.models import workload
+from tpufi.models import any_workload
 from tpufi.training import Program, Session
 from tpufi.training.devices import DEVICES, Placement
 from tpufi.training.distributed import DistributedProgram
@@ -48,7 +48,7 @@ class GoldenConfig:
     """The choices that determine every bit of a golden run.
 
     Args:
-      workload: name of the workload.
+      workload: name of the workload, or `file.py:NAME` of the user.
       data: data set, as `tpufi.data.load_dataset` takes it.
       seed: seed of weights, order, augmentation and dropout.
       replicas: data-parallel replicas.
@@ -128,7 +128,7 @@ class GoldenConfig:
           InputError: the data set cannot be loaded, or the device is not here.
         """
         program = program or make_program(
-            workload(self.workload),
+            any_workload(self.workload),
             self.strategy,
             self.replicas,
             self.per_replica,

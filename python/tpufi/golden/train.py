@@ -11,7 +11,7 @@ import tensorflow as tf
 from tpufi.errors import InputError
 from tpufi.golden.config import GoldenConfig, Start, environment
 from tpufi.golden.folder import GoldenFolder
-from tpufi.models import workload
+from tpufi.models import any_workload
 from tpufi.progress import Progress
 from tpufi.training import Session, State, state_digest
 
@@ -74,7 +74,7 @@ def find_start(
             f"one of them, or train up to it with tpufi golden --steps {step}"
         )
     counted = step if counted is None else counted
-    state = folder.load(workload(config.workload), step)
+    state = folder.load(any_workload(config.workload), step)
     digest = state_digest(_counting(state, counted))
     return Start(counted, digest, step, last["state"], config)
 
@@ -170,7 +170,7 @@ def _copy_start(
             "its golden run with --start-from"
         )
     found = GoldenFolder(pathlib.Path(source))
-    state = found.load(workload(start.run.workload), start.source_step)
+    state = found.load(any_workload(start.run.workload), start.source_step)
     state = _counting(state, start.step)
     if state_digest(state) != start.state:
         raise InputError(

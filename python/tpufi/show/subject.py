@@ -17,7 +17,7 @@ from tpufi.experiment.inject import NotActive, check_fits, fault_of
 from tpufi.fault import Fault
 from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenFolder, open_golden
-from tpufi.models import workload
+from tpufi.models import any_workload
 from tpufi.site_table import Site
 from tpufi.training import Session, State
 from tpufi.training.devices import USUAL, Asked
@@ -72,7 +72,7 @@ def from_file(
     config, _ = GoldenFolder(pathlib.Path(golden)).read_manifest()
     asked.check_same(config.placement, golden)
     injection = read_injection(
-        path, lambda name: workload(name).sites(config.per_replica)
+        path, lambda name: any_workload(name).sites(config.per_replica)
     )
     check_fits(injection, config)
     _check_virtual(golden)

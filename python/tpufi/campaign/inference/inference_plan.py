@@ -17,11 +17,11 @@ from tpufi.campaign.program_source import (
     read_program_faults,
 )
 from tpufi.campaign.stop_rule import StopRule
-from tpufi.campaign.user_file import beside, named_parts
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.plan import SamplingPlan
 from tpufi.messages import quote
+from tpufi.user_file import beside, named_parts
 from tpufi.yaml_reader import Node
 
 MITIGATIONS = ("ranges", "nan_guard")

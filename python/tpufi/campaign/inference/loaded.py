@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.campaign.inference.inference_plan import InferencePlan
+from tpufi.campaign.program_inputs import read_inputs
 from tpufi.campaign.subject import no_sign
-from tpufi.campaign.user_file import made_by, named_parts, python_object, read_inputs
 from tpufi.errors import InputError
 from tpufi.instrument import instrument
 from tpufi.instrument.inference.campaign import right
@@ -17,6 +17,7 @@ from tpufi.instrument.inference.faulty_batch import FaultyBatch, answers
 from tpufi.instrument.inference.judge import Judge, named_judge, own_judge
 from tpufi.instrument.inference.mitigation import activation_bounds
 from tpufi.instrument.program_space import ProgramSpace
+from tpufi.user_file import made_by, named_parts, python_object
 
 
 class LoadedInference:

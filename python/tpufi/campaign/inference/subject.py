@@ -11,14 +11,15 @@ from tpufi.campaign.inference.loaded import LoadedInference
 from tpufi.campaign.inference.runner import InferenceRunner
 from tpufi.campaign.journal.manifest import Manifest, files_digest
 from tpufi.campaign.present_manifest import present_manifest
+from tpufi.campaign.program_inputs import set_up
 from tpufi.campaign.program_source import program_source
 from tpufi.campaign.subject import Subject, no_sign
-from tpufi.campaign.user_file import named_parts, set_up, users_code
 from tpufi.errors import InputError
 from tpufi.faults.sampler import FaultSource
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.program_space import ProgramSpace
 from tpufi.own_process import in_own_process
+from tpufi.user_file import named_parts, users_code
 
 _RUNS = 4  # Of a batch, that a worker takes at once.
 

@@ -9,12 +9,12 @@ from tpufi.campaign.own_step.monitors import Monitor, alarm, monitors_of
 from tpufi.campaign.own_step.step_plan import StepPlan
 from tpufi.campaign.own_step.training_program import TrainingProgram
 from tpufi.campaign.subject import no_sign
-from tpufi.campaign.user_file import made_by
 from tpufi.descriptor import CAPACITY
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.instrument import Run, instrument
 from tpufi.instrument.program_space import ProgramSpace
+from tpufi.user_file import made_by
 
 
 class LoadedStep:

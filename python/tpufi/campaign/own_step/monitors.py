@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from tpufi.campaign.user_file import named_parts, python_object
 from tpufi.errors import InputError
 from tpufi.messages import quote
+from tpufi.user_file import named_parts, python_object
 
 Metrics = Mapping[str, float]
 

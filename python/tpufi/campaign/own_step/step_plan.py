@@ -18,7 +18,6 @@ from tpufi.campaign.program_source import (
     read_program_faults,
 )
 from tpufi.campaign.stop_rule import StopRule
-from tpufi.campaign.user_file import beside, named_parts
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.plan import SamplingPlan
@@ -27,6 +26,7 @@ from tpufi.outcomes.outcome_thresholds import (
     Thresholds,
     read_thresholds,
 )
+from tpufi.user_file import beside, named_parts
 from tpufi.yaml_reader import Node
 
 

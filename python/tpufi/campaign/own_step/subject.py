@@ -11,14 +11,15 @@ from tpufi.campaign.own_step.loaded import LoadedStep
 from tpufi.campaign.own_step.runner import StepRunner
 from tpufi.campaign.own_step.step_plan import StepPlan
 from tpufi.campaign.present_manifest import present_manifest
+from tpufi.campaign.program_inputs import set_up
 from tpufi.campaign.program_source import program_source
 from tpufi.campaign.subject import Subject, no_sign
-from tpufi.campaign.user_file import set_up, users_code
 from tpufi.errors import InputError
 from tpufi.faults.sampler import FaultSource
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.program_space import ProgramSpace
 from tpufi.own_process import in_own_process
+from tpufi.user_file import users_code
 
 
 @dataclasses.dataclass(frozen=True)

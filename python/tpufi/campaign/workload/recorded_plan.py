@@ -38,7 +38,8 @@ def recorded_plan(
         raise InputError("the journal has no manifest: its campaign was never begun")
     with journal.untrusted():
         plan, session = journal.plan(), journal.noted()[-1][0]
-        if "kind" in plan or plan.get("own models"):
+        own = plan.get("own models") or plan.get("own workload")
+        if "kind" in plan or own:
             raise InputError(
                 "Python files of yours belong to the campaign, and a journal runs "
                 "none; name its campaign file with --plan"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads what the user's own files hold: a program, an object, arrays of inputs."""
+"""Runs a Python file of the user and returns what it holds: `file.py:NAME`."""
 
 import contextlib
 import importlib.util
@@ -9,12 +9,10 @@ import threading
 import types
 from collections.abc import Iterator
 
-import numpy as np
 from absl import logging
 
 from tpufi.errors import InputError
 from tpufi.messages import nearest_first, one_line, quote, show_path
-from tpufi.untrusted import reading
 
 
 @contextlib.contextmanager
@@ -65,6 +63,12 @@ def beside(folder: pathlib.Path, where: str) -> str:
     return f"{found}:{name}" if name else found
 
 
+def whole_path(where: str) -> str:
+    """Return `file.py:NAME` with the whole path of the file; other names stay."""
+    file, name = named_parts(where)
+    return f"{pathlib.Path(file).resolve()}:{name}" if name else where
+
+
 def python_object(where: str) -> object:
     """Return what `file.py:NAME` names; the file is run.
 
@@ -93,41 +97,6 @@ def python_object(where: str) -> object:
     return getattr(module, name)
 
 
-def _check_type(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    import tensorflow as tf
-
-    tf.as_dtype(dtype)
-    if not dtype.isnative:
-        raise ValueError(f"{quote(name)} has elements of another machine, {dtype}")
-
-
-def read_inputs(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return `x` [items, ...] and `labels` [items], None if there are none.
-
-    Raises:
-      InputError: it is no `.npz` file with these arrays.
-    """
-    shown = show_path(path)
-    with reading(path, "write it with numpy.savez(path, x=..., labels=...)"):
-        # Here: a plan's file is checked without TensorFlow.
-        from tpufi.data.npz_arrays import read_arrays
-
-        arrays = read_arrays(path, check=_check_type)
-    x, labels = arrays.pop("x", None), arrays.pop("labels", None)
-    if x is None or arrays or x.ndim < 1 or not len(x):
-        raise InputError(
-            f"{shown}: holds {', '.join(arrays) or 'no array'}; expected x [items, "
-            "...] and, if you like, labels [items]"
-        )
-    if labels is not None and (labels.shape != x.shape[:1] or labels.dtype.kind not in
-                               "iu"):  # fmt: skip
-        raise InputError(
-            f"{shown}: labels is {labels.dtype} {labels.shape}; expected a whole "
-            f"number for each of the {len(x)} items"
-        )
-    return x, labels
-
-
 def made_by(where: str) -> object:
     """Return what the function of `file.py:NAME` returns, or the path of a SavedModel.
 
@@ -141,17 +110,3 @@ def made_by(where: str) -> object:
         raise InputError(f"{where}: {type(make).__name__}; expected a function")
     with users_code(where):
         return make()
-
-
-def set_up(threads: int) -> None:
-    """Prepare a process for a program of the user, before TensorFlow runs.
-
-    Args:
-      threads: of TensorFlow's operations; rounding may depend on it.
-    """
-    import tensorflow as tf
-
-    from tpufi.training import make_deterministic
-
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    make_deterministic()
