@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from tpufi.campaign.inference.inference_plan import inference_plan
+from tpufi.campaign.members import member_of, members_of
 from tpufi.campaign.own_step.step_plan import step_plan
 from tpufi.campaign.plan import CampaignPlan, Plan
 from tpufi.campaign.plan_keys import (
@@ -18,6 +19,7 @@ from tpufi.campaign.plan_keys import (
 from tpufi.campaign.stop_rule import read_stop_rule
 from tpufi.faults.catalogue import FAULT_MODELS
 from tpufi.faults.plan import SamplingPlan
+from tpufi.messages import show_path
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE, read_thresholds
 from tpufi.user_file import beside, named_parts, whole_path
 from tpufi.yaml_reader import Node, read_yaml
@@ -25,23 +27,40 @@ from tpufi.yaml_reader import Node, read_yaml
 _PAGE = "docs/campaigns.md"
 
 
-def read_plan(path: str | os.PathLike[str]) -> Plan:
+def read_plan(path: str | os.PathLike[str], member: str = "") -> Plan:
     """Read the file of a campaign (docs/campaigns.md), whatever it injects into.
 
     Args:
       path: YAML file; paths in it are relative to its folder.
+      member: of a file with several workloads or programs, the name of one.
 
     Raises:
-      InputError: the file, a key or a value is wrong; the message begins with
-        `file:line`.
+      InputError: the file, a key or a value is wrong, or it has several workloads and
+        none of that name; the message begins with `file:line`.
     """
     path = pathlib.Path(path)
-    root = read_yaml(path, _PAGE)
+    members = members_of(read_yaml(path, _PAGE))
+    return _plan(member_of(members, member, show_path(path)), path.parent)
+
+
+def read_plans(path: str | os.PathLike[str]) -> dict[str, Plan]:
+    """Read the campaigns of a file, by the names of their folders.
+
+    A file of a single workload or program has one campaign, whose name is empty.
+
+    Raises:
+      InputError: as `read_plan` does.
+    """
+    path = pathlib.Path(path)
+    members = members_of(read_yaml(path, _PAGE))
+    return {name: _plan(root, path.parent) for name, root in members.items()}
+
+
+def _plan(root: Node, folder: pathlib.Path) -> Plan:
     keys = root.mapping(_TYPES)
     if "program" in keys:
-        read = inference_plan if "inputs" in keys else step_plan
-        return read(root, path.parent)
-    return _workload_plan(root, path.parent)
+        return (inference_plan if "inputs" in keys else step_plan)(root, folder)
+    return _workload_plan(root, folder)
 
 
 def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:

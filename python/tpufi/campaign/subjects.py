@@ -10,8 +10,8 @@ from tpufi.campaign.journal.manifest import golden_digest
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.own_step.step_plan import StepPlan
 from tpufi.campaign.own_step.subject import StepSubject
-from tpufi.campaign.plan import CampaignPlan
-from tpufi.campaign.plan_file import read_plan
+from tpufi.campaign.plan import CampaignPlan, Plan
+from tpufi.campaign.plan_file import read_plan, read_plans
 from tpufi.campaign.subject import Subject
 from tpufi.campaign.workload.golden_check import check_golden
 from tpufi.campaign.workload.recorded_plan import recorded_plan
@@ -20,17 +20,36 @@ from tpufi.errors import InputError
 from tpufi.training.devices import USUAL, Asked
 
 
-def subject_of(path: str | os.PathLike[str], verify: bool = True) -> Subject:
+def subject_of(path: str | os.PathLike[str], member: str = "") -> Subject:
     """Return what a campaign file injects into, checked against its golden run.
 
     Args:
       path: the file.
-      verify: whether the set-up has to repeat the golden run of a workload, bitwise.
+      member: of a file with several workloads or programs, the name of one.
 
     Raises:
       InputError: the file is wrong, or does not fit the golden run or the program.
     """
-    plan = read_plan(path)
+    return _subject(read_plan(path, member))
+
+
+def subjects_of(
+    path: str | os.PathLike[str], verify: bool = True
+) -> dict[str, Subject]:
+    """Return what a campaign file injects into, by name of the campaign's folder.
+
+    Args:
+      path: the file; with a single workload or program, the name is empty.
+      verify: whether the set-up has to repeat the golden run of a workload, bitwise.
+
+    Raises:
+      InputError: the file is wrong, or does not fit a golden run or a program.
+    """
+    plans = read_plans(path)
+    return {name: _subject(plan, verify) for name, plan in plans.items()}
+
+
+def _subject(plan: Plan, verify: bool = True) -> Subject:
     if not verify and not isinstance(plan, CampaignPlan):
         raise InputError(
             "a program of yours has to repeat its golden run; make it repeatable, and "

@@ -3,7 +3,9 @@
 
 import argparse
 import pathlib
+from collections.abc import Iterator
 
+import tpufi
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.cli import (
     above_0,
@@ -15,6 +17,7 @@ from tpufi.cli import (
     share,
 )
 from tpufi.cli.command import Command, CommandParser, add_commands
+from tpufi.errors import InputError
 from tpufi.messages import printable
 
 
@@ -61,25 +64,41 @@ def _add_export(parser: CommandParser) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from tpufi.campaign.subjects import subjects_of
+
+    subjects = subjects_of(options.file)
+    if options.pilot is not None and len(subjects) > 1:
+        raise InputError(
+            f"--pilot is of one campaign, and {options.file} has {len(subjects)}; "
+            "write a file for each"
+        )
+    for name, subject in subjects.items():
+        if name:
+            print(f"{name}:")
+        print_lines(_plan_lines(options, subject))
+    return 0
+
+
+def _plan_lines(
+    options: argparse.Namespace, subject: "tpufi.campaign.subject.Subject"
+) -> Iterator[str]:
     from tpufi.campaign.engine.calibration import calibrate
     from tpufi.campaign.journal.reader import Reader
     from tpufi.campaign.neyman_table import neyman_lines
     from tpufi.campaign.plan_table import plan_lines
-    from tpufi.campaign.subjects import subject_of
     from tpufi.faults.jsonl import fault_line
 
-    subject = subject_of(options.file)
     plan, sampler = subject.plan, subject.source
     if options.faults:
         for number in range(min(options.faults, plan.stop.experiments)):
-            print(fault_line(subject.fault(number)))
-        return 0
+            yield fault_line(subject.fault(number))
+        return
     if options.pilot is not None:
         with Reader.open(options.pilot) as pilot, pilot.untrusted():
             lines = list(neyman_lines(plan, sampler, tuple(options.by), pilot))
-        print_lines(lines)
-        return 0
-    for line in plan_lines(
+        yield from lines
+        return
+    yield from plan_lines(
         subject,
         tuple(options.by),
         options.margin,
@@ -87,29 +106,31 @@ def _plan(options: argparse.Namespace) -> int:
         options.rate,
         options.seconds,
         options.workers,
-    ):
-        print(line)
+    )
     if options.calibrate:
         cost = calibrate(subject, options.calibrate)
         steps = subject.golden_steps
         hours = cost.hours(plan.stop.experiments, steps, options.workers)
-        print(
+        yield (
             f"measured: {cost.seconds:.3g} s an experiment, {cost.walk:.3g} s a golden "
             f"step, {cost.start:.3g} s to start; the campaign takes {hours:.3g} hours "
             f"with {options.workers} workers that have such a machine each"
         )
-    return 0
 
 
 def _status(options: argparse.Namespace) -> int:
     from tpufi.campaign.journal.reader import Reader
+    from tpufi.campaign.members import campaign_folders
     from tpufi.campaign.status_table import status_lines
 
-    with Reader.open(options.folder) as journal, journal.untrusted():
-        by, confidence = tuple(options.by), options.confidence or 0.95
-        lines = list(status_lines(journal, by, confidence, options.exact))
-    # The journal's texts are anybody's: no line of them moves a cursor.
-    print_lines(map(printable, lines))
+    by, confidence = tuple(options.by), options.confidence or 0.95
+    folders = campaign_folders(options.folder)
+    for folder in folders:
+        with Reader.open(folder) as journal, journal.untrusted():
+            lines = list(status_lines(journal, by, confidence, options.exact))
+        heading = [f"{folder.name}:"] if len(folders) > 1 else []
+        # The journal's texts are anybody's: no line of them moves a cursor.
+        print_lines(map(printable, [*heading, *lines]))
     return 0
 
 

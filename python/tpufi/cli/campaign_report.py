@@ -7,6 +7,7 @@ import pathlib
 from tpufi.campaign.stop_rule import STRATUM_KEYS
 from tpufi.cli import above_0, share
 from tpufi.cli.command import Command, CommandParser
+from tpufi.errors import InputError
 
 _DEFAULT = "report"
 
@@ -52,9 +53,11 @@ def _add_options(parser: CommandParser) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from tpufi.campaign.members import campaign_folders
     from tpufi.campaign.report.options import Options
-    from tpufi.campaign.report.write import PAGE, write_report
+    from tpufi.campaign.report.write import PAGE, write_combined, write_report
 
+    folders = campaign_folders(options.folder)
     out = options.out or options.folder / _DEFAULT
     chosen = Options(
         title=options.title,
@@ -64,7 +67,19 @@ def _report(options: argparse.Namespace) -> int:
         raw_fit=options.raw_fit,
         golden=tuple(options.golden),
     )
-    write_report(options.folder, out, chosen, options.rows)
+    if len(folders) == 1:
+        write_report(folders[0], out, chosen, options.rows)
+        print(out / PAGE)
+        return 0
+    if options.golden:
+        raise InputError(
+            f"--golden is of one campaign, and {options.folder} has {len(folders)}; "
+            f"report on {folders[0]} alone"
+        )
+    for folder in folders:
+        write_report(folder, folder / _DEFAULT, chosen, options.rows)
+        print(folder / _DEFAULT / PAGE)
+    write_combined(folders, out, chosen)
     print(out / PAGE)
     return 0
 

@@ -4,6 +4,7 @@
 import argparse
 import pathlib
 import sys
+from collections.abc import Callable
 
 from absl import logging
 
@@ -77,23 +78,39 @@ def _add_options(parser: CommandParser) -> None:
 
 def check_file(options: argparse.Namespace) -> None:
     """Raise InputError unless the campaign file can be read."""
-    from tpufi.campaign.plan_file import read_plan
+    from tpufi.campaign.plan_file import read_plans
 
-    read_plan(options.file)
+    read_plans(options.file)
 
 
 def _run(options: argparse.Namespace) -> int:
     from tpufi.campaign.engine.interrupt import interruptible
+    from tpufi.campaign.subjects import subjects_of
+
+    subjects = subjects_of(options.file, not options.allow_nondeterminism)
+    for subject in subjects.values():
+        _check_device(options, subject)
+    with interruptible() as stopping:
+        for name, subject in subjects.items():
+            if code := _run_one(options, subject, name, stopping):
+                return code
+    return 0
+
+
+def _run_one(
+    options: argparse.Namespace,
+    subject: "tpufi.campaign.subject.Subject",
+    name: str,
+    stopping: Callable[[], bool],
+) -> int:
+    """Run the campaign of one workload or program, and return its exit code."""
     from tpufi.campaign.engine.local_pool import LocalPool
     from tpufi.campaign.engine.pool import Pool
     from tpufi.campaign.engine.ray_pool import RayPool
     from tpufi.campaign.engine.run import Scale, run_campaign
     from tpufi.campaign.engine.watcher import Watcher
-    from tpufi.campaign.subjects import subject_of
 
-    subject = subject_of(options.file, not options.allow_nondeterminism)
-    _check_device(options, subject)
-    make = subject.open
+    out, make = options.out / name, subject.open
 
     def pool() -> Pool:
         limits = options.timeout, options.start_timeout
@@ -102,23 +119,23 @@ def _run(options: argparse.Namespace) -> int:
         resources = dict(options.resources)
         return RayPool(make, options.workers, *limits, resources, options.ray_address)
 
-    with interruptible() as stopping:
-        ended = run_campaign(
-            subject,
-            options.out,
-            subject.manifest(),
-            subject.session(sys.argv, tpufi.__version__),
-            pool,
-            Watcher(options.tensorboard),
-            Scale(options.window, options.block),
-            stopping,
-            options.allow_inactive,
-        )
-    if options.tensorboard is not None:
-        _write_curves(options.out, options.tensorboard)
+    board = options.tensorboard and options.tensorboard / name
+    ended = run_campaign(
+        subject,
+        out,
+        subject.manifest(),
+        subject.session(sys.argv, tpufi.__version__),
+        pool,
+        Watcher(board),
+        Scale(options.window, options.block),
+        stopping,
+        options.allow_inactive,
+    )
+    if board is not None:
+        _write_curves(out, board)
     if ended.not_active:
         print(
-            f"{options.out}: experiment {ended.not_active[0]} and "
+            f"{out}: experiment {ended.not_active[0]} and "
             f"{len(ended.not_active) - 1} more were not injected; see their errors in "
             "the journal; --allow-inactive goes on all the same",
             file=sys.stderr,
@@ -126,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
         return 1
     if ended.reason is None:
         raise KeyboardInterrupt
-    print(f"{options.out}: {ended.reason}")
+    print(f"{out}: {ended.reason}")
     return 0
 
 

@@ -182,7 +182,8 @@ def replay_rows(
     from tpufi.campaign.engine.replayed import replay_experiments
     from tpufi.campaign.subjects import subject_of
 
-    folder, subject = pathlib.Path(campaign), subject_of(plan)
+    folder = pathlib.Path(campaign)
+    subject = subject_of(plan, folder.resolve().name)
     return _told(replay_experiments(folder, numbers, subject=subject))
 
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds a report, and writes all of its files, or none."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Sequence
 
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report.cells import count_text, printable
+from tpufi.campaign.report.combined import combined
 from tpufi.campaign.report.document import Document
 from tpufi.campaign.report.facts import Facts, gather
 from tpufi.campaign.report.figures import drawn
@@ -102,20 +105,51 @@ def write_report(
         _check(out)
         document = build(gather(str(folder), journal, options))
         with atomic_write(out, _REMEDY) as scratch:
-            scratch.mkdir()
-            (scratch / "pictures").mkdir()
-            pictures = {
-                picture.key: drawn(picture, scratch / "pictures" / f"{picture.key}.png")
-                for picture in document.pictures()
-            }
-            (scratch / "tables").mkdir()
-            for table in document.tables():
-                table.write(scratch / "tables")
-            (scratch / "report.md").write_text(markdown(document), encoding="utf-8")
-            page = html_page(document, pictures)
-            (scratch / PAGE).write_text(page, encoding="utf-8")
+            _write(document, scratch)
             if rows:
                 export(journal, scratch / "rows.parquet")
+
+
+def write_combined(
+    folders: Sequence[pathlib.Path], out: pathlib.Path, options: Options
+) -> None:
+    """Write one report on several campaigns: their outcomes beside each other.
+
+    Args:
+      folders: of the campaigns.
+      out: folder to write, as in `write_report`.
+      options: what the user chose; `by` and `golden` are for single reports.
+
+    Raises:
+      InputError: as `write_report` does.
+    """
+    out = pathlib.Path(os.path.normpath(out))
+    _check(out)
+    with contextlib.ExitStack() as journals:
+        found = {}
+        for folder in folders:
+            journal = journals.enter_context(Reader.open(folder))
+            journals.enter_context(journal.untrusted())
+            found[folder.name] = gather(str(folder), journal, options)
+        document = combined(found)
+        with atomic_write(out, _REMEDY) as scratch:
+            _write(document, scratch)
+
+
+def _write(document: Document, folder: pathlib.Path) -> None:
+    """Make a folder with a report in it."""
+    folder.mkdir()
+    (folder / "pictures").mkdir()
+    pictures = {
+        picture.key: drawn(picture, folder / "pictures" / f"{picture.key}.png")
+        for picture in document.pictures()
+    }
+    (folder / "tables").mkdir()
+    for table in document.tables():
+        table.write(folder / "tables")
+    (folder / "report.md").write_text(markdown(document), encoding="utf-8")
+    page = html_page(document, pictures)
+    (folder / PAGE).write_text(page, encoding="utf-8")
 
 
 def _check(out: pathlib.Path) -> None:
