@@ -22,7 +22,7 @@ import sys
 import yaml
 from markdown_it import MarkdownIt
 
-from tpufi.campaign.plan_file import read_plan
+from tpufi.campaign.plan_file import read_plan, read_plans
 from tpufi.outcomes.outcome_thresholds import DEFAULT_FILE
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -89,7 +89,7 @@ def run_page(page: pathlib.Path, folder: pathlib.Path) -> None:
       folder: where it runs; what it uses of the checkout is linked there.
     """
     for name in _LINKED:
-        if not (folder / name).exists():
+        if (ROOT / name).exists() and not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
     names: dict = {"__name__": "__main__"}
     for block in blocks(page):
@@ -136,7 +136,9 @@ def _yaml(block: Block, names: dict) -> None:
         file.write_text(block.text)
         if "thresholds" in content:
             shutil.copy(DEFAULT_FILE, content["thresholds"])
-        assert read_plan(file).workload == content["workload"]
+        plans = read_plans(file).values()
+        named = content["workload"]
+        assert len(plans) == (len(named) if isinstance(named, list) else 1)
     elif "program" in content:
         file = pathlib.Path(block.file or "program.yaml")
         file.write_text(block.text)

@@ -2,18 +2,15 @@
 """The wheel as a user gets it: installed alone, in an empty folder."""
 
 import email
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 import time
 import zipfile
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-TAG = "cp{}{}".format(*sys.version_info)
+from tests.installed import ROOT, python, run, wheel
+
+__all__ = ["python", "wheel"]
 # Of the fast suite: what needs no other file of the repository.
 FAST = (
     "descriptor_test.py",
@@ -26,24 +23,7 @@ FAST = (
     "selftest_test.py",
 )
 NEEDED = ("__init__.py", "conftest.py", "modes.py", "inject_fault_test.py")
-# Nothing of the checkout may stand in for what the wheel lacks.
-OUTSIDE = {
-    k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "TPUFI_LIBRARY")
-}
 pytestmark = pytest.mark.slow
-
-
-def run(*command, cwd=None, **environment) -> str:
-    process = subprocess.run(
-        [str(word) for word in command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**OUTSIDE, **environment},
-    )
-    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
-    return process.stdout
 
 
 def test_the_description_has_no_link_to_a_file():
@@ -57,27 +37,6 @@ def test_the_description_has_no_link_to_a_file():
     )
     readme = (ROOT / "README.md").read_text()
     assert "](docs/" in readme and "](docs/" not in build_wheel.description(readme, {})
-
-
-@pytest.fixture(scope="module")
-def wheel() -> pathlib.Path:
-    """Build all wheels and return that of this Python."""
-    run("bazel", "build", "//:wheel", cwd=ROOT, PYTHON_BIN_PATH=sys.executable)
-    (found,) = (ROOT / "bazel-bin/wheel").glob(f"tpufi-*-{TAG}-{TAG}-*.whl")
-    return found
-
-
-@pytest.fixture(scope="module")
-def python(wheel, tmp_path_factory) -> pathlib.Path:
-    """Install the wheel with its TensorFlow into a fresh environment."""
-    folder = tmp_path_factory.mktemp("environment")
-    run(sys.executable, "-m", "venv", folder)
-    interpreter = folder / "bin" / "python"
-    pip = (interpreter, "-m", "pip", "install", "-q", "--disable-pip-version-check")
-    lock = ROOT / "requirements.lock"
-    run(*pip, "-c", lock, f"{wheel}[cpu]", "pytest", "hypothesis")
-    yield interpreter
-    shutil.rmtree(folder)  # More than a gigabyte.
 
 
 def test_its_name_and_metadata_say_what_it_needs(wheel):

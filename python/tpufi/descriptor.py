@@ -14,6 +14,7 @@ import numpy as np
 from tpufi._library import host
 from tpufi.errors import InputError
 from tpufi.integers import integer
+from tpufi.messages import quote
 
 FIELDS = tuple(host.fault_fields)
 OPERATIONS = tuple(host.operations)
@@ -197,7 +198,7 @@ def fault_row(
     """
     if operation not in OPERATIONS:
         raise InputError(
-            f"operation {operation!r} is unknown; known: {', '.join(OPERATIONS)}"
+            f"operation {quote(operation)} is unknown; known: {', '.join(OPERATIONS)}"
         )
     if count < 1 or start < 0:
         raise InputError(

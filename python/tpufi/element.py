@@ -6,6 +6,8 @@ import dataclasses
 import ml_dtypes
 import numpy as np
 
+from tpufi.messages import quote
+
 
 @dataclasses.dataclass(frozen=True)
 class Element:
@@ -84,7 +86,8 @@ def element(dtype: str) -> Element:
     """
     if dtype not in ELEMENTS:
         raise ValueError(
-            f"element type {dtype!r} cannot carry faults; known: {', '.join(ELEMENTS)}"
+            f"element type {quote(dtype)} cannot carry faults; known: "
+            f"{', '.join(ELEMENTS)}"
         )
     return ELEMENTS[dtype]
 

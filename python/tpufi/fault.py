@@ -27,6 +27,7 @@ from tpufi.descriptor import (
 from tpufi.element import BOOL, ELEMENTS, width_of
 from tpufi.errors import InputError
 from tpufi.integers import integer
+from tpufi.messages import quote
 from tpufi.site_table import Site, SiteTable
 
 _KEEPING = ("replace", "error_rate")
@@ -408,7 +409,9 @@ def _at_most(field: str, value: int, bound: int) -> None:
 
 
 def _wrong(field: str, value: object, expected: str) -> InputError:
-    return InputError(f"fault: {field}: {value!r}; expected {expected}; correct it")
+    return InputError(
+        f"fault: {field}: {quote(value)}; expected {expected}; correct it"
+    )
 
 
 def recording(fault: Fault, steps_per_epoch: int) -> Fault:

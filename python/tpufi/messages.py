@@ -9,18 +9,22 @@ _LONGEST_QUOTE = 60
 _LONGEST_REASON = 200
 
 
-def quote(text: str) -> str:
-    """Quote text of the user on one line, cut to a readable length.
+def quote(value: object) -> str:
+    """Quote what a user gave on one line, cut to a readable length.
 
     Args:
-      text: anything, e.g. a cell of a file with control characters in it.
+      value: text, e.g. a cell of a file with control characters in it; or any value.
 
     Returns:
-      The text in quotation marks, unprintable characters escaped.
+      The text in quotation marks, unprintable characters escaped; of another value what
+      Python shows of it.
     """
-    if len(text) <= _LONGEST_QUOTE:
-        return repr(text)
-    return f"{text[:_LONGEST_QUOTE]!r}... ({len(text)} characters)"
+    if not isinstance(value, str):
+        shown = printable(repr(value))
+        return shown if len(shown) <= _LONGEST_QUOTE else f"{shown[:_LONGEST_QUOTE]}..."
+    if len(value) <= _LONGEST_QUOTE:
+        return repr(value)
+    return f"{value[:_LONGEST_QUOTE]!r}... ({len(value)} characters)"
 
 
 def one_line(error: BaseException) -> str:

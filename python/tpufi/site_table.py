@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from tpufi.errors import InputError
+from tpufi.messages import quote
 
 PASSES, UPDATE = ("forward", "grad_in", "grad_wt"), "update"
 DIRECTIONS = (*PASSES, UPDATE)
@@ -85,7 +86,7 @@ class SiteTable:
         if name not in self._ids:
             near = difflib.get_close_matches(name, self._ids, n=3, cutoff=0.3)
             raise InputError(
-                f"unknown site {name!r}; nearest of the {len(self)} known sites: "
+                f"unknown site {quote(name)}; nearest of the {len(self)} known sites: "
                 f"{', '.join(near) or 'none'}"
             )
         return self._ids[name]

@@ -9,7 +9,9 @@ calls. Sizes are bounded before anything is unpacked, by `read_bounded` and
 import contextlib
 import json
 import os
+import re
 import stat
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +55,13 @@ def reading(
         logging.debug("%s", show_path(path), exc_info=True)
         where = show_path(path)
         raise InputError(f"{where}: {what}: {one_line(error)}; {remedy}") from None
+
+
+def regular_expression(text: str) -> re.Pattern[str]:
+    """Compile a pattern of a file, within `reading`; Python's warnings are no lines."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return re.compile(text)
 
 
 def read_bounded(path: str | os.PathLike[str], most: int) -> bytes:

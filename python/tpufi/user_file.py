@@ -63,6 +63,12 @@ def beside(folder: pathlib.Path, where: str) -> str:
     return f"{found}:{name}" if name else found
 
 
+def short_name(where: str) -> str:
+    """Return a name without folders: `mine_NAME` of `folder/mine.py:NAME`."""
+    file, name = named_parts(where)
+    return f"{pathlib.Path(file).stem}_{name}" if name else pathlib.Path(file).name
+
+
 def whole_path(where: str) -> str:
     """Return `file.py:NAME` with the whole path of the file; other names stay."""
     file, name = named_parts(where)

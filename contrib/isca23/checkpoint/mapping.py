@@ -12,6 +12,7 @@ from tpufi.contrib.isca23.checkpoint.matching import Assignment
 from tpufi.contrib.isca23.checkpoint.object_graph import Checkpoint, Variable
 from tpufi.errors import InputError
 from tpufi.messages import nearest_first, one_line, quote, show_path
+from tpufi.untrusted import regular_expression
 from tpufi.workload import Workload
 
 _HEADER = ["checkpoint", "weight"]
@@ -68,7 +69,7 @@ def read_mapping(path: str | pathlib.Path) -> tuple[Row, ...]:
                 f"{','.join(_HEADER)}; quote a pattern with a comma in it"
             )
         try:
-            pattern = re.compile(cells[0])
+            pattern = regular_expression(cells[0])
         except re.error as error:
             raise InputError(
                 f"{where}:{number}: {quote(cells[0])} is no regular expression "

@@ -7,7 +7,7 @@ from tpufi.campaign.journal import database
 from tpufi.errors import InputError
 from tpufi.file_name import check_file_name
 from tpufi.messages import nearest_first, quote
-from tpufi.user_file import named_parts
+from tpufi.user_file import short_name
 from tpufi.yaml_reader import Node
 
 # What can be a list, and what then has an item for each of its items.
@@ -100,7 +100,5 @@ def _as_many(node: Node, count: int, key: str) -> list[Node]:
 
 
 def _name(item: Node) -> str:
-    file, name = named_parts(item.text())
-    path = pathlib.Path(file)
-    found = f"{path.stem}_{name}" if name else path.name
+    found = short_name(item.text())
     return item.placed(lambda: check_file_name(found or ".", "folder"))

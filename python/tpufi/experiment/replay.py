@@ -19,6 +19,7 @@ from tpufi.outcomes.outcome import Point, Validation, classify
 from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.progress import Progress
 from tpufi.training import Session, State
+from tpufi.user_file import short_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,9 @@ def replay(
         raise RuntimeError(f"{problem}: the fault cannot become active") from None
     walk.state(first)
 
-    stem = f"replay_{injection.model}_{name}" + ("" if with_fault else "_control")
+    stem = f"replay_{short_name(injection.model)}_{name}" + (
+        "" if with_fault else "_control"
+    )
     steps = session.steps_per_epoch
     epochs = -(-max(last, end) // steps)
     progress = Progress(stem, last - first)

@@ -17,7 +17,7 @@ from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.injection import STAGES
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import BACKWARD, DIRECTIONS, UPDATE, Site, SiteTable
-from tpufi.untrusted import reading
+from tpufi.untrusted import reading, regular_expression
 
 _MULTIPLYING = ("forward", "grad_in", "grad_wt")
 _OPERANDS = ("input", "weight", "output")
@@ -222,7 +222,7 @@ def _matcher(pattern: str) -> Callable[[str], object]:
     remedy = "correct it, or drop re: for a shell pattern"
     what = "is not a regular expression"
     with reading(f"plan: patterns: {quote(pattern)}", remedy, what):
-        return re.compile(pattern.removeprefix(_REGEX)).fullmatch
+        return regular_expression(pattern.removeprefix(_REGEX)).fullmatch
 
 
 def _artefact_name(site: Site) -> str:

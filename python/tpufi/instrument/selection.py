@@ -90,7 +90,9 @@ def selector(given: "Selector | Mapping | str") -> Selector:
     if isinstance(given, str):
         return Selector(op=given)
     if not isinstance(given, Mapping):
-        raise InputError(f"sites: {given!r}; expected a mapping or an operation type")
+        raise InputError(
+            f"sites: {quote(given)}; expected a mapping or an operation type"
+        )
     known = {field.name: field.type for field in dataclasses.fields(Selector)}
     for key, value in given.items():
         if key not in known:
@@ -100,7 +102,7 @@ def selector(given: "Selector | Mapping | str") -> Selector:
             )
         kind = int if key in ("nth", "output", "id") else str
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"sites: {key} {value!r}; expected {kind.__name__}")
+            raise InputError(f"sites: {key} {quote(value)}; expected {kind.__name__}")
     direction = given.get("direction")
     if direction is not None and direction not in DIRECTIONS:
         raise InputError(
