@@ -24,9 +24,9 @@ from tpufi.cli import Parser, above_0, natural, run
 # Kinds, and their shares of the time.
 _KINDS = {
     "campaigns": (campaigns.attack, 0.3),
-    "files": (files.attack, 0.2),
-    "journals": (journals.attack, 0.1),
-    "programs": (programs.attack, 0.4),
+    "files": (files.attack, 0.1),
+    "journals": (journals.attack, 0.05),
+    "programs": (programs.attack, 0.55),
 }
 
 

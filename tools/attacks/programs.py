@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
+from tests.memory import release_programs
 from tools.attacks.program_check import Injected, ProgramCheck
 from tools.attacks.random_program import (
     COLUMNS,
@@ -24,6 +25,7 @@ from tpufi.element import width_of
 from tpufi.instrument import Instrumented, Run, SiteFault
 
 _RUNS, _THREADS = 24, 4
+_KEPT = 16  # Programs that are kept; TensorFlow forgets none by itself.
 _COMPILED = 4  # One program of so many, since XLA compiles each signature.
 
 
@@ -42,6 +44,8 @@ def attack(tally: Tally, seconds: float, seed: int) -> None:
             _one(program, rng, compiled, kind, told, tally)
         except Exception as error:  # noqa: BLE001 - that is what is looked for.
             tally.note(kind, f"{told}: {type(error).__name__}: {error!s:.300}")
+        if number % _KEPT == _KEPT - 1:
+            release_programs()
 
 
 def _one(
