@@ -14,8 +14,8 @@ LONGEST = 500
 # What needs no fault: errors, files, text, numbers, and the compiled libraries.
 GROUND = frozenset(
     "_former _library _toml element errors extras file_name integers io messages "
-    "own_process progress random statistics text_table untrusted when "
-    "yaml_reader".split()
+    "own_process progress random statistics text_table untrusted "
+    "value_ranges when when_text yaml_reader".split()
 )
 # Sites, faults in the device's form, and the ops that inject them.
 DEVICE = GROUND | {

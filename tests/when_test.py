@@ -169,15 +169,13 @@ def test_once_always_windows_and_every():
     def steps(when: When, count: int = 12) -> list[int]:
         return [k for k in range(count) if when.covers(k)]
 
-    assert steps(ONCE) == [0] and ONCE.length == 1 and not ONCE.may_skip
+    assert steps(ONCE) == [0] and ONCE.length == 1
     assert steps(ALWAYS) == [*range(12)] and ALWAYS.length == FOREVER
-    assert not ALWAYS.may_skip and When(every=3).may_skip
     assert steps(When(every=5)) == [0, 5, 10] and When(every=5).length == FOREVER
     window = When(steps=((2, 3), (6, 8)))
-    assert steps(window) == [2, 3, 6, 7, 8] and window.length == 9 and window.may_skip
+    assert steps(window) == [2, 3, 6, 7, 8] and window.length == 9
     assert steps(When(steps=((2, 3), (6, 8)), every=3)) == [3, 6]
     assert When(steps=((2, 3), (7, 8)), every=3).length == 4
-    assert not When(steps=((0, 3), (4, 8))).may_skip
 
 
 @settings(max_examples=200, deadline=None)

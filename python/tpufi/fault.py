@@ -27,6 +27,7 @@ from tpufi.descriptor import (
 from tpufi.element import BOOL, ELEMENTS, width_of
 from tpufi.errors import InputError
 from tpufi.site_table import Site, SiteTable
+from tpufi.value_ranges import trigger_of
 from tpufi.when import When
 
 _KEEPING = ("replace", "error_rate")
@@ -267,10 +268,19 @@ class Fault:
             raise _wrong("duration", self.duration, f"{self.when.length}, as when says")
         self._check_elements()
         self._check_words()
+        if self.when is not None:  # Refused if no value of the type fulfils it.
+            trigger_of(self.dtype, self.when.between, self.when.exponents)
         if self.affected is not None:
             _at_least("affected outputs: start", self.affected.start, 0)
             _at_least("affected outputs: stride", self.affected.stride, 1)
             _at_least("affected outputs: count", self.affected.count, 1)
+
+    @property
+    def trigger(self) -> tuple[int, ...]:
+        """Which values it is injected into, see `tpufi.value_ranges.trigger_of`."""
+        if self.when is None:
+            return ()
+        return trigger_of(self.dtype, self.when.between, self.when.exponents)
 
     @property
     def rows(self) -> int:
@@ -338,6 +348,7 @@ class Fault:
             keep=self.keep,
             words=words,
             confine=self.affected and tuple(self.affected),
+            trigger=self.trigger,
         )
 
     def check(self, site: Site) -> None:

@@ -90,14 +90,21 @@ class When:
         return FOREVER if not self.steps else self._last_of(len(self.steps) - 1) + 1
 
     @property
-    def may_skip(self) -> bool:
-        """Whether its steps or its rate leave out a step up to the last one."""
-        return self.rate < 1 or self.every > 1 or bool(self._gaps())
-
-    @property
     def is_triggered(self) -> bool:
         """Whether it depends on the values of elements."""
         return self.between is not None or bool(self.exponents)
+
+    @property
+    def of_values(self) -> "When | None":
+        """Its conditions on values alone, for a single step; None: there are none."""
+        if not self.is_triggered:
+            return None
+        return When(steps=((0, 0),), between=self.between, exponents=self.exponents)
+
+    @property
+    def steps_only(self) -> "When":
+        """Itself without conditions on values."""
+        return dataclasses.replace(self, between=None, exponents=())
 
     @property
     def limit(self) -> int:
@@ -189,11 +196,6 @@ class When:
             if found >= first:
                 return found
         return None
-
-    def _gaps(self) -> bool:
-        """Whether a step before the last window lies in none."""
-        ends = [(-1, -1), *self.steps]
-        return any(b[0] != a[1] + 1 for a, b in itertools.pairwise(ends))
 
 
 ONCE = When(steps=((0, 0),))
