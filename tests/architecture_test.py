@@ -15,11 +15,12 @@ LONGEST = 500
 GROUND = frozenset(
     "_former _library _toml element errors extras file_name integers io messages "
     "own_process progress random statistics text_table untrusted user_file "
-    "yaml_reader".split()
+    "value_ranges when when_text yaml_reader".split()
 )
 # Sites, faults in the device's form, and the ops that inject them.
 DEVICE = GROUND | {
-    *("descriptor", "fault", "faulty_bits", "gradients", "ops", "site_table"),
+    *("descriptor", "fault", "faulty_bits", "gate", "gradients", "ops", "site_table"),
+    "stale",
 }
 # What computes: layers with their sites, optimisers, and models made of them.
 COMPUTED = DEVICE | {"layers", "optimizers", "workload", "models"}

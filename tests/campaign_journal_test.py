@@ -248,7 +248,7 @@ def folder_instead(path):
 BROKEN = [
     (foreign, "is no journal of a campaign; name another folder"),
     (other_program, "is a database of another program; name another folder"),
-    (other_version, "journal of version 2, this tpufi reads 4 to 6; use the"),
+    (other_version, "journal of version 2, this tpufi reads 4 to 7; use the"),
     (truncated, "is damaged; keep a copy of the folder, then recover"),
     (overwritten, "is damaged; keep a copy of the folder, then recover"),
     (folder_instead, "cannot open it; make the file and its folder readable"),

@@ -116,6 +116,7 @@ def test_the_row_is_made_of_the_fields(monkeypatch):
         **{"block": None, "stride": None},
         **{"operation": "flip", "keep": 0, "words": (1, 2, 3, 4, 5, 6, 7)},
         "confine": None,
+        "trigger": (),
     }
     moved = {"replica": -1, "start": 1, "block": 2, "stride": 4, "confine": (8, 2, 3)}
     assert rows == [plain, {**plain, **moved}]

@@ -3,7 +3,7 @@
 
 `data/journal_version_4.sql` was written by tpufi with version 4: nine experiments in
 two runnings, and an answer whose experiment a kill prevented. The one with version 5
-made `journal_version_5.sql` of it.
+made `journal_version_5.sql` of it, the one with version 6 `journal_version_6.sql`.
 """
 
 import pathlib
@@ -31,7 +31,7 @@ def before(tmp_path) -> pathlib.Path:
     return made(tmp_path, 4)
 
 
-@pytest.fixture(params=[4, 5])
+@pytest.fixture(params=[4, 5, 6])
 def former(request, tmp_path) -> pathlib.Path:
     """The file of a journal of a former version."""
     return made(tmp_path, request.param)
@@ -76,12 +76,13 @@ def test_it_is_read_and_left_as_it_is(former):
     assert former.read_bytes() == content and version(former) == number
 
 
-def test_a_changed_row_of_version_5_is_told(tmp_path):
-    path = made(tmp_path, 5)
+@pytest.mark.parametrize("number", [5, 6])
+def test_a_changed_row_of_a_former_version_is_told(number, tmp_path):
+    path = made(tmp_path, number)
     change(path, "UPDATE experiment SET outcome = 'marked' WHERE experiment = 4")
     with pytest.raises(InputError, match="damaged rows, batch 3: their digest is"):
         Reader.open(path.parent)
-    assert version(path) == 5
+    assert version(path) == number
 
 
 def test_a_writer_makes_it_one_of_this_version_and_goes_on(former):

@@ -56,7 +56,7 @@ def compiled(site: int, perm=(0, 1, 2), confines=False):
             tf.nest.map_structure(lambda a, b: tf.where(which, a, b), copied, flat)
         )
         named = prepared.naming(site, confines)[:, None, None]
-        return y, tf.where(named, prepared.record(golden), 0.0)
+        return y, tf.where(named, prepared.record(golden, [flat]), 0.0)
 
     return program
 

@@ -95,6 +95,30 @@ constexpr auto WordsFit(Number operation, Number count, Number given) {
   return And(known, Or(alone, each));
 }
 
+// Which elements a fault is injected into, by their bits: those that with `mask` lie in
+// one of the ranges, ends included, as numbers without sign. All zeros: every element.
+inline constexpr int kRanges = 4;
+template <typename Word>
+struct TriggerOf {
+  Word mask;
+  Word low[kRanges];
+  Word high[kRanges];
+};
+
+// The XLA twin is in cc/ops/xla.h.
+constexpr bool AtMost(uint64_t a, uint64_t b) { return a <= b; }
+
+template <typename Word>
+constexpr auto Triggers(const TriggerOf<Word>& trigger, Word x) {
+  const Word seen = x & trigger.mask;
+  const auto lies_in = [&](int i) {
+    return And(AtMost(trigger.low[i], seen), AtMost(seen, trigger.high[i]));
+  };
+  auto found = lies_in(0);
+  for (int i = 1; i < kRanges; ++i) found = Or(found, lies_in(i));
+  return found;
+}
+
 // A fault is a row of int64 numbers. A program carries `faults` [rows, kFaultFields]
 // and `words` [rows, capacity] as run-time operands. A row names its site; every other
 // site ignores it.
@@ -113,12 +137,28 @@ enum FaultField : int {
   kReachStart = 9,    // Flat index of the first result.
   kReachCount = 10,   // Number of results; 0: all of them.
   kReachStride = 11,  // Distance of the results.
-  kFaultFields = 12,
+  kTriggerMask = 12,  // TriggerOf: the mask, then both ends of each range.
+  kTriggerRanges = 13,
+  kFaultFields = kTriggerRanges + 2 * kRanges,
 };
 
 inline constexpr const char* kFaultFieldNames[kFaultFields] = {
-    "site",   "replica", "operation", "start",       "count",       "block",
-    "stride", "keep",    "words",     "reach_start", "reach_count", "reach_stride"};
+    "site",        "replica",      "operation",    "start",  "count",
+    "block",       "stride",       "keep",         "words",  "reach_start",
+    "reach_count", "reach_stride", "trigger_mask", "low_0",  "high_0",
+    "low_1",       "high_1",       "low_2",        "high_2", "low_3",
+    "high_3"};
+
+// The trigger of a fault. `word`: makes a word of the number of its field.
+template <typename Function>
+constexpr auto TriggerOfFields(Function word) {
+  TriggerOf<decltype(word(0))> trigger = {word(kTriggerMask), {}, {}};
+  for (int i = 0; i < kRanges; ++i) {
+    trigger.low[i] = word(kTriggerRanges + 2 * i);
+    trigger.high[i] = word(kTriggerRanges + 2 * i + 1);
+  }
+  return trigger;
+}
 
 // A record is additive: sites without a fault contribute zeros, so the sum over all
 // sites is the record of the faulty one. Where it flows through a gradient it is of

@@ -39,6 +39,18 @@ static_assert(Carry32(0xffffffffu, 1) == 0xffffffffu);
 static_assert(Carried<uint8_t>(0xff, 1, 0) == 0 && Carried<uint8_t>(0, 0xff, 0) == 255);
 static_assert(Carried<uint64_t>(3, ~uint64_t{0}, kFloat64.sign_mask()) == 2);
 
+// Ranges are of bits without sign, and zeros are every element.
+template <typename Word>
+constexpr bool Triggered(Word x, Word mask, Word low, Word high) {
+  return Triggers<Word>({mask, {low, low, low, 7}, {high, high, high, 7}}, x);
+}
+static_assert(Triggered<uint32_t>(5, 0xff, 5, 5) && !Triggered<uint32_t>(6, 255, 5, 5));
+static_assert(Triggered<uint64_t>(~uint64_t{0}, ~uint64_t{0}, uint64_t{1} << 63, -1));
+static_assert(!Triggered<uint64_t>(1, ~uint64_t{0}, uint64_t{1} << 63, -1));
+static_assert(Triggered<uint8_t>(0x87, 0x7f, 1, 2) && Triggered<uint8_t>(7, 255, 1, 2));
+static_assert(!Triggered<uint8_t>(0x87, 0xff, 1, 2));
+static_assert(Triggers<uint16_t>({0, {}, {}}, 0xffff));
+
 constexpr WordPair<uint32_t> kKey = {3, 5};
 
 // Bits that flip among 32 pairs of 2000 elements.

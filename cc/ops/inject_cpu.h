@@ -29,6 +29,7 @@ struct Fault {
   uint64_t keep;
   int64_t given;  // How many words there are.
   const uint64_t* words;
+  TriggerOf<uint64_t> trigger = {};
 };
 
 inline absl::Status CheckScalar(absl::string_view op, absl::string_view name,
@@ -93,6 +94,7 @@ class CpuInjection {
                Word* elements, uint64_t size)
       : format_(format),
         fault_(fault),
+        trigger_(TriggerOfWords(fault.trigger)),
         where_(WithBlock(fault.elements)),
         view_(view),
         elements_(elements),
@@ -103,9 +105,18 @@ class CpuInjection {
     return elements_[view_.TensorIndex(Position(where_, i))];
   }
 
+  // How many elements it changes.
+  int64_t Count() const {
+    if (fault_.trigger.mask == 0) return where_.count;
+    int64_t count = 0;
+    for (int64_t i = 0; i < where_.count; ++i) count += Triggers(trigger_, Bits(i));
+    return count;
+  }
+
   void Run(tensorflow::OpKernelContext* ctx) const {
     const int64_t count = where_.count;
     Word* const elements = elements_;
+    const TriggerOf<Word> trigger = trigger_;
     const auto for_all = [&](auto put) {
       const auto& threads = *ctx->device()->tensorflow_cpu_worker_threads();
       tensorflow::Shard(
@@ -113,14 +124,21 @@ class CpuInjection {
           [&](int64_t first, int64_t last) { NewBits(first, last, put); });
     };
     if (fault_.operation != kCopy && fault_.operation != kCopyRandom) {
-      for_all([elements](int64_t, int64_t at, Word bits) { elements[at] = bits; });
+      if (trigger.mask == 0) {
+        for_all([elements](int64_t, int64_t at, Word bits) { elements[at] = bits; });
+      } else {
+        for_all([elements, trigger](int64_t, int64_t at, Word bits) {
+          if (Triggers(trigger, elements[at])) elements[at] = bits;
+        });
+      }
       return;
     }
     // Copies read elements that must not be new ones.
     std::vector<Word> fresh(count);
     for_all([&](int64_t i, int64_t, Word bits) { fresh[i] = bits; });
     for (int64_t i = 0; i < count; ++i) {
-      elements[view_.TensorIndex(Position(where_, i))] = fresh[i];
+      Word& element = elements[view_.TensorIndex(Position(where_, i))];
+      if (Triggers(trigger, element)) element = fresh[i];
     }
   }
 
@@ -230,6 +248,15 @@ class CpuInjection {
     return fault_.operation == kErrorRate ? 1000 : 50;
   }
 
+  static TriggerOf<Word> TriggerOfWords(const TriggerOf<uint64_t>& given) {
+    TriggerOf<Word> trigger = {static_cast<Word>(given.mask), {}, {}};
+    for (int i = 0; i < kRanges; ++i) {
+      trigger.low[i] = static_cast<Word>(given.low[i]);
+      trigger.high[i] = static_cast<Word>(given.high[i]);
+    }
+    return trigger;
+  }
+
   static WordPair<uint32_t> Halves(uint64_t number) {
     return {static_cast<uint32_t>(number), static_cast<uint32_t>(number >> 32)};
   }
@@ -238,6 +265,7 @@ class CpuInjection {
 
   ElementFormat format_;
   Fault fault_;
+  TriggerOf<Word> trigger_;
   Elements where_;
   const View& view_;
   Word* elements_;

@@ -77,12 +77,14 @@ REGISTER_OP("Tpufi>InjectFault")
 Injects the faults that name this site and replica.
 
 Each row of `faults` is (site, replica, operation, start, count, block, stride, keep,
-words, reach_start, reach_count, reach_stride). A row with this site and with this
-replica, or replica -1, changes `count` elements of the site's view: element i of the
-fault, 0 <= i < count, has flat index start + i, or start + (i / block) * stride + i %
-block if block is not 0. Rows apply in order; a row reads all it needs before it writes.
-Other rows change nothing. The last three fields are for the layer, which sets `confines`
-if it heeds them.
+words, reach_start, reach_count, reach_stride, trigger_mask, low_0, high_0 .. low_3,
+high_3). A row with this site and with this replica, or replica -1, changes `count`
+elements of the site's view: element i of the fault, 0 <= i < count, has flat index start
++ i, or start + (i / block) * stride + i % block if block is not 0. Rows apply in order; a
+row reads all it needs before it writes. Other rows change nothing. The three fields of
+the reach are for the layer, which sets `confines` if it heeds them. An element x stays
+unless low_i <= (x & trigger_mask) <= high_i for some i, as bits without sign; if these
+fields are all 0, it is so for every element.
 
 `words` says how many of words[row] the row has. The word w of element i is
 words[row, i], or words[row, 0] if there is one word. By `operation` an element x becomes
@@ -103,11 +105,11 @@ words[row, i], or words[row, 0] if there is one word. By `operation` an element 
 
 x: Tensor of any shape.
 replica: Scalar, the replica that runs this program.
-faults: Descriptor, [rows, 12].
+faults: Descriptor, [rows, 21].
 words: Bits for the elements, [rows, capacity], in the low bits of each word.
 y: Tensor like x.
-record: How many elements the row changed here, then the bits that the first of them had
-  before; 0 where the row does not name this site. Of type int64 [rows, 1 + n], n the
+record: How many elements the row changed here, then the bits that the first of those it
+  names had before; 0 where the row does not name this site. Of type int64 [rows, 1 + n], n the
   smaller of capacity and `noted`; of float, for a record that flows through a gradient,
   [rows, 4, 1 + n]: the quarters of the numbers, 16 bits each, least significant first.
 gradient: What flows back to x; see docs/decisions/0003-gradients.md.
@@ -198,6 +200,11 @@ class InjectFaultCpuOp final : public OpKernel {
     const uint64_t* Words(int64_t row) const {
       return static_cast<const uint64_t*>(words->data()) + row * capacity();
     }
+    TriggerOf<uint64_t> TriggerOfRow(int64_t row) const {
+      return TriggerOfFields([&](int field) {
+        return static_cast<uint64_t>(Field(row, static_cast<FaultField>(field)));
+      });
+    }
     Elements ElementsOf(int64_t row) const {
       return {Field(row, kStart), Field(row, kCount), Field(row, kBlock),
               Field(row, kStride)};
@@ -247,10 +254,12 @@ class InjectFaultCpuOp final : public OpKernel {
     const Fault fault = {in.ElementsOf(row),
                          static_cast<Operation>(in.Field(row, kOperation)),
                          static_cast<uint64_t>(in.Field(row, kKeep)),
-                         in.Field(row, kGiven), in.Words(row)};
+                         in.Field(row, kGiven),
+                         in.Words(row),
+                         in.TriggerOfRow(row)};
     WithWords(y, format, [&](auto* elements) {
       const CpuInjection injection(format, fault, view, elements, y->NumElements());
-      Note(record, row, 0, fault.elements.count);
+      Note(record, row, 0, injection.Count());
       const int64_t noted = std::min(fault.elements.count, site_.Noted(in.capacity()));
       for (int64_t i = 0; i < noted; ++i) {
         Note(record, row, 1 + i, injection.Bits(i));

@@ -86,6 +86,19 @@ std::vector<XlaOp> If(XlaOp happens, const std::vector<XlaOp>& fields, int64_t r
   return outputs;
 }
 
+// How many are true, as a number of some type.
+XlaOp Count(PrimitiveType type, XlaOp tests) {
+  XlaBuilder* builder = tests.builder();
+  return xla::ReduceAll(xla::ConvertElementType(tests, type), xla::Zero(builder, type),
+                        xla::CreateScalarAddComputation(type, builder));
+}
+
+// A vector with another first number.
+XlaOp WithFirst(XlaOp vector, XlaOp number) {
+  return xla::DynamicUpdateSlice(vector, xla::Reshape(number, {1}),
+                                 {xla::Zero(vector.builder(), xla::S32)});
+}
+
 XlaInjected NothingYet(XlaOp x, XlaBuilder* builder, int64_t n) {
   const XlaOp nothing = xla::Broadcast(xla::Zero(builder, xla::U32), {n});
   return {x, nothing, nothing};
@@ -115,6 +128,11 @@ XlaOp GivenWords(ElementFormat format, const XlaPlanes& planes) {
                            : xla::ConvertElementType(planes.low, WordType(format));
 }
 
+// Which of some words the trigger of a prepared row lets change.
+XlaOp Triggered(ElementFormat format, XlaOp prepared, XlaOp bits) {
+  return Triggers(TriggerOfPrepared(prepared, WordType(format)), bits);
+}
+
 // `bits` with `words` applied where `changes` says.
 XlaOp Changed(PrimitiveType type, ElementFormat format, OperationSet operations,
               XlaOp prepared, XlaOp bits, XlaOp words, XlaOp changes) {
@@ -133,7 +151,7 @@ XlaOp Changed(PrimitiveType type, ElementFormat format, OperationSet operations,
     const XlaOp sign = xla::ScalarLike(bits, format.sign_mask());
     fresh = xla::Select(test(kCarriesNow), Carried(bits, words, sign), fresh);
   }
-  return xla::Select(changes, fresh, bits);
+  return xla::Select(xla::And(changes, Triggered(format, prepared, bits)), fresh, bits);
 }
 
 WordPair<XlaOp> WordHalves(ElementFormat format, XlaOp bits) {
@@ -178,7 +196,13 @@ XlaInjected InjectRawXlaIf(const XlaSite& site, OperationSet operations, XlaOp x
     const XlaOp prepared = fault.Prepared(xla::ConstantR0<bool>(b, true));
     const XlaOp fresh = Changed(site.type, site.format, operations, prepared, bits, own,
                                 xla::And(planes.changes, valid));
-    const XlaNotes notes = fault.Notes(noted, site.index());
+    XlaNotes notes = fault.Notes(noted, site.index());
+    const WordPair<XlaOp> hit = HalvesOf(
+        site.index(),
+        Count(site.index(),
+              xla::And(planes.changes, Triggered(site.format, prepared, bits))));
+    notes.low = WithFirst(notes.low, hit.lo);
+    notes.high = WithFirst(notes.high, hit.hi);
     const WordPair<XlaOp> found = WordHalves(site.format, Gathered(bits, notes.places));
     const auto note = [&](XlaOp before, XlaOp half, XlaOp number) {
       const XlaOp sum = (half & notes.mask) + number;

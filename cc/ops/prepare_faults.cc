@@ -71,7 +71,7 @@ Prepares faults for Tpufi>InjectPrepared; in programs that XLA compiles.
 Which elements change, and the word of each, drawn where the operation draws, become
 planes by flat index. A row that does not fit the site it names names none any more.
 
-faults: Descriptor, [rows, 12]; see Tpufi>InjectFault.
+faults: Descriptor, [rows, 21]; see Tpufi>InjectFault.
 words: [rows, any number].
 sizes: Elements of each site, by id.
 kinds: Element type of each site, by id: its place in `types`.

@@ -69,6 +69,17 @@ XlaOp Gathered(XlaOp vector, XlaOp places) {
                      {1});
 }
 
+TriggerOf<XlaOp> TriggerOfPrepared(XlaOp prepared, xla::PrimitiveType word) {
+  const auto half = [&](int field) {
+    return xla::Reshape(xla::SliceInDim(prepared, field, field + 1, 1, 0), {});
+  };
+  return TriggerOfFields([&](int field) {
+    const int first = kTriggerHalves + 2 * (field - kTriggerMask);
+    const WordPair<XlaOp> halves = {half(first), half(first + 1)};
+    return xla::ConvertElementType(word == xla::U64 ? Whole(halves) : halves.lo, word);
+  });
+}
+
 XlaFault::XlaFault(XlaOp row, XlaOp words) : words(words) {
   for (int i = 0; i < kFaultFields; ++i) {
     field.push_back(xla::Reshape(xla::SliceInDim(row, i, i + 1, 1, 0), {}));
@@ -206,6 +217,11 @@ XlaOp XlaFault::Prepared(XlaOp valid) const {
   row[kCarriesNow] = low(flag(Is(kCarry)));
   row[kKeptLow] = kept.lo;
   row[kKeptHigh] = kept.hi;
+  for (int i = 0; i < 1 + 2 * kRanges; ++i) {
+    const WordPair<XlaOp> halves = Halves(field[kTriggerMask + i]);
+    row[kTriggerHalves + 2 * i] = halves.lo;
+    row[kTriggerHalves + 2 * i + 1] = halves.hi;
+  }
   for (XlaOp& number : row) number = xla::Reshape(number, {1});
   return xla::ConcatInDim(valid.builder(), row, 0);
 }

@@ -43,7 +43,8 @@ enum PreparedField : int {
   kCarriesNow,
   kKeptLow,  // x becomes (x & kept) ^ word.
   kKeptHigh,
-  kPreparedFields,
+  kTriggerHalves,  // Low and high half of the mask and of both ends of each range.
+  kPreparedFields = kTriggerHalves + 2 * (1 + 2 * kRanges),
 };
 inline constexpr uint32_t kNoSite = 0xffffffff;
 
@@ -51,6 +52,9 @@ inline constexpr uint32_t kNoSite = 0xffffffff;
 struct XlaPlanes {
   xla::XlaOp changes, low, high;
 };
+
+// The trigger of a prepared row, U32 [kPreparedFields], in words of some type.
+TriggerOf<xla::XlaOp> TriggerOfPrepared(xla::XlaOp prepared, xla::PrimitiveType word);
 
 // What a site notes of a fault, [1 + noted] each: what it finds at flat indices,
 // `places`, U32 or U64, where `mask`, U32, has ones, added to the halves of a number:

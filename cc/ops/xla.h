@@ -30,6 +30,7 @@ namespace xla {
 // Found by argument-dependent lookup from the templates in cc/lib, as are And, Eq, Le,
 // Lt, Max, Or and Select of XLA itself.
 inline XlaOp Literal(XlaOp like, uint64_t value) { return ScalarLike(like, value); }
+inline XlaOp AtMost(XlaOp a, XlaOp b) { return Le(a, b); }
 inline XlaOp LessThan(XlaOp a, XlaOp b) { return ConvertElementType(Lt(a, b), U32); }
 
 }  // namespace xla

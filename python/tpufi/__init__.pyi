@@ -50,6 +50,7 @@ from tpufi.random import random_patterns as random_patterns
 from tpufi.site_table import Site as Site
 from tpufi.site_table import SiteTable as SiteTable
 from tpufi.training import make_deterministic as make_deterministic
+from tpufi.when import When as When
 from tpufi.workload import Workload as Workload
 
 __version__: str

@@ -15,12 +15,15 @@ from tpufi._library import host
 from tpufi.errors import InputError
 from tpufi.integers import integer
 from tpufi.messages import quote
+from tpufi.when import moments
 
 FIELDS = tuple(host.fault_fields)
 OPERATIONS = tuple(host.operations)
 EVERY_REPLICA = -1
 CAPACITY = 64  # Words per row: the largest group of the published fault models.
 _NO_SITE = -1
+_TRIGGER = FIELDS[FIELDS.index("trigger_mask") :]
+_REACH = slice(FIELDS.index("reach_start"), FIELDS.index("reach_stride") + 1)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,12 +31,19 @@ class Descriptor:
     """Faults as arrays.
 
     Args:
-      faults: int64 [rows, 12], fields as in `FIELDS`.
+      faults: int64 [rows, 21], fields as in `FIELDS`.
       words: uint64 [rows, capacity], bits in the low end of each word.
+      moments: int64 [rows, fields], see `tpufi.when.MOMENT_FIELDS`; None: the rows are
+        injected in every step that has the descriptor.
     """
 
     faults: np.ndarray
     words: np.ndarray
+    moments: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.moments is None:
+            object.__setattr__(self, "moments", moments(len(self.faults)))
 
     @property
     def armed(self) -> bool:
@@ -150,6 +160,7 @@ def stacked(rows: Iterable[Descriptor]) -> Descriptor:
     return Descriptor(
         np.concatenate([row.faults for row in given]),
         np.concatenate([row.words for row in given]),
+        np.concatenate([row.moments for row in given]),
     )
 
 
@@ -165,6 +176,7 @@ def fault_row(
     keep: int = 0,
     words: Sequence[int] = (),
     confine: tuple[int, int, int] | None = None,
+    trigger: Sequence[int] = (),
     capacity: int = CAPACITY,
 ) -> Descriptor:
     """Return the descriptor of one fault of any kind.
@@ -184,6 +196,7 @@ def fault_row(
       confine: (start, stride, count): the flat indices start + j * stride, j < count,
         of the operation's output, which alone the error of a faulty operand of a
         convolution or dense layer reaches; None: all of them.
+      trigger: which values change, see `tpufi.value_ranges.trigger_of`; empty: all.
       capacity: words per row of the program.
 
     Raises:
@@ -233,16 +246,22 @@ def fault_row(
         "count": count,
         "block": 0 if single else block,
         "stride": 0 if single else stride,
-        "keep": int(np.uint64(keep & ((1 << 64) - 1)).astype(np.int64)),
+        "keep": _as_int64(keep),
         "words": len(words),
         "reach_start": reach_start,
         "reach_count": results,
         "reach_stride": reach_stride,
+        **dict.fromkeys(_TRIGGER, 0),
+        **dict(zip(_TRIGGER, map(_as_int64, trigger), strict=False)),
     }
     result = disarmed(1, capacity)
     result.faults[0] = [integer(field, row[field]) for field in FIELDS]
     result.words[0, : len(words)] = [integer("word", word) for word in words]
     return result
+
+
+def _as_int64(bits: int) -> int:
+    return int(np.uint64(bits & ((1 << 64) - 1)).astype(np.int64))
 
 
 def words_fit(operation: str, count: int, given: int) -> bool:
@@ -284,6 +303,15 @@ def record_shape(words: np.ndarray, noted: int = -1) -> tuple[int, int, int]:
     return rows, 4, 1 + (capacity if noted < 0 else min(noted, capacity))
 
 
+def reaches(faults: np.ndarray) -> np.ndarray:
+    """Return the results that rows are confined to: start, count and stride.
+
+    Args:
+      faults: int64 [rows, 21], an array or a tensor.
+    """
+    return faults[:, _REACH]
+
+
 def read_record(record: np.ndarray) -> tuple[Injected, ...]:
     """Decode the record of a step, one entry per row of its descriptor.
 
@@ -291,10 +319,22 @@ def read_record(record: np.ndarray) -> tuple[Injected, ...]:
       record: float32 [rows, 4, 1 + capacity] or int64 [rows, 1 + capacity], summed
         over all sites.
     """
+    return tuple(
+        Injected(int(row[0]), row[1 : 1 + min(int(row[0]), len(row) - 1)])
+        for row in record_numbers(record)
+    )
+
+
+def record_numbers(record: np.ndarray) -> np.ndarray:
+    """Return the numbers of a record, uint64 [rows, 1 + capacity].
+
+    Each row has how many elements were changed, then the bits of the first elements
+    that it names; those have all been changed unless that depends on their values.
+
+    Args:
+      record: see `read_record`.
+    """
     numbers = np.asarray(record).astype(np.uint64)
     if record.dtype != np.int64:
         numbers = sum(numbers[:, q] << np.uint64(16 * q) for q in range(4))
-    return tuple(
-        Injected(int(row[0]), row[1 : 1 + min(int(row[0]), len(row) - 1)])
-        for row in numbers
-    )
+    return numbers

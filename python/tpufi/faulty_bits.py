@@ -10,6 +10,7 @@ from tpufi.descriptor import CAPACITY, fault_row, takes_one_for_each
 from tpufi.element import from_words, to_words, width_of
 from tpufi.fault import OF_THE_ELEMENT, Fault
 from tpufi.ops import inject_fault
+from tpufi.value_ranges import is_triggered
 
 _BY_MASK = ("zero", "flip", "replace")
 
@@ -28,6 +29,16 @@ def faulty_bits(
       uint64 array like `golden`; None if they depend on more than the elements: copies
       and random patterns.
     """
+    found = _of_all(fault, golden, words)
+    if found is None or not any(fault.trigger):
+        return found
+    return np.where(is_triggered(fault.trigger, golden), found, golden)
+
+
+def _of_all(
+    fault: Fault, golden: np.ndarray, words: Sequence[int] | None
+) -> np.ndarray | None:
+    """Return the bits that a fault writes if it depends on no value."""
     each = words_of(fault.words if words is None else words, len(golden))
     if fault.operation in _BY_MASK:
         return ((golden & np.uint64(keep_of(fault))) ^ each) & np.uint64(_mask(fault))

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tpufi import gradients as _gradients  # noqa: F401  Registers those of the ops.
 from tpufi._library import ops as _ops
+from tpufi.descriptor import reaches
 from tpufi.element import element
 from tpufi.integers import integer
 from tpufi.site_table import Site
@@ -167,7 +168,7 @@ def inject_fault(
       x: tensor of any shape; see `flip_bits`.
       site: id of this site; fixed when the program is traced.
       replica: int64 scalar, the replica that runs.
-      faults: int64 [rows, 12], see `tpufi.descriptor`.
+      faults: int64 [rows, 21], see `tpufi.descriptor`.
       words: uint64 [rows, capacity], bits for the faulty elements.
       perm: axis order that positions refer to; view axis j is axis `perm[j]` of `x`.
       confines: whether rows may be confined to some results, which the caller then has
@@ -291,16 +292,23 @@ class Prepared(NamedTuple):
             for row in range(self.count)
         ]
 
-    def record(self, golden: Sequence[Sequence[tf.Tensor]]) -> tf.Tensor:
+    def record(
+        self, golden: Sequence[Sequence[tf.Tensor]], planes: Sequence[Planes]
+    ) -> tf.Tensor:
         """Return the record of rows, float32 [rows, 4, 1 + noted].
 
         Args:
           golden: for each row the words of the tensor that it names, before the fault,
             by flat index: low halves, uint32 [n], and high halves if it is wide.
+          planes: of each row, for as many elements.
         """
         rows = []
-        for notes, halves in zip(tf.unstack(self.notes), golden, strict=True):
+        given = tf.unstack(self.rows), tf.unstack(self.notes), golden, planes
+        for row, notes, halves, plane in zip(*given, strict=True):
             places, mask, *numbers = tf.split(notes, 4)
+            high = halves[1] if len(halves) > 1 else tf.zeros([0], tf.uint32)
+            changed = _ops.tpufi_count_triggered(row, plane.changes, halves[0], high)
+            numbers[0] = tf.concat([changed[None], numbers[0][1:]], 0)
             quarters = []
             for half, number in itertools.zip_longest(halves, numbers):
                 if half is not None:
@@ -322,7 +330,7 @@ def prepare_faults(
     What an operation draws is drawn here, once for all sites.
 
     Args:
-      faults: int64 [rows, 12], see `tpufi.descriptor`.
+      faults: int64 [rows, 21], see `tpufi.descriptor`.
       words: uint64 [rows, any number].
       sites: the sites by id.
       largest: elements of the largest site; a fault in a larger one is void.
@@ -339,7 +347,7 @@ def prepare_faults(
             noted=noted,
             types=[tf.as_dtype(name) for name in types],
         ),
-        reaches=tf.cast(tf.clip_by_value(faults[:, -3:], -1, 2**31 - 1), tf.int32),
+        reaches=tf.cast(tf.clip_by_value(reaches(faults), -1, 2**31 - 1), tf.int32),
     )
 
 

@@ -74,7 +74,7 @@ TOPICS = (
         "The list: [fault models](../fault_models.md); drawing: "
         "[sampling](../sampling.md).",
         ("any_fault_model", "FaultModel", "FlipBits", "Groups", "Sampler")
-        + ("SamplingPlan", "equally", "SiteSpace", "fault_line"),
+        + ("SamplingPlan", "equally", "SiteSpace", "fault_line", "When"),
     ),
     Topic(
         "replays",

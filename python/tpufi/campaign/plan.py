@@ -21,6 +21,7 @@ from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site, SiteTable
 from tpufi.user_file import named_parts
+from tpufi.when_text import when_text
 
 
 class Plan(abc.ABC):
@@ -150,6 +151,10 @@ def sampling_entries(sampling: SamplingPlan) -> dict[str, object]:
     """Return what faults are drawn from as plain JSON values."""
     fields = dataclasses.fields(sampling)
     entries = {field.name: getattr(sampling, field.name) for field in fields}
+    if sampling.when is None:  # As in journals that know no such entry.
+        del entries["when"]
+    else:
+        entries["when"] = when_text(sampling.when)
     entries["models"] = [[m.name, str(w)] for m, w in sampling.models]
     # The files of error models; of all others the name says enough.
     texts = {m.name: error_model_text(m) for m, _ in sampling.models}

@@ -14,6 +14,7 @@ from tpufi.campaign.plan_keys import (
     read_range,
     read_replicas,
     read_sampling,
+    read_when,
     refuse_drawing,
 )
 from tpufi.campaign.stop_rule import read_stop_rule
@@ -84,6 +85,7 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
             tuple(FAULT_MODELS),
             epochs=values["epochs"],
             steps=values["steps"],
+            when=values.get("when"),
             durations=values.get("durations", (1, 1)),
             replicas=tuple(range(first, last + 1)),
         )
@@ -128,6 +130,7 @@ _TYPES = _NEEDED | {
     "faults": Node.itself,
     "sites": lambda node: node.read(SITES),
     "durations": read_range,
+    "when": read_when,
     "stop": Node.itself,
     "thresholds": lambda node: node.text("a TOML file"),
     "band": Node.texts,
@@ -137,5 +140,5 @@ _TYPES = _NEEDED | {
 }
 _REQUIRED = tuple(_NEEDED)
 # What there is to draw from; the files of `injections` take its place.
-_DRAWING = ("faults", "sites", "epochs", "steps", "durations", "replicas")
+_DRAWING = ("faults", "sites", "epochs", "steps", "durations", "replicas", "when")
 _OF_FILES = ("workload", "golden", "seed", "horizon", "injections")

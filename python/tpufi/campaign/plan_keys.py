@@ -15,6 +15,7 @@ from tpufi.faults.flip_flop_shares import flip_flop_weights
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.messages import show_path
+from tpufi.when import ALWAYS, ONCE, When
 from tpufi.yaml_reader import Node
 
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
@@ -31,6 +32,7 @@ def read_sampling(
     place: Node,
     folder: pathlib.Path,
     usual: tuple[str, ...],
+    when: When | None = None,
     **moments: tuple[int, ...],
 ) -> SamplingPlan:
     """Return what faults are drawn from.
@@ -41,6 +43,7 @@ def read_sampling(
       place: where mistakes of it are.
       folder: what files are relative to.
       usual: fault models without `faults`.
+      when: value of the key of this name; None: it is not there.
       moments: `epochs`, `steps`, `durations`, `replicas` of the plan.
 
     Raises:
@@ -58,6 +61,7 @@ def read_sampling(
             patterns=sites.get("patterns", ()),
             directions=sites.get("directions", ()),
             stages=sites.get("lists", ()),
+            when=when,
             **moments,
         )
     )
@@ -144,6 +148,46 @@ def read_range(node: Node) -> tuple[int, int]:
     return first, last
 
 
+def read_when(node: Node) -> When:
+    """Return when faults are injected: `once`, `always`, or conditions by name."""
+    if isinstance(node.value, str):
+        return _NAMED_MOMENTS[node.one_of(_NAMED_MOMENTS)]
+    values = node.read(_WHEN)
+    if not values:
+        raise node.wrong(f"once, always, or keys among {', '.join(_WHEN)}")
+    return node.placed(lambda: When(**values))
+
+
+def _read_windows(node: Node) -> tuple[tuple[int, int], ...]:
+    if isinstance(node.value, list):
+        return tuple(map(read_range, node.items("windows of steps")))
+    return (read_range(node),)
+
+
+def _read_number(node: Node) -> float:
+    try:
+        return float(node.text("a number"))
+    except ValueError:
+        raise node.wrong("a number, e.g. 1e-3") from None
+
+
+def _read_between(node: Node) -> tuple[float, float]:
+    ends = node.items("[LOW, HIGH]")
+    if len(ends) != 2:
+        raise node.wrong("[LOW, HIGH], e.g. [-1, 1]")
+    low, high = map(_read_number, ends)
+    return low, high
+
+
+def _read_exponents(node: Node) -> tuple[int, ...]:
+    found = []
+    for item in node.items("exponents, e.g. [-3, 4]"):
+        if not re.fullmatch(r"-?[0-9]{1,6}", item.text()):
+            raise item.wrong("a whole number")
+        found.append(int(item.text()))
+    return tuple(sorted(found))
+
+
 def read_replicas(node: Node) -> tuple[int, int]:
     """Return the first and the last replica."""
     first, last = read_range(node)
@@ -174,6 +218,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+_NAMED_MOMENTS = {"once": ONCE, "always": ALWAYS}
+_WHEN = {
+    "rate": _read_number,
+    "every": Node.whole,
+    "steps": _read_windows,
+    "between": _read_between,
+    "exponents": _read_exponents,
+}
 # Of a program, whose steps are counted on from 0, in one process.
 ONE_MOMENT = {"epochs": (0, 0), "steps": (0, 0), "replicas": (0,)}
 SITES = {

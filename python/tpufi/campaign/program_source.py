@@ -79,7 +79,7 @@ def read_program_faults(
     values: dict[str, Any],
     folder: pathlib.Path,
     drawing: tuple[str, ...],
-    **moments: tuple[int, ...],
+    **moments: Any,
 ) -> dict[str, Any]:
     """Return the values of a file, with fields of a plan for what is injected.
 
@@ -88,7 +88,7 @@ def read_program_faults(
       values: those of its keys.
       folder: what paths in it are relative to.
       drawing: keys that say what is drawn; `injections` stands for them.
-      moments: `steps` and `durations`; an inference has one moment.
+      moments: `steps`, `durations` and `when`; an inference has one moment.
 
     Raises:
       InputError: a value is wrong; the message begins with `file:line`.

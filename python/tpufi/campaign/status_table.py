@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from tpufi.campaign.allocation import Allocation
 from tpufi.campaign.journal.answers import measures_of, values_of
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.moment_table import moment_lines
 from tpufi.campaign.monitor_table import monitor_lines
 from tpufi.campaign.widest import stratum_sizes, widest_interval
 from tpufi.messages import counted
@@ -47,6 +48,7 @@ def status_lines(
         )
     else:
         yield from _unfinished(journal)
+    yield from moment_lines(journal)
     yield from _latency(journal)
     yield from monitor_lines(journal, confidence)
     yield from _sessions(journal)

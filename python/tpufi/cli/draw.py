@@ -89,6 +89,13 @@ def _add_options(parser: CommandParser) -> None:
     add("--epochs", type=_range, default=(0, 79), metavar="A-B", help="default 0-79")
     add("--steps", type=_range, default=(0, 48), metavar="A-B", help="default 0-48")
     add("--durations", type=_range, default=(1, 1), metavar="A-B", help="in steps")
+    add(
+        "--when",
+        nargs="+",
+        metavar="CONDITION",
+        help="once, always, or rate=P every=N steps=A-B,... between=LOW:HIGH "
+        "exponents=E,...",
+    )
     add("--replicas", type=_range, default=(0, 7), metavar="A-B", help="default 0-7")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--out", help="file; default: standard output")
@@ -129,6 +136,7 @@ def _write_files(
 
 def _plan(options: argparse.Namespace) -> "tpufi.SamplingPlan":
     from tpufi.faults.flip_flop_shares import flip_flop_weights
+    from tpufi.when_text import parse_when
 
     weights = options.weights
     models = [choice for text in options.models for choice in _models(text)]
@@ -149,6 +157,7 @@ def _plan(options: argparse.Namespace) -> "tpufi.SamplingPlan":
         epochs=options.epochs,
         steps=options.steps,
         durations=options.durations,
+        when=None if options.when is None else parse_when(" ".join(options.when)),
         replicas=tuple(range(first, last + 1)),
     )
 

@@ -2,13 +2,16 @@
 """Following a faulty run from the golden state it forks from."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from tpufi.descriptor import Descriptor, disarmed
-from tpufi.experiment.control import ARMED, control_of
+from tpufi.experiment.control import ARMED, GOLDEN, control_of
 from tpufi.experiment.fork import GoldenWalk
-from tpufi.experiment.inject import check_injected, filled
+from tpufi.experiment.inject import check_injected, filled, injections_of
 from tpufi.experiment.propagation import AFTER, Propagation
 from tpufi.experiment.spread import Spread
 from tpufi.experiment.validation import Validator
@@ -58,6 +61,7 @@ class Course:
       validation: test accuracies after the last step; None: not looked at.
       is_finite: whether all losses were finite.
       ended: whether nothing is left to be seen.
+      injected_steps: steps in which an element was injected into.
     """
 
     faulty: list[Point] = dataclasses.field(default_factory=list)
@@ -70,19 +74,31 @@ class Course:
     validation: Validation | None = None
     is_finite: bool = True
     ended: bool = False
+    injected_steps: int = 0
 
-    def add(self, result: StepResult, golden: bool, digest: str) -> None:
-        """Note a step, whether its state is golden, and its digest or an empty one."""
+    def add(
+        self, result: StepResult, golden: bool, digest: str, for_good: bool = True
+    ) -> None:
+        """Note a step.
+
+        Args:
+          result: of the step.
+          golden: whether its state is golden.
+          digest: of its state, or empty.
+          for_good: whether golden states may count as reached again: a fault that will
+            be injected again leaves them.
+        """
         step, self.state = len(self.faulty), None
         self.faulty.append(Point(result.loss, result.accuracy, digest))
         if not golden and self.diverged is None:
             self.diverged = step
-        if golden and self.diverged is not None and self.reconverged is None:
+        again = golden and for_good and self.diverged is not None
+        if again and self.reconverged is None:
             self.reconverged = step
         self._end_if_not_finite()
 
     def add_block(self, block: BlockResult, digest: str) -> None:
-        """Note steps whose states differ from golden's; the digest is of the last."""
+        """Note steps nobody looked at; the digest is of the last, or empty."""
         self.state = digest
         pairs = zip(block.losses, block.accuracies, strict=True)
         self.faulty += [Point(loss, accuracy, "") for loss, accuracy in pairs]
@@ -167,7 +183,10 @@ class Follower:
         observer: Observer | None = None,
         with_fault: bool = True,
     ) -> None:
-        """Train from the fault on until golden again, not finite, or the horizon.
+        """Train from the fault on until golden for good, not finite, or the horizon.
+
+        A state is golden for good behind the last step that the fault is injected in:
+        which steps these are is drawn beforehand (`inject.injections_of`).
 
         Args:
           fault: with its words.
@@ -181,14 +200,18 @@ class Follower:
           InputError: the golden state cannot be reproduced here.
           NotActive: the fault was not injected into all that it names.
         """
-        table, first = self.session.program.table, self.first(fault)
-        row = fault.descriptor(table, self._rows)
-        run = _Run(row, first, fault, horizon, course, observer, with_fault)
+        program, first = self.session.program, self.first(fault)
+        row = fault.descriptor(program.table, self._rows, first)
+        times = injections_of(fault, program.table, program.replicas, first, horizon)
+        run = _Run(row, first, fault, horizon, course, observer, with_fault, times)
         state = self._walk.state(run.first)
         in_blocks = self._blocks is not None and observer is None
         while not course.ended and (step := len(course.faulty)) < horizon:
+            if in_blocks and (count := self._unseen(run, step)):
+                state = self._moments(state, run, step, count)
+                continue
             # A fault that leaves no trace is golden's right after its last step.
-            if in_blocks and step >= fault.duration:
+            if in_blocks and step >= run.over and course.diverged is not None:
                 block = self._block(state, run, step)
                 digest, after = state_digest(block.state), step + len(block.losses)
                 if digest != self._golden_after(run.first, after):
@@ -209,20 +232,21 @@ class Follower:
     def _single(self, state: State, run: "_Run") -> State:
         """Run the next step and return the state after it."""
         course, step = run.course, len(run.course.faulty)
-        number, faulty = run.first + step, step < run.fault.duration
-        result = self.session.step(state, number, run.descriptor(step))
+        number, faulty = run.first + step, run.times[step] > 0
+        given = run.descriptor(step, self.control)
+        result = self.session.step(state, number, given)
         self._alive()
-        if faulty and run.with_fault:
-            check_injected(run.fault, result.record)
+        if given is not None and run.with_fault:
+            run.note_injected(step, result.record)
         state, after = result.state, step + 1
         digest = state_digest(state) if run.observer is not None else None
         golden = self._is_golden(state, run, after, digest)
-        if golden and after == run.fault.duration and self.control == ARMED:
+        if golden and after == run.over and self.control == ARMED:
             # The armed program may round otherwise: golden's own bits go on.
             state = self._walk.ahead(run.first + after)
         if golden:
             digest = self._golden_after(run.first, after)
-        course.add(result, golden, digest or "")
+        course.add(result, golden, digest or "", run.settles(after))
         if run.observer is not None:
             injected = run.fault if faulty and run.with_fault else None
             result = dataclasses.replace(result, state=state)
@@ -230,7 +254,7 @@ class Follower:
                 course.end()
         else:
             # From an equal state on, every later step is golden's.
-            course.ended |= golden and after >= run.fault.duration
+            course.ended |= golden and after >= run.over
         if not golden:
             self._note_spread(state, run)
         return state
@@ -240,7 +264,7 @@ class Follower:
         after = len(run.course.faulty)
         if self._propagation and after in AFTER:
             if self.control == ARMED:
-                injected = min(after, run.fault.duration)
+                injected = min(after, run.over)
                 right = self._walk.control(
                     run.first, injected, after - injected, run.rows
                 )
@@ -255,6 +279,40 @@ class Follower:
         found = self._blocks.run(state, run.first + step, count, then)
         self._alive()
         return found
+
+    def _unseen(self, run: "_Run", step: int) -> int:
+        """Return how many steps can be run before anybody asks for a state.
+
+        While a fault with a moment acts, nobody asks whether the state is golden, but
+        after the step that makes it another and after the last step of the fault.
+        """
+        if run.fault.when is None or step >= run.over:
+            return 0
+        diverged = run.course.diverged is not None
+        count = min(self._until_look(run, step), run.over - 1 - step)
+        # Steps of one kind: which program is the cheaper one is known beforehand.
+        faulty = run.times[step] > 0
+        if faulty and not diverged:
+            return 0
+        same = itertools.takewhile(
+            lambda times: (times > 0) == faulty, run.times[step : step + count]
+        )
+        return sum(1 for _ in same)
+
+    def _moments(self, state: State, run: "_Run", step: int, count: int) -> State:
+        """Run steps of a fault that acts, all with it or all without."""
+        fault, number = run.descriptor(step, self.control), run.first + step
+        if count > 1:
+            found = self._blocks.run(state, number, count, 0, fault)
+        else:
+            found = BlockResult.of(self.session.step(state, number, fault))
+        self._alive()
+        for moment, record in enumerate(found.records, step):
+            run.note_injected(moment, record)
+        run.course.add_block(found, "")
+        if run.course.diverged is not None:
+            self._note_spread(found.state, run)
+        return found.state
 
     def _until_look(self, run: "_Run", step: int) -> int:
         """Return the steps to run in one call after so many; 0 at the horizon."""
@@ -282,7 +340,7 @@ class Follower:
           after: steps since the fault, the first faulty one included.
           digest: of the state, if it is known.
         """
-        if self.control == ARMED and after <= run.fault.duration and run.with_fault:
+        if self.control == ARMED and after <= run.over and run.with_fault:
             return self._walk.is_control(state, run.first, after, run.rows)
         if after <= _NEAR and digest is None:
             return same_state(self._walk.ahead(run.first + after), state)
@@ -302,6 +360,7 @@ class _Run:
         course: Course,
         observer: Observer | None,
         with_fault: bool,
+        times: tuple[int, ...],
     ):
         self.fault = fault
         self.first = first
@@ -309,12 +368,30 @@ class _Run:
         self.course = course
         self.observer = observer
         self.with_fault = with_fault
+        # Replicas that it is injected into, for each step up to the horizon.
+        self.times = times
+        # Steps up to the last one that it is injected in, at least the first one's end.
+        last = max((step for step, n in enumerate(times) if n), default=-1)
+        self.over = last + 1 if fault.when is not None else fault.duration
         self._faulty = faulty
         self.rows = len(self._faulty.faults)
         self._nothing = disarmed(*self._faulty.words.shape)
 
-    def descriptor(self, step: int) -> Descriptor | None:
-        """Return what a step is told; None: it is clean."""
-        if step >= self.fault.duration:
+    def descriptor(self, step: int, control: str) -> Descriptor | None:
+        """Return what a step is told; None: it is clean.
+
+        Between two injections the clean program runs where it gives the armed one's
+        bits.
+        """
+        if step >= self.over or (control == GOLDEN and not self.times[step]):
             return None
         return self._faulty if self.with_fault else self._nothing
+
+    def settles(self, after: int) -> bool:
+        """Whether a golden state after so many steps stays, or may be called so."""
+        return self.fault.when is None or after >= self.over
+
+    def note_injected(self, step: int, record: np.ndarray) -> None:
+        """Compare what a step did with what it is to do, and count it."""
+        if check_injected(self.fault, record, self.times[step]):
+            self.course.injected_steps += 1

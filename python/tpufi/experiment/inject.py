@@ -3,12 +3,13 @@
 
 import numpy as np
 
-from tpufi.descriptor import read_record
+from tpufi.descriptor import EVERY_REPLICA, read_record, record_numbers
 from tpufi.errors import InputError
-from tpufi.fault import Fault, holding, recording
+from tpufi.fault import Fault, Listed
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenConfig
-from tpufi.site_table import Site
+from tpufi.site_table import UPDATE, Site, SiteTable
+from tpufi.stale import holding, recording
 from tpufi.training import Session, State
 
 
@@ -75,13 +76,48 @@ def filled(
     return holding(fault, injected.golden.tolist())
 
 
-def check_injected(fault: Fault, record: np.ndarray) -> None:
-    """Raise NotActive unless a step had the fault in all elements that it names."""
+def check_injected(fault: Fault, record: np.ndarray, times: int = 1) -> int:
+    """Return how many elements a step had the fault in.
+
+    Args:
+      fault: the fault.
+      record: of the step.
+      times: replicas that it is injected into in this step, as `injections_of` tells.
+
+    Raises:
+      NotActive: these are not all elements that it names; of a fault that depends on
+        values, these are more.
+    """
     injected = sum(row.count for row in read_record(record))
-    if injected != fault.elements.count:
-        raise NotActive(
-            f"{fault.site}: {injected} of {fault.elements.count} elements were injected"
-        )
+    named = times * fault.elements.count
+    values = fault.when is not None and fault.when.is_triggered
+    if injected > named or (injected < named and not values):
+        raise NotActive(f"{fault.site}: {injected} of {named} elements were injected")
+    return injected
+
+
+def injections_of(
+    fault: Fault, table: SiteTable, replicas: int, first: int, steps: int
+) -> tuple[int, ...]:
+    """Return how many replicas a fault is injected into in each step, from its first.
+
+    Args:
+      fault: the fault.
+      table: the sites of the program.
+      replicas: of the training; the update is of one.
+      first: its first step since the start of training.
+      steps: how many steps to look at.
+    """
+    site = table.id_of(fault.site)
+    every = range(1 if table[site].direction == UPDATE else replicas)
+    named = every if fault.replica == EVERY_REPLICA else [fault.replica]
+    if fault.when is None:
+        lasting = min(fault.duration, steps)
+        return (len(named),) * lasting + (0,) * (steps - lasting)
+    return tuple(
+        sum(fault.when.injects(first + step, r, site, first) for r in named)
+        for step in range(steps)
+    )
 
 
 def golden_bits(fault: Fault, record: np.ndarray) -> np.ndarray:
@@ -98,11 +134,17 @@ def golden_bits(fault: Fault, record: np.ndarray) -> np.ndarray:
     Raises:
       RuntimeError: the step had the fault in fewer elements than it names.
     """
-    rows = read_record(record)
-    injected = sum(row.count for row in rows)
-    if injected != fault.elements.count:
+    rows = record_numbers(record)[: fault.rows]
+    injected, named = int(rows[:, 0].sum()), fault.elements.count
+    # A fault that depends on values leaves some as they are.
+    if injected != named and not any(fault.trigger):
         raise RuntimeError(
-            f"the fault at {fault.site} changed {injected} of {fault.elements.count} "
+            f"the fault at {fault.site} changed {injected} of {named} "
             "positions: it did not become active as described"
         )
-    return np.concatenate([row.golden for row in rows if row.count])
+    sizes = [named]
+    if isinstance(fault.elements, Listed):
+        sizes = [run.stop - run.start for run in fault.elements.runs()]
+    return np.concatenate(
+        [row[1 : 1 + size] for row, size in zip(rows, sizes, strict=True)]
+    )

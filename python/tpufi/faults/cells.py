@@ -224,6 +224,7 @@ DRAWN_PARSERS: Mapping[str, Callable[[str, list[str]], Any]] = MappingProxyType(
         "affected_outputs": _whole_numbers,
         "stale": _truth,
         "iterations": _whole_numbers,
+        "when": lambda _, cells: ",".join(cells),
         "learning_rate": _rate,
     }
 )

@@ -22,12 +22,14 @@ from tpufi.faults.injection_file import (
 from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, one_line, quote, show_path
 from tpufi.site_table import SiteTable
+from tpufi.when import When
+from tpufi.when_text import parse_when, when_text
 
 MAX_BYTES = 16 * 2**20
 
 _OPTIONAL = ("seed", "inj_bits")
 _OPTIONAL_DRAWN = (
-    *("duration", "keep", "words", "affected_outputs", "stale", "iterations"),
+    *("duration", "keep", "words", "affected_outputs", "stale", "iterations", "when"),
 )
 # A program of the user has no schedule of ours.
 _OPTIONAL_OF_PROGRAM = (*_OPTIONAL_DRAWN, "learning_rate")
@@ -183,6 +185,8 @@ def _drawn_rows(injection: DrawnInjection) -> list[list[str]]:
         rows.append(["stale", "yes"])
     if fault.iterations is not None:
         rows.append(["iterations", *map(str, fault.iterations)])
+    if fault.when is not None:
+        rows.append(["when", *when_text(fault.when).split(",")])
     if injection.learning_rate is not None:
         rows.append(["learning_rate", number_text(injection.learning_rate)])
     return rows
@@ -205,6 +209,7 @@ def _drawn(fields: dict[str, Any]) -> DrawnInjection:
         affected=_affected(fields.get("affected_outputs")),
         stale=fields.get("stale", False),
         iterations=fields.get("iterations"),
+        when=_when(fields.get("when")),
     )
     return DrawnInjection(fields["model"], fault, fields.get("learning_rate"))
 
@@ -225,6 +230,14 @@ def _keep(words: tuple[int, ...]) -> int:
     if len(words) != 1:
         raise FieldError("keep", f"{len(words)} masks; expected one; write keep,0xff")
     return words[0]
+
+
+def _when(text: str | None) -> When | None:
+    try:
+        return None if text is None else parse_when(text)
+    except InputError as error:
+        reason = str(error).removeprefix("when: ")
+        raise FieldError("when", reason) from None
 
 
 def _affected(numbers: tuple[int, ...] | None) -> AffectedOutputs | None:

@@ -15,6 +15,7 @@ from tpufi.fault import AffectedOutputs, Elements, Fault, Listed, Strided, liste
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import Sampler
 from tpufi.messages import nearest_first, quote
+from tpufi.when_text import parse_when, when_text
 
 _MOMENT = ("replica", "epoch", "step", "duration")
 _PLACES = ("start", "count", "block", "stride")
@@ -25,6 +26,7 @@ _KEYS = (
     *("operation", "keep", "words", "confine", "stale"),
 )
 _ITERATIONS = "iterations"  # Of sites of a program in loops only.
+_WHEN = "when"  # Of faults that are not injected in all their steps only.
 # Without leading zeros, as it is written: one fault, one text.
 _HEX = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,15})")
 _LIMIT = 1 << 63
@@ -61,6 +63,8 @@ def fault_line(fault: Fault) -> str:
     }
     if fault.iterations is not None:
         row[_ITERATIONS] = fault.iterations
+    if fault.when is not None:
+        row[_WHEN] = when_text(fault.when)
     return json.dumps(row, separators=(",", ":"))
 
 
@@ -92,6 +96,7 @@ def parse_fault(line: str, where: str = "fault") -> Fault:
             affected=_affected(row["confine"]),
             stale=_boolean("stale", row["stale"]),
             iterations=_integers_or_none(row, _ITERATIONS),
+            when=parse_when(_text(row, _WHEN)) if _WHEN in row else None,
             **{key: _integer(key, row[key]) for key in _MOMENT},
         )
     except InputError as error:
@@ -137,7 +142,7 @@ def _object(line: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise InputError(f"{quote(line)} is no JSON object; write one object a line")
     for key in row:
-        if key not in (*_KEYS, _ITERATIONS):
+        if key not in (*_KEYS, _ITERATIONS, _WHEN):
             raise InputError(
                 f"unknown key {quote(key)}; known, nearest first: "
                 f"{nearest_first(key, _KEYS)}; correct or remove it"

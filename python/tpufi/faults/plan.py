@@ -18,6 +18,7 @@ from tpufi.faults.injection import STAGES
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import BACKWARD, DIRECTIONS, UPDATE, Site, SiteTable
 from tpufi.untrusted import reading, regular_expression
+from tpufi.when import When
 
 _MULTIPLYING = ("forward", "grad_in", "grad_wt")
 _OPERANDS = ("input", "weight", "output")
@@ -121,6 +122,9 @@ class SamplingPlan:
       epochs: first and last epoch.
       steps: first and last step in the epoch.
       durations: shortest and longest duration in steps.
+      when: in which steps from the drawn one on a fault is injected, how often and into
+        which values; its key is drawn, and its length takes the place of durations.
+        None: in all steps of the duration.
       replicas: replicas that faults can be injected into. The update of a weight
         happens once: its sites name replica 0.
 
@@ -139,6 +143,7 @@ class SamplingPlan:
     steps: tuple[int, int] = (0, 48)
     durations: tuple[int, int] = (1, 1)
     replicas: tuple[int, ...] = tuple(range(8))
+    when: When | None = None
 
     def __post_init__(self) -> None:
         _known("site_weights", self.site_weights, SITE_WEIGHTS)
@@ -150,6 +155,11 @@ class SamplingPlan:
         _check_range("epochs", self.epochs, 0)
         _check_range("steps", self.steps, 0)
         _check_range("durations", self.durations, 1)
+        if self.when is not None and self.durations != (1, 1):
+            raise InputError(
+                f"plan: durations: {self.durations[0]} to {self.durations[1]} beside "
+                "when, which says how long a fault lasts; remove one of the two"
+            )
         for pattern in self.patterns:
             _matcher(pattern)
         if not self.replicas:

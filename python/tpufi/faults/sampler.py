@@ -3,6 +3,7 @@
 
 import abc
 import collections
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -133,6 +134,11 @@ class Sampler(FaultSource):
                 draws, operation, site.operand, positions, model.confined_to
             )
         replica = plan.replicas[draws.below(len(plan.replicas), "replica")]
+        when, duration = plan.when, _in_range(draws, plan.durations, "duration")
+        if when is not None:
+            if when.rate < 1:
+                when = dataclasses.replace(when, key=draws.word("when"))
+            duration = when.length
         return Fault(
             model=model.name,
             site=site.name,
@@ -141,13 +147,14 @@ class Sampler(FaultSource):
             replica=0 if site.direction == "update" else replica,
             epoch=_in_range(draws, plan.epochs, "epoch"),
             step=_in_range(draws, plan.steps, "step"),
-            duration=_in_range(draws, plan.durations, "duration"),
+            duration=duration,
             elements=positions,
             operation=value.operation,
             keep=value.keep,
             words=value.words,
             affected=affected,
             stale=model.rule.stale,
+            when=when,
         )
 
     def probabilities(self) -> dict[tuple[str, str], Fraction]:

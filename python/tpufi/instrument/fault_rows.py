@@ -56,6 +56,7 @@ class Row:
             operation=fault.operation,
             keep=fault.keep,
             words=self.words.tolist(),
+            trigger=fault.trigger,
             capacity=capacity,
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tpufi.descriptor import read_record
+from tpufi.descriptor import EVERY_REPLICA, record_numbers
 from tpufi.element import ELEMENTS, width_of
 from tpufi.errors import InputError
 from tpufi.faulty_bits import faulty_bits, keep_of, words_of
@@ -30,6 +30,7 @@ class InjectionRecord:
       keep: bits of the elements that are kept.
       words: uint64, the words of the elements.
       times: how many executions it was injected into; 0: there was no such execution.
+        Of a fault that depends on values 1 if any element was, in whatever execution.
       golden: uint64, bits before the fault; None unless it was injected into one.
       faulty: uint64, bits after it; None too if they depend on more than the elements.
     """
@@ -103,13 +104,18 @@ def injections_of(
       record: the record of the run, int64 [rows or more, 1 + capacity].
     """
     result = []
-    for row, injected in zip(rows, read_record(record), strict=False):
-        count = len(row.elements)
-        times, rest = divmod(injected.count, count)
-        assert rest == 0, (injected.count, count)
+    for row, numbers in zip(rows, record_numbers(record), strict=False):
+        count, injected = len(row.elements), int(numbers[0])
+        times, rest = divmod(injected, count)
+        one = times == 1
+        if any(row.fault.trigger):
+            times, rest = min(injected, 1), 0
+            # Of several executions the bits are added up.
+            one = bool(times) and not row.site.loops and row.context != EVERY_REPLICA
+        assert rest == 0, (injected, count)
         golden = faulty = None
-        if times == 1:
-            golden = injected.golden
+        if one:
+            golden = numbers[1 : 1 + min(count, len(numbers) - 1)]
             faulty = faulty_bits(row.fault, golden, row.words)
         where = row.site, row.given, row.context, row.elements
         what = keep_of(row.fault), words_of(row.words, count), times

@@ -21,6 +21,8 @@ from tpufi.instrument.written import (
     word_of,
 )
 from tpufi.integers import integer
+from tpufi.when import ALWAYS, ONCE
+from tpufi.when_text import when_text
 
 _FAR = 1 << 63
 
@@ -236,6 +238,12 @@ def on_site(given: AnyFault, site: GraphSite) -> Fault:
                 f"the fault {fault.model} at {fault.site} is {what}, which a single "
                 "call of a program cannot have; choose a fault model that is not"
             )
+    if fault.when is not None and fault.when.steps_only not in (ONCE, ALWAYS):
+        raise InputError(
+            f"the fault {fault.model} at {fault.site} has a moment, "
+            f"{when_text(fault.when)}, which a single call of a program cannot have; "
+            "leave out all but between and exponents"
+        )
     if fault.iterations is not None and len(fault.iterations) != site.loops:
         raise InputError(
             f"{site.name}: {len(fault.iterations)} iterations for a site in "

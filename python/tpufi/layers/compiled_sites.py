@@ -168,7 +168,7 @@ class CompiledSites(LayerSites):
             parallel_iterations=1,
         )
         met = self._met(sites)[:, None, None]
-        return results, tf.where(met, prepared.record(kinds.words(seen)), 0.0)
+        return results, tf.where(met, prepared.record(kinds.words(seen), given), 0.0)
 
     def _once_seen(
         self, planes: list[Planes], kinds: SiteKinds, seen: Seen, injects: tf.Tensor

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 
 import tensorflow as tf
 
-from tpufi.descriptor import EVERY_REPLICA, FIELDS, record_shape
+from tpufi.descriptor import EVERY_REPLICA, FIELDS, reaches, record_shape
 from tpufi.layers.rarely import rarely
 from tpufi.layers.reach import naming, same_bits, where_bits, where_reached
 from tpufi.layers.seen import Seen
@@ -35,7 +35,7 @@ class FaultContext:
     Args:
       table: sites of the workload; None: a clean program, without any.
       replica: int64 scalar.
-      faults: int64 [rows, 12]; see `tpufi.descriptor`.
+      faults: int64 [rows, 21]; see `tpufi.descriptor`.
       words: uint64 [rows, capacity].
       names: the sites that are in the program; None: all of the table.
       compiled: whether XLA compiles the program.
@@ -89,7 +89,7 @@ class FaultContext:
 
     def reaches(self) -> tf.Tensor:
         """Return which results the rows are confined to; see `tpufi.layers.reach`."""
-        return self.faults[:, -3:]
+        return reaches(self.faults)
 
     def here(self) -> tf.Tensor:
         """Return which rows name this replica, bool [rows]."""

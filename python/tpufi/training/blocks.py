@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several clean steps in one call: the device never waits for the host.
+"""Several steps in one call: the device never waits for the host.
 
-Loss, accuracy and whether the loss is finite are gathered on the device and read once
-for a block, and the next block's batches are made while one runs.
+Loss, accuracy, what a fault did and whether the loss is finite are gathered on the
+device and read once for a block, and the next block's batches are made while one runs.
 """
 
 import concurrent.futures
 import dataclasses
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tpufi.training.program import Program
+from tpufi.descriptor import Descriptor, record_shape
+from tpufi.training.program import Program, StepResult
 from tpufi.training.session import Session
 from tpufi.training.state import State
-from tpufi.training.step import StepInputs
+from tpufi.training.step import FaultOperands, StepInputs, StepOutputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,11 +27,20 @@ class BlockResult:
       state: after its last step.
       losses: mean loss of each step that was run; only the last may be not finite.
       accuracies: share of correct classifications of each.
+      records: float32 record of each, see `tpufi.descriptor.read_record`; empty of a
+        clean block.
     """
 
     state: State
     losses: tuple[float, ...]
     accuracies: tuple[float, ...]
+    records: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of(cls, step: StepResult) -> "BlockResult":
+        """Return a single step as a block."""
+        records = () if step.record is None else (step.record,)
+        return cls(step.state, (step.loss,), (step.accuracy,), records)
 
 
 class Blocks:
@@ -39,7 +50,7 @@ class Blocks:
     blocks are for graph mode.
 
     Args:
-      session: its program is traced once more, as a loop.
+      session: its programs are traced once more, each as a loop, when they are needed.
       size: most steps of a block, >= 1.
     """
 
@@ -47,6 +58,7 @@ class Blocks:
         self.size = size
         self._session = session
         self._block = tf.function(self._traced, autograph=False)
+        self._armed = tf.function(self._traced_armed, autograph=False)
         self._maker = concurrent.futures.ThreadPoolExecutor(1)
         self._ahead: tuple[range, concurrent.futures.Future] | None = None
 
@@ -55,7 +67,14 @@ class Blocks:
         """Tell whether a session's steps can be run in blocks."""
         return isinstance(session.program, Program) and not session.program.compiled
 
-    def run(self, state: State, first: int, count: int, then: int = 0) -> BlockResult:
+    def run(
+        self,
+        state: State,
+        first: int,
+        count: int,
+        then: int = 0,
+        fault: Descriptor | None = None,
+    ) -> BlockResult:
         """Run steps until one has a loss that is not finite.
 
         Args:
@@ -63,6 +82,8 @@ class Blocks:
           first: steps since the start of training.
           count: steps to run, 1 to `size`.
           then: steps of the block that will follow; their batches are made meanwhile.
+          fault: what to inject, in the armed program: its moment tells the device in
+            which steps. None: the clean program runs.
         """
         steps = range(first, first + count)
         stacked = self._made(steps)
@@ -71,16 +92,22 @@ class Blocks:
             following = range(steps.stop, steps.stop + then)
             self._ahead = following, self._maker.submit(self._stacked, following)
         with self._session.program.running():
-            state, run, losses, correct = self._block(
-                state,
-                tf.constant(count),
-                tf.nest.map_structure(tf.constant, stacked),
-            )
+            inputs = tf.nest.map_structure(tf.constant, stacked)
+            given = state, tf.constant(count), inputs
+            if fault is None:
+                state, run, losses, correct = self._block(*given)
+                records = None
+            else:
+                operands = FaultOperands.of(fault, first)
+                state, run, losses, correct, records = self._armed(*given, operands)
         run = int(run)
         labels = stacked.labels[0].size
         accuracies = (correct.numpy()[:run] / labels).tolist()
         return BlockResult(
-            state, tuple(losses.numpy()[:run].tolist()), tuple(accuracies)
+            state,
+            tuple(losses.numpy()[:run].tolist()),
+            tuple(accuracies),
+            () if records is None else tuple(records.numpy()[:run]),
         )
 
     def _made(self, steps: range) -> StepInputs:
@@ -97,29 +124,61 @@ class Blocks:
         inputs += inputs[-1:] * (self.size - len(inputs))
         return StepInputs(*map(np.stack, zip(*inputs, strict=True)))
 
-    def _traced(
-        self, state: State, count: tf.Tensor, stacked: StepInputs
-    ) -> tuple[State, tf.Tensor, tf.Tensor, tf.Tensor]:
-        program = self._session.program
+    def _traced(self, state: State, count: tf.Tensor, stacked: StepInputs) -> tuple:
+        """Build a block without sites: state, steps, losses and correct labels."""
+        step = self._session.program.clean_step
 
-        def goes_on(step: tf.Tensor, _: State, losses: tf.Tensor, __: tf.Tensor):
+        def run(state: State, inputs: StepInputs, number: tf.Tensor) -> StepOutputs:
+            del number
+            return step(state, inputs)._replace(record=tf.zeros([]))
+
+        return self._loop(run, state, count, stacked, [])[:-1]
+
+    def _traced_armed(
+        self, state: State, count: tf.Tensor, stacked: StepInputs, fault: FaultOperands
+    ) -> tuple:
+        """Build a block with sites; it returns the records too."""
+        step = self._session.program.armed_step
+
+        def run(state: State, inputs: StepInputs, number: tf.Tensor) -> StepOutputs:
+            own = fault._replace(step=fault.step + tf.cast(number, tf.int64))
+            return step(state, inputs, own)
+
+        return self._loop(run, state, count, stacked, record_shape(fault.words))
+
+    def _loop(
+        self,
+        run: Callable[[State, StepInputs, tf.Tensor], StepOutputs],
+        state: State,
+        count: tf.Tensor,
+        stacked: StepInputs,
+        record: Sequence[int],
+    ) -> tuple:
+        """Build a loop over steps that ends at a loss that is not finite."""
+
+        def goes_on(step: tf.Tensor, _: State, losses: tf.Tensor, *__: tf.Tensor):
             is_finite = tf.reduce_all(tf.math.is_finite(losses))
             return tf.logical_and(step < count, is_finite)
 
-        def body(step: tf.Tensor, state: State, losses: tf.Tensor, correct: tf.Tensor):
+        def body(step: tf.Tensor, state: State, *noted: tf.Tensor):
             one = tf.nest.map_structure(lambda stack: stack[step], stacked)
-            state, loss, right, _ = program.clean_step(state, one)
+            found = run(state, one, step)
+            new = found.loss, found.correct, found.record
             return (
                 step + 1,
-                state,
-                tf.tensor_scatter_nd_update(losses, [[step]], [loss]),
-                tf.tensor_scatter_nd_update(correct, [[step]], [right]),
+                found.state,
+                *(
+                    tf.tensor_scatter_nd_update(all_steps, [[step]], [one_step])
+                    for all_steps, one_step in zip(noted, new, strict=True)
+                ),
             )
 
-        losses = tf.zeros([self.size], program.workload.dtype)
-        correct = tf.zeros([self.size], tf.int64)
-        begin = (tf.constant(0), state, losses, correct)
-        step, state, losses, correct = tf.while_loop(
-            goes_on, body, begin, parallel_iterations=1
+        begin = (
+            tf.constant(0),
+            state,
+            tf.zeros([self.size], self._session.program.workload.dtype),
+            tf.zeros([self.size], tf.int64),
+            tf.zeros([self.size, *record]),
         )
-        return state, step, losses, correct
+        step, state, *noted = tf.while_loop(goes_on, body, begin, parallel_iterations=1)
+        return state, step, *noted

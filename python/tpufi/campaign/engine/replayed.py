@@ -6,6 +6,7 @@ import math
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.journal.answers import measures_of, values_of_one
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import Row
@@ -41,10 +42,29 @@ class Replayed:
             field.name
             for field in dataclasses.fields(Row)
             if field.name not in INCIDENTAL
+            and not self._is_untold(field.name)
             # NaN is equal to itself here.
             and repr(getattr(self.row, field.name))
             != repr(getattr(self.recorded, field.name))
         )
+
+    def _end(self) -> str:
+        """Return how often the fault was injected, and why the experiment ended."""
+        row = self.row
+        told = (
+            f"when {row.fault.moment}: injected in {row.injected_steps} of these steps"
+        )
+        if row.outcome == NOT_ACTIVE or row.nonfinite_step is not None:
+            return told
+        if row.diverged_step is None:
+            return f"{told}; no step differs from golden, no later one is injected"
+        if row.reconverged_step is not None:
+            return f"{told}; golden again, and no later step is injected"
+        return told
+
+    def _is_untold(self, name: str) -> bool:
+        """Whether the row is of a journal that did not tell this yet."""
+        return name == "injected_steps" and self.recorded.injected_steps is None
 
     def lines(self) -> Iterator[str]:
         """Yield the experiment for a reader, then how it compares."""
@@ -53,6 +73,8 @@ class Replayed:
         yield f"experiment {row.experiment}: {item}{self.line}"
         steps = f"{row.steps_run} steps, state {row.state_digest}"
         yield f"outcome: {row.outcome}; {steps}"
+        if row.fault.moment is not None:
+            yield self._end()
         for number, (loss, accuracy) in enumerate(row.losses):
             mark = "" if math.isfinite(loss) else "  (not finite)"
             yield f"  step +{number}: loss {loss:.6g}, accuracy {accuracy:.4g}{mark}"

@@ -88,6 +88,12 @@ class InferencePlan(Plan):
                 f"batch: {self.batch}; an injection file has a whole tensor, so one "
                 "input is run at a time; write batch: 1"
             )
+        for fault in self.injections:
+            if fault.when is not None:
+                raise InputError(
+                    f"injections: the fault {fault.model} at {fault.site} says when it "
+                    "is injected, and an inference has one moment; leave the row out"
+                )
         if (self.measures == "regression") != (self.tolerance is not None):
             raise InputError(
                 "tolerance: the largest change that is no failure belongs to measures: "

@@ -2,7 +2,8 @@
 """Journals of former versions: makes them of this version.
 
 Rows of version 4 had a checksum each. Up to version 5 experiments had no columns `op`,
-`site` and `item`. It can go in the version after the one that brought version 6.
+`site` and `item`, up to version 6 none of `moment` and `injected_steps`. It can go in
+the version after the one that brought version 7.
 """
 
 import sqlite3
@@ -12,13 +13,13 @@ from tpufi.campaign.journal import schema
 from tpufi.campaign.journal.integrity import check_batches, check_tables, digests
 from tpufi.errors import InputError
 
-VERSIONS = (4, 5)
+VERSIONS = (4, 5, 6)
 _ROWS = 1000  # Experiments of a batch that is made of rows without one.
-_ADDED = {"op": "''", "site": "NULL", "item": "NULL"}
-_COLUMNS = schema.TABLES | {
-    "experiment": tuple(name for name in schema.COLUMNS if name not in _ADDED)
+# Columns of experiments by the version that added them, with what former rows get.
+_ADDED = {
+    6: {"op": "''", "site": "NULL", "item": "NULL"},
+    7: {"moment": "NULL", "injected_steps": "NULL"},
 }
-_OF_CHECKSUMS = _COLUMNS | {"session": ("id", "entries", "seconds")}
 
 
 def upgrade(connection: sqlite3.Connection, shown: str, version: int) -> None:
@@ -34,8 +35,8 @@ def upgrade(connection: sqlite3.Connection, shown: str, version: int) -> None:
     """
     known = _definitions(version)
     tables = check_tables(connection, shown, known)
-    if version == 5:
-        check_batches(connection, shown, True, known, _COLUMNS)
+    if version > 4:
+        check_batches(connection, shown, True, known, _columns(version))
         tables.remove("batch")
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -44,7 +45,7 @@ def upgrade(connection: sqlite3.Connection, shown: str, version: int) -> None:
                 _check_rows(connection, shown, table)
             _make_batches(connection, tables)
         else:
-            _make_again(connection, "experiment", "batch")
+            _make_again(connection, "experiment", "batch", version)
         _note_digests(connection, tables)
         for statement in schema.marks():
             connection.execute(statement)
@@ -54,12 +55,28 @@ def upgrade(connection: sqlite3.Connection, shown: str, version: int) -> None:
             connection.execute("ROLLBACK")
 
 
+def _missing(version: int) -> dict[str, str]:
+    """Return the columns that experiments of a version lack, and what they were."""
+    return {
+        name: value
+        for added, names in _ADDED.items()
+        if added > version
+        for name, value in names.items()
+    }
+
+
+def _columns(version: int) -> dict[str, tuple[str, ...]]:
+    missing = _missing(version)
+    own = tuple(name for name in schema.COLUMNS if name not in missing)
+    return schema.TABLES | {"experiment": own}
+
+
 def _definitions(version: int) -> dict[str, str]:
     made = schema.definitions()
-    for name in _ADDED:
+    for name in _missing(version):
         column = f", {schema.column(name)}"
         made["experiment"] = made["experiment"].replace(column, "")
-    if version == 5:
+    if version > 4:
         return made
     del made["batch"]
     made = {
@@ -72,7 +89,8 @@ def _definitions(version: int) -> dict[str, str]:
 
 
 def _check_rows(connection: sqlite3.Connection, shown: str, table: str) -> None:
-    names = _OF_CHECKSUMS[table]
+    columns = _columns(4) | {"session": ("id", "entries", "seconds")}
+    names = columns[table]
     query = f"SELECT {', '.join(names)}, checksum FROM {table}"
     for *values, checksum in connection.execute(query):
         if zlib.crc32(repr(tuple(values)).encode()) != checksum:
@@ -97,20 +115,25 @@ def _make_batches(connection: sqlite3.Connection, tables: list[str]) -> None:
         )
         # A kill could leave answers whose experiment was not committed yet.
         kept = "WHERE experiment IN (SELECT experiment FROM experiment)"
-        _make_again(connection, table, batch, kept if table == "answer" else "")
+        _make_again(connection, table, batch, 4, kept if table == "answer" else "")
     query = f"SELECT DISTINCT batch FROM experiment WHERE batch > {last} ORDER BY 1"
     heads += [(number, last, 0.0) for (number,) in connection.execute(query).fetchall()]
     connection.executemany(schema.insert("batch"), [(*head, 0) for head in heads])
 
 
 def _make_again(
-    connection: sqlite3.Connection, table: str, batch: str, kept: str = ""
+    connection: sqlite3.Connection,
+    table: str,
+    batch: str,
+    version: int,
+    kept: str = "",
 ) -> None:
     """Make a table as it is defined today, with the rows that it has."""
     connection.execute(f"ALTER TABLE {table} RENAME TO before")
     connection.execute(schema.definitions()[table])
+    missing = _missing(version)
     values = ", ".join(
-        _ADDED.get(name, name) if table == "experiment" else name
+        missing.get(name, name) if table == "experiment" else name
         for name in schema.TABLES[table]
     )
     connection.execute(

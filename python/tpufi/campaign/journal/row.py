@@ -10,6 +10,7 @@ from tpufi.experiment.spread import Spread
 from tpufi.fault import Fault, single_bit
 from tpufi.faults.jsonl import fault_line
 from tpufi.site_table import Site
+from tpufi.when_text import when_text
 
 _PAIR = struct.Struct("<dd")
 
@@ -38,6 +39,8 @@ class FaultColumns:
         TensorFlow's name in a program; empty: not told.
       site: name of a site of a program; None: `layer/direction/operand`.
       item: number of the input that an inference answers; None in training.
+      moment: when it is injected, as `tpufi.when_text` writes it, without its key;
+        None: in every step of the duration.
     """
 
     model: str
@@ -56,10 +59,12 @@ class FaultColumns:
     op: str = ""
     site: str | None = None
     item: int | None = None
+    moment: str | None = None
 
     @classmethod
     def of(cls, fault: Fault, site: Site, item: int | None = None) -> "FaultColumns":
         """Return the columns of a fault at its site."""
+        when = fault.when
         digest = hashlib.sha256(fault_line(fault).encode()).hexdigest()
         return cls(
             model=fault.model,
@@ -78,6 +83,9 @@ class FaultColumns:
             op=site.op,
             site=site.own_name or None,
             item=item,
+            moment=None
+            if when is None
+            else when_text(dataclasses.replace(when, key=0)),
         )
 
 
@@ -104,6 +112,8 @@ class Row:
       wall_s: seconds the experiment took.
       attempt: 1, or more if it was tried again.
       error: text of the error that ended it; None: it ended by itself.
+      injected_steps: steps of these in which the fault was injected into an element;
+        None: not told, of journals before version 7 and of inferences.
       spread: how far the fault had spread, if the plan asks for it; a table of its own.
       values: what the measures of a campaign of inferences made of its answer, in their
         order; a table of its own.
@@ -123,6 +133,7 @@ class Row:
     wall_s: float = 0.0
     attempt: int = 1
     error: str | None = None
+    injected_steps: int | None = None
     spread: tuple[Spread, ...] = ()
     values: tuple[float, ...] = ()
 

@@ -16,7 +16,7 @@ from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_lo
 from tpufi.experiment.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
-VERSION = 6
+VERSION = 7
 
 _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
@@ -48,7 +48,7 @@ INCIDENTAL = ("wall_s", "attempt")
 
 _TEXT = (
     *("model", "layer", "direction", "operand", "operation", "fault_digest"),
-    *("outcome", "state_digest", "error", "op", "site"),
+    *("outcome", "state_digest", "error", "op", "site", "moment"),
 )
 _TYPES = {name: "TEXT" for name in _TEXT} | {
     "losses": "BLOB",
@@ -64,7 +64,7 @@ _BOUNDS = {
     **dict.fromkeys(("epoch", "step", "item", "duration", "steps_run"), _STEPS),
     "attempt": _STEPS,
     **dict.fromkeys(("diverged_step", "reconverged_step", "nonfinite_step"), _STEPS),
-    "detection_latency": _STEPS,
+    **dict.fromkeys(("detection_latency", "injected_steps"), _STEPS),
     "replica": (-1, _STEPS[1]),
     "start": _NUMBERS,
     "count": _NUMBERS,
@@ -76,7 +76,7 @@ _PLAIN = (str, int, float, bytes, type(None))
 _MAY_BE_NULL = (
     *("bit", "diverged_step", "reconverged_step", "nonfinite_step"),
     *("detection_latency", "state_digest", "losses", "test_accuracy", "error"),
-    *("site", "item"),
+    *("site", "item", "moment", "injected_steps"),
 )
 
 

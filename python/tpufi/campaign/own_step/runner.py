@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the experiments of a campaign of a user's training step."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -13,11 +14,12 @@ from tpufi.campaign.own_step.monitors import alarm
 from tpufi.campaign.own_step.training_program import metrics_of
 from tpufi.campaign.subject import Runner, Subject
 from tpufi.experiment.follow import Course
-from tpufi.experiment.inject import NotActive
-from tpufi.fault import Fault, holding, recording
+from tpufi.experiment.inject import NotActive, injections_of
+from tpufi.fault import Fault
 from tpufi.instrument import Run
 from tpufi.outcomes.detection import detection_step
 from tpufi.outcomes.outcome import classify
+from tpufi.stale import holding, recording
 
 _ONE_EPOCH = 1 << 31  # Steps are counted on: epoch 0 has all of them.
 
@@ -65,6 +67,7 @@ class StepRunner(Runner):
             time.monotonic() - begun,
             attempt,
             error,
+            course.injected_steps,
             values=tuple(
                 float(alarms.get(monitor.name, math.nan))
                 for monitor in self._loaded.monitors
@@ -91,30 +94,41 @@ class StepRunner(Runner):
         """Run a step with a fault, or without.
 
         Raises:
-          NotActive: the fault was not injected exactly once.
+          NotActive: the fault was not injected exactly once, though it does not depend
+            on values.
         """
         run = self._loaded.step(number, () if fault is None else (fault,))
         self._alive()
         for injection in run.injections:
-            if injection.times != 1:
+            if injection.times != 1 and not any(fault.trigger):
                 raise NotActive(
                     f"{fault.site}: injected {injection.times} times in step {number}"
                 )
         return run
 
     def _follow(self, fault: Fault, course: Course, alarms: dict[str, int]) -> None:
-        """Train from the fault on until golden again, not finite, or the horizon."""
+        """Train from the fault on until golden for good, not finite, or the horizon."""
         loaded, first = self._loaded, fault.step
+        horizon = self._subject.plan.horizon
+        times = injections_of(fault, loaded.space.table, 1, first, horizon)
+        over = len(times) - next((i for i, n in enumerate(times[::-1]) if n), horizon)
+        of_step = fault
+        if fault.when is not None:
+            own = fault.when.of_values
+            of_step = dataclasses.replace(fault, duration=1, when=own)
         loaded.golden.enter(first)
-        while not course.ended and len(course.faulty) < self._subject.plan.horizon:
+        while not course.ended and len(course.faulty) < horizon:
             after = len(course.faulty)
-            injected = fault if after < fault.duration else None
-            metrics = metrics_of(self._step(first + after, injected).outputs)
+            injected = of_step if times[after] else None
+            run = self._step(first + after, injected)
+            course.injected_steps += any(i.times for i in run.injections)
+            metrics = metrics_of(run.outputs)
             state = loaded.golden.state()
             golden = state == loaded.golden.points[first + after].state
-            course.add(point_of(metrics, state), golden, state)
+            for_good = fault.when is None or after + 1 >= over
+            course.add(point_of(metrics, state), golden, state, for_good)
             for monitor in loaded.monitors:
                 if monitor.name not in alarms and alarm(monitor, metrics):
                     alarms[monitor.name] = after
             # From an equal state on, every later step is golden's.
-            course.ended |= golden and after + 1 >= fault.duration
+            course.ended |= golden and after + 1 >= over

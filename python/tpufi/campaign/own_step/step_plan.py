@@ -11,6 +11,7 @@ from tpufi.campaign.plan_keys import (
     read_program_sites,
     read_range,
     read_weights,
+    read_when,
 )
 from tpufi.campaign.program_source import (
     fault_entries,
@@ -120,6 +121,7 @@ def step_plan(root: Node, folder: pathlib.Path) -> StepPlan:
         _DRAWING,
         steps=values.pop("steps", (0, 0)),
         durations=values.pop("durations", (1, 1)),
+        when=values.pop("when", None),
     )
     thresholds = folder / values.get("thresholds", DEFAULT_FILE)
     values["thresholds"] = nodes.get("thresholds", root).placed(
@@ -135,7 +137,7 @@ def step_plan(root: Node, folder: pathlib.Path) -> StepPlan:
 
 _OF_FILES = ("program", "seed", "horizon", "injections")
 _REQUIRED = ("program", "seed", "experiments", "steps", "horizon")
-_DRAWING = ("faults", "weights", "steps", "durations")
+_DRAWING = ("faults", "weights", "steps", "durations", "when")
 _TYPES = {
     "program": lambda node: node.text("file.py:NAME, a function"),
     "seed": Node.whole,
@@ -143,6 +145,7 @@ _TYPES = {
     "steps": read_range,
     "horizon": Node.whole,
     "durations": read_range,
+    "when": read_when,
     "faults": Node.itself,
     "injections": Node.itself,
     "sites": read_program_sites,

@@ -28,6 +28,7 @@ from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan
 from tpufi.outcomes.outcome_thresholds import Thresholds, read_thresholds
 from tpufi.training import make_deterministic
+from tpufi.when import When
 
 AnyModel = str | FaultModel
 
@@ -58,6 +59,8 @@ class TrainingCampaign:
       patterns: names of sites to draw from; empty: all.
       directions: among `forward`, `backward` and `update`; empty: all.
       durations: shortest and longest duration of a fault in steps.
+      when: in which steps from the drawn one on a fault is injected, and how often, in
+        place of durations; see `tpufi.When`.
       stop: other stop rules; its number of experiments counts.
       thresholds: of the outcome classes.
       name: of the program, for reports.
@@ -98,6 +101,7 @@ class TrainingCampaign:
         patterns: Sequence[str] = (),
         directions: Sequence[str] = (),
         durations: tuple[int, int] = (1, 1),
+        when: When | None = None,
         stop: StopRule | None = None,
         thresholds: Thresholds | None = None,
         name: str = "training step",
@@ -122,6 +126,7 @@ class TrainingCampaign:
                 steps=steps,
                 durations=durations,
                 replicas=(0,),
+                when=when,
             ),
             horizon,
             stop or StopRule(experiments),

@@ -85,6 +85,7 @@ class Experimenter(Runner):
             time.monotonic() - begun,
             attempt,
             error,
+            course.injected_steps,
             tuple(sorted(course.spread)),
         )
 

@@ -30,8 +30,9 @@ def check_deterministic(experimenter: Experimenter) -> None:
     first = plan.moments(session.steps_per_epoch).first
     state = walk.state(first)
     fault = experimenter.fault(0)
+    once = {"when": None, "duration": 1}
     harmless = dataclasses.replace(
-        fault, operation="flip", keep=0, words=(0,), stale=False
+        fault, operation="flip", keep=0, words=(0,), stale=False, **once
     ).descriptor(session.program.table, experimenter.rows)
     golden = walk.curve[first]["state"]
     control = golden
@@ -45,7 +46,7 @@ def check_deterministic(experimenter: Experimenter) -> None:
         result = session.step(state, first, descriptor)
         if descriptor is not None:
             try:
-                check_injected(fault, result.record)
+                check_injected(dataclasses.replace(fault, **once), result.record)
             except NotActive as problem:
                 raise InputError(f"{plan.golden}: step {first}: {problem}") from None
         if state_digest(result.state) != expected:

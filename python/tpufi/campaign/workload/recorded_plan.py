@@ -14,6 +14,7 @@ from tpufi.faults.error_model_file import parse_error_model
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan
 from tpufi.outcomes.outcome_thresholds import Thresholds
+from tpufi.when_text import parse_when
 
 
 def recorded_plan(
@@ -74,6 +75,8 @@ def _sampling(recorded: dict | None) -> SamplingPlan:
         return parse_error_model(texts[name], name, name).fault_model
 
     models = [(model(name), Fraction(w)) for name, w in entries.pop("models")]
+    if "when" in entries:
+        entries["when"] = parse_when(entries["when"])
     ranges = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in entries.items()

@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 
 from tpufi.campaign.inference import KIND
+from tpufi.campaign.moment_table import moment_lines
 from tpufi.campaign.report.cells import printable
 from tpufi.campaign.report.document import Section
 from tpufi.campaign.report.facts import Facts
@@ -36,6 +37,7 @@ def sections(facts: Facts) -> Iterator[Section]:
         models=models,
         site_weights=weights,
         empty=_empty(facts),
+        moments=list(moment_lines(facts.journal)),
         small=[
             f"{strata.small} of {len(strata.rates)} by {strata.title}"
             for strata in facts.strata.values()
