@@ -12,7 +12,6 @@ from tests.detector_cases import CASES, NETWORK, Step, run_of_adam
 from tests.small_decoder import SMALL_DECODER
 from tests.tiny_workload import TINY
 from tpufi.data import Batches, load_dataset
-from tpufi.data.text import Text
 from tpufi.descriptor import disarmed, replacing
 from tpufi.detect import DETECTORS, WatchedSession, detector
 from tpufi.detect.watch import named
@@ -35,7 +34,7 @@ def _session(name: str = "small", replicas: int = 4, per_replica: int = 4) -> Se
     workload = WORKLOADS[name]
     data = load_dataset("synthetic:64")
     if "decoder" in name:
-        data = Text("letters", bytes(range(97, 123)) * 200, context=6)
+        data = dataclasses.replace(load_dataset("python-text"), context=6)
     program = Program(workload, replicas, per_replica)
     batches = Batches(data, 3, replicas, per_replica)
     return Session(program, batches, 3, workload.learning_rate)

@@ -110,6 +110,7 @@ class Follower:
       rows: rows of the armed program's descriptor, as many as the faults take that
         share a program.
       alive: called after every step, so that a hanging worker can be told.
+      step: runs the steps in place of the session's own, which has the same bits.
 
     Attributes:
       session: of the golden run.
@@ -125,9 +126,11 @@ class Follower:
         blocks: Blocks | None = None,
         rows: int = 1,
         alive: Callable[[], None] = lambda: None,
+        step: Callable[[State, int, Descriptor | None], StepResult] | None = None,
     ):
         self.control = control_of(session.program.compiled)
         self.session = session
+        self._step = step or session.step
         self._walk = walk
         self._validator = validator
         self._propagation = Propagation() if propagation else None
@@ -210,7 +213,7 @@ class Follower:
         """Run the next step and return the state after it."""
         course, step = run.course, len(run.course.faulty)
         number, faulty = run.first + step, step < run.fault.duration
-        result = self.session.step(state, number, run.descriptor(step))
+        result = self._step(state, number, run.descriptor(step))
         self._alive()
         if faulty and run.with_fault:
             check_injected(run.fault, result.record)

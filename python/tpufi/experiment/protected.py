@@ -3,7 +3,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tpufi.descriptor import Descriptor
 from tpufi.detect import Detector, WatchedSession, detector
@@ -49,6 +49,20 @@ class ProtectedReplay:
     identical: bool
     cost: Mapping[str, int]
     state: State
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a reader wants to know, a line each."""
+        for found in self.incidents:
+            where = "" if found.replica is None else f" on replica {found.replica}"
+            yield (
+                f"alarm at step {found.step}, {found.step - self.first} steps after "
+                f"the fault, by {', '.join(found.detectors)}"
+            )
+            yield (
+                f"{found.kind}{where}: {found.steps_again} steps done again from the "
+                f"state before step {found.first}"
+            )
+        yield self.outcome
 
 
 def replay_protected(

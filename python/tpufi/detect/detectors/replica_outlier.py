@@ -27,7 +27,7 @@ class ReplicaOutlier(Detector):
     over replicas; this one compares gradients with the median.
     """
 
-    threshold: float = 100.0
+    threshold: float = 1000.0
 
     reads: ClassVar = (REPLICAS,)
     price: ClassVar = "one pass over each replica's gradients, before their sum"

@@ -23,14 +23,15 @@ class UpdateJump(Detector):
     and Inf if the norm is not finite. Without moments m / (sqrt(v) + 1e-8) is g.
 
     Args:
-      threshold: largest score without an alarm.
+      threshold: largest score without an alarm. The published rule has 1, which clean
+        steps of a small decoder exceed (1.7 in 1,500 steps).
       alpha: > 0.
       warmup: steps that mu is the mean of, >= 1.
 
     Source: Altenbernd et al., CCGrid 2026 (arXiv 2604.00726) and their code.
     """
 
-    threshold: float = 1.0
+    threshold: float = 5.0
     alpha: float = 0.05
     warmup: int = 1000
 

@@ -90,7 +90,7 @@ class GradientNormZScore(Detector):
       decay: of the running mean, above 0, below 1.
     """
 
-    threshold: float = 12.0
+    threshold: float = 20.0
     decay: float = 0.99
 
     reads: ClassVar = (GRADIENTS, RATE)
