@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tpufi.campaign.journal.manifest import files_digest
 from tpufi.campaign.own_models import own_digests
@@ -63,6 +63,8 @@ class CampaignPlan(Plan):
         without which no outcome is "low test accuracy".
       injections: names and injections of files in place of `sampling`; experiment i
         has file i, and after the last one the first.
+      detectors: names of detectors and settings of each, see `tpufi.detect`; they watch
+        every step of the experiments and of the golden run.
 
     Raises:
       InputError: unknown workload, or a number is out of range.
@@ -79,6 +81,7 @@ class CampaignPlan(Plan):
     propagation: bool = False
     validation: bool = False
     injections: tuple[tuple[str, InjectionFile], ...] = ()
+    detectors: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -94,6 +97,19 @@ class CampaignPlan(Plan):
         from tpufi.models import any_workload
 
         any_workload(self.workload)
+        self.watching()
+
+    def watching(self) -> dict[str, Any]:
+        """Return the detectors (`tpufi.detect.Detector`) by name.
+
+        Raises:
+          InputError: one is unknown, or a setting of it.
+        """
+        if not self.detectors:
+            return {}
+        from tpufi.detect import detector
+
+        return {name: detector(name, **dict(given)) for name, given in self.detectors}
 
     def sampler(self, per_replica: int = 128) -> FaultSource:
         """Return the source: `draw(plan.seed, i)` is the fault of experiment i.
@@ -137,6 +153,7 @@ class CampaignPlan(Plan):
             "validation": self.validation,
             "sampling": sampling,
             "thresholds": dataclasses.asdict(self.thresholds),
+            **({"detectors": self.detectors} if self.detectors else {}),
             **allocation_entries(self.stop),
         }
 

@@ -10,6 +10,7 @@ from tpufi.campaign.own_step.step_plan import step_plan
 from tpufi.campaign.plan import CampaignPlan, Plan
 from tpufi.campaign.plan_keys import (
     SITES,
+    read_detectors,
     read_injections,
     read_range,
     read_replicas,
@@ -105,6 +106,7 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
             values.get("propagation", False),
             values.get("validation", False),
             injections,
+            values.get("detectors", ()),
         )
     )
 
@@ -137,6 +139,7 @@ _TYPES = _NEEDED | {
     "propagation": Node.switch,
     "validation": Node.switch,
     "injections": Node.itself,
+    "detectors": read_detectors,
 }
 _REQUIRED = tuple(_NEEDED)
 # What there is to draw from; the files of `injections` take its place.

@@ -125,6 +125,28 @@ def read_injections(
     return tuple(found)
 
 
+def read_detectors(
+    node: Node,
+) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
+    """Return names and settings of detectors.
+
+    They are a list of names, `all`, or a mapping of names to settings.
+    """
+    if isinstance(node.value, dict):
+        found = {}
+        for name, given in node.value.items():
+            settings = given.mapping(["threshold"]) if given.value else {}
+            found[name] = tuple((k, float(n.number())) for k, n in settings.items())
+    else:
+        names = ("all",) if node.value == "all" else node.texts()
+        found = dict.fromkeys(names, ())
+    if "all" in found:
+        from tpufi.detect import DETECTORS
+
+        found = dict.fromkeys(DETECTORS, ())
+    return tuple(found.items())
+
+
 def refuse_drawing(nodes: dict[str, Node], drawing: tuple[str, ...]) -> None:
     """Refuse keys of what is drawn beside `injections`."""
     for key in drawing:

@@ -53,10 +53,13 @@ class Subject(abc.ABC):
       plan: the plan.
       measures: name of each number that an experiment has besides its columns, and
         whether it is a truth value.
+      golden_scores: of the golden run by the detectors of each measure, one for each
+        step; empty: there are no detectors.
     """
 
     plan: Plan
     measures: Sequence[tuple[str, bool]] = ()
+    golden_scores: Sequence[Sequence[float]] = ()
 
     @property
     @abc.abstractmethod

@@ -60,7 +60,7 @@ def _subject(plan: Plan, verify: bool = True) -> Subject:
     if isinstance(plan, StepPlan):
         return StepSubject.of(plan)
     check_golden(plan)
-    return WorkloadSubject(plan, verify)
+    return WorkloadSubject.of(plan, verify)
 
 
 def recorded_subject(
@@ -86,6 +86,6 @@ def recorded_subject(
         raise InputError(
             f"{plan.golden}: is not the golden run of {folder}; name that with --golden"
         )
-    subject = WorkloadSubject(plan, deterministic == "yes")
+    subject = WorkloadSubject.of(plan, deterministic == "yes")
     asked.check_same(subject.config.placement, plan.golden)
     return subject

@@ -3,7 +3,8 @@
 
 Trains a short golden run at the real batch (8 replicas of 128 images) on Fashion-MNIST,
 replays each injection from it, and shows losses and outcomes as a table and a picture.
-With --full the run is longer before and after the fault.
+With --full the run is longer before and after the fault. With --protect the second one
+is injected once again into a training that detectors watch and that recovers.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from tpufi.cli.run_options import add_device_options
 # The first ends at once, so its result needs the fewest golden steps.
 INJECTIONS = ("inj_immediate_infs_nans", "inj_slow_degrade", "inj_masked")
 _FIRST = 2
+_PROTECTED, _FOLLOWED = "inj_slow_degrade", 2  # And steps to follow it.
 _SHORT, _FULL = (6, 6), (24, 10)  # Injected step, and steps to follow.
 
 
@@ -35,6 +37,11 @@ def _add_options(parser: CommandParser) -> None:
         ),
     )
     parser.add_argument("--step", type=positive, help="injected step")
+    parser.add_argument(
+        "--protect",
+        action="store_true",
+        help=f"inject {_PROTECTED} again, detect it and recover",
+    )
     add_device_options(parser, "a TPU, else a GPU, else the CPU")
     parser.add_argument("--horizon", type=positive, help="steps to follow")
 
@@ -86,14 +93,42 @@ def _demo(options: argparse.Namespace) -> int:
     print(table(results))
     print("thresholds:", tpufi.read_thresholds())
     print("picture:", plot_losses(results, out / "losses.png"))
+    if options.protect:
+        _protect(injections[_PROTECTED], out / "golden", session, step, horizon)
+        print(f"recovered: {time.monotonic() - begun:.0f} s")
     print(f"traced {session.program.traces} training programs for all of them")
     print(f"took {time.monotonic() - begun:.0f} s, {time.process_time():.0f} s of CPU")
     return 0
 
 
+def _protect(
+    injection: tpufi.Injection,
+    golden: pathlib.Path,
+    session: object,
+    step: int,
+    horizon: int,
+) -> None:
+    """Inject a fault into a training under protection and say what became of it."""
+    from tpufi.experiment.protected import replay_protected
+
+    epoch, step = divmod(step, session.steps_per_epoch)
+    horizon = min(horizon, _FOLLOWED)
+    how = {
+        "epoch": epoch,
+        "step": step,
+        "horizon": horizon,
+        "warm": 0,
+        "session": session,
+    }
+    found = replay_protected(injection, golden, **how)
+    print(f"{_PROTECTED} under protection:")
+    for line in found.lines():
+        print(f"  {line}")
+
+
 COMMAND = Command(
     __doc__,
-    ("tpufi demo --out runs/demo",),
+    ("tpufi demo --out runs/demo", "tpufi demo --protect"),
     _add_options,
     _demo,
     deterministic=True,

@@ -126,6 +126,7 @@ class Follower:
       rows: rows of the armed program's descriptor, as many as the faults take that
         share a program.
       alive: called after every step, so that a hanging worker can be told.
+      step: runs the steps in place of the session's own, which has the same bits.
 
     Attributes:
       session: of the golden run.
@@ -141,9 +142,11 @@ class Follower:
         blocks: Blocks | None = None,
         rows: int = 1,
         alive: Callable[[], None] = lambda: None,
+        step: Callable[[State, int, Descriptor | None], StepResult] | None = None,
     ):
         self.control = control_of(session.program.compiled)
         self.session = session
+        self._step = step or session.step
         self._walk = walk
         self._validator = validator
         self._propagation = Propagation() if propagation else None
@@ -234,7 +237,7 @@ class Follower:
         course, step = run.course, len(run.course.faulty)
         number, faulty = run.first + step, run.times[step] > 0
         given = run.descriptor(step, self.control)
-        result = self.session.step(state, number, given)
+        result = self._step(state, number, given)
         self._alive()
         if given is not None and run.with_fault:
             run.note_injected(step, result.record)

@@ -47,6 +47,34 @@ class StepResult:
     accuracy: float
     record: np.ndarray | None
 
+    @classmethod
+    def of(cls, found: StepOutputs, batch: Batch) -> "StepResult":
+        """Return what a step returned, on the host.
+
+        Args:
+          found: what it returned.
+          batch: its batch.
+        """
+        accuracy = int(found.correct) / batch.labels.size
+        record = found.record.numpy() if tf.is_tensor(found.record) else None
+        return cls(found.state, float(found.loss), accuracy, record)
+
+
+def step_inputs(batch: Batch, keys: np.ndarray, rate: float) -> StepInputs:
+    """Return what a step reads besides the state, on the device.
+
+    Args:
+      batch: the images and labels of all replicas.
+      keys: uint32 [replicas, 2], keys of this step for dropout.
+      rate: learning rate.
+    """
+    return StepInputs(
+        tf.constant(batch.images),
+        tf.constant(batch.labels),
+        tf.constant(keys, tf.uint32),
+        tf.constant(rate, tf.float32),
+    )
+
 
 class Program:
     """The training step and the evaluation of one workload.
@@ -117,20 +145,13 @@ class Program:
           InputError: the fault has a moment, and there is no number.
         """
         with self.running():
-            inputs = StepInputs(
-                tf.constant(batch.images),
-                tf.constant(batch.labels),
-                tf.constant(keys, tf.uint32),
-                tf.constant(rate, tf.float32),
-            )
+            inputs = step_inputs(batch, keys, rate)
             if fault is None:
                 found = self._clean(state, inputs)
             else:
                 operands = FaultOperands.of(fault, number)
                 found = self._armed(state, inputs, operands)
-        accuracy = int(found.correct) / batch.labels.size
-        record = None if fault is None else found.record.numpy()
-        return StepResult(found.state, float(found.loss), accuracy, record)
+        return StepResult.of(found, batch)
 
     def evaluate(self, state: State, batch: Batch) -> tuple[float, int]:
         """Return the summed loss and the number of correct classifications."""

@@ -9,9 +9,10 @@ There are two programs of a step. The clean one has no fault sites, and is what 
 without a fault runs. The armed one has sites and takes the fault as run-time operands.
 """
 
+import abc
 import dataclasses
 from collections.abc import Callable, Set
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -132,6 +133,51 @@ class FaultOperands(NamedTuple):
             return None
         sites = self.faults[:, FIELDS.index("site")]
         return is_injected(self.moments, self.step, replica, sites)
+
+
+class Looked(NamedTuple):
+    """What a watch sees of a step.
+
+    Args:
+      before: the state before the step.
+      after: the state after it.
+      gradients: by parameter name, summed over the replicas.
+      loss: mean loss over the global batch.
+      inputs: those of all replicas.
+      noted: what the watch noted of each replica, each tensor behind an axis of them.
+    """
+
+    before: State
+    after: State
+    gradients: Tensors
+    loss: tf.Tensor
+    inputs: StepInputs
+    noted: Any
+
+
+class Watch(abc.ABC):
+    """Looks at a step from within its program; the step's own results stay."""
+
+    @abc.abstractmethod
+    def note(self, own: ReplicaResult) -> Any:
+        """Return what to keep of one replica: a nest of tensors, maybe empty."""
+
+    @abc.abstractmethod
+    def restricted(self, gradients: Tensors) -> Tensors:
+        """Return the gradients that the update takes, as they are unless it mitigates.
+
+        Args:
+          gradients: by parameter name, summed over the replicas.
+        """
+
+    @abc.abstractmethod
+    def look(self, looked: Looked, memory: Any) -> Any:
+        """Return what it makes of a step.
+
+        Args:
+          looked: the step.
+          memory: what it keeps from step to step, a nest of tensors.
+        """
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -255,17 +301,63 @@ class TrainingStep:
           fault: what to inject; None: the step is clean.
         """
         fault = self.prepared(fault)
+        context = self.context(_UPDATE_REPLICA, fault)
+        total, _ = self._summed(state, inputs, fault, context)
+        return self._finished(state, total, inputs.rate, context)
+
+    def watched(
+        self,
+        state: State,
+        inputs: StepInputs,
+        fault: FaultOperands | None,
+        watch: Watch,
+        memory: Any,
+    ) -> tuple[StepOutputs, Any]:
+        """Run the same step as `one_by_one` and let a watch look at it.
+
+        Args:
+          state: the state before the step.
+          inputs: those of all replicas; the first axis but of the rate is replicas.
+          fault: what to inject; None: the step is clean.
+          watch: looks at it.
+          memory: what the watch keeps from step to step.
+
+        Returns:
+          What the step returns, and what the watch made of it.
+        """
+        fault = self.prepared(fault)
+        context = self.context(_UPDATE_REPLICA, fault)
+        total, noted = self._summed(state, inputs, fault, context, watch.note)
+        gradients = watch.restricted(total.gradients)
+        given = total._replace(gradients=gradients)
+        found = self._finished(state, given, inputs.rate, context)
+        looked = Looked(state, found.state, total.gradients, total.loss, inputs, noted)
+        return found, watch.look(looked, memory)
+
+    def _summed(
+        self,
+        state: State,
+        inputs: StepInputs,
+        fault: FaultOperands | None,
+        context: FaultContext,
+        note: Callable[[ReplicaResult], Any] = lambda own: (),
+    ) -> tuple[ReplicaResult, Any]:
+        """Return the sum over all replicas, and what was noted of each."""
 
         def one(replica: tf.Tensor) -> ReplicaResult:
             mine = (tensor[replica] for tensor in inputs[:3])
             context = self.context(replica, fault)
             return self.passes(state, StepInputs(*mine, inputs.rate), context)
 
-        def body(replica: tf.Tensor, total: ReplicaResult) -> tuple:
-            summed = tf.nest.map_structure(tf.add, total, one(replica))
-            return replica + 1, summed
+        def body(replica: tf.Tensor, total: ReplicaResult, noted: Any) -> tuple:
+            own = one(replica)
+            summed = tf.nest.map_structure(tf.add, total, own)
 
-        context = self.context(_UPDATE_REPLICA, fault)
+            def kept(all_: tf.Tensor, mine: tf.Tensor) -> tf.Tensor:
+                return tf.tensor_scatter_nd_update(all_, [[replica]], [mine])
+
+            return replica + 1, summed, tf.nest.map_structure(kept, noted, note(own))
+
         nothing = ReplicaResult(
             {name: tf.zeros_like(w) for name, w in state.parameters.items()},
             {name: tf.zeros_like(s) for name, s in state.statistics.items()},
@@ -273,14 +365,17 @@ class TrainingStep:
             tf.zeros([], tf.int64),
             context.probe() if fault else (),
         )
-        _, total = tf.while_loop(
-            lambda replica, _: replica < self.replicas,
+        unseen = tf.nest.map_structure(
+            lambda x: tf.zeros([self.replicas, *x.shape], x.dtype), note(nothing)
+        )
+        _, total, noted = tf.while_loop(
+            lambda replica, *_: replica < self.replicas,
             body,
-            (tf.zeros([], tf.int64), nothing),
+            (tf.zeros([], tf.int64), nothing, unseen),
             parallel_iterations=1,
             maximum_iterations=self.replicas,
         )
-        return self._finished(state, total, inputs.rate, context)
+        return total, noted
 
     def on_device(
         self,

@@ -11,6 +11,7 @@ from tpufi.campaign.journal.answers import measures_of, values_of_one
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import Row
 from tpufi.campaign.journal.schema import INCIDENTAL
+from tpufi.campaign.journal.scores import scores_of_one
 from tpufi.campaign.subject import Subject
 from tpufi.campaign.subjects import recorded_subject
 from tpufi.errors import InputError
@@ -131,7 +132,11 @@ def recorded_row(journal: Reader, number: int) -> Row:
     row = journal.row(number)
     if not measures_of(journal):
         return row
-    return dataclasses.replace(row, values=tuple(values_of_one(journal, number)))
+    return dataclasses.replace(
+        row,
+        values=tuple(values_of_one(journal, number)),
+        scores=tuple(scores_of_one(journal, number)),
+    )
 
 
 def same_fault(subject: Subject, row: Row) -> Fault:

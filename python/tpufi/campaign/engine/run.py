@@ -82,7 +82,8 @@ def run_campaign(
     """
     plan = subject.plan
     shares = strata(subject.source, plan.stop.strata)
-    with Writer(folder, manifest, session, subject.measures) as journal:
+    extra = subject.measures, subject.golden_scores
+    with Writer(folder, manifest, session, *extra) as journal:
         widest = _widest(plan, journal, shares)
         if reason := stop_reason(plan.stop, journal, widest):
             return Ended(reason)

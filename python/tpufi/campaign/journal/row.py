@@ -13,6 +13,7 @@ from tpufi.site_table import Site
 from tpufi.when_text import when_text
 
 _PAIR = struct.Struct("<dd")
+_SCORE = struct.Struct("<f")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -117,6 +118,8 @@ class Row:
       spread: how far the fault had spread, if the plan asks for it; a table of its own.
       values: what the measures of a campaign of inferences made of its answer, in their
         order; a table of its own.
+      scores: of each detector of a campaign, in the order of the measures, one for each
+        step from the fault on, float32 numbers; a table of its own.
     """
 
     experiment: int
@@ -136,6 +139,17 @@ class Row:
     injected_steps: int | None = None
     spread: tuple[Spread, ...] = ()
     values: tuple[float, ...] = ()
+    scores: tuple[tuple[float, ...], ...] = ()
+
+
+def pack_scores(scores: Sequence[float]) -> bytes:
+    """Return scores as little-endian float32, NaN and Inf included."""
+    return b"".join(map(_SCORE.pack, scores))
+
+
+def unpack_scores(blob: bytes) -> tuple[float, ...]:
+    """Return the scores that `pack_scores` packed."""
+    return tuple(score for (score,) in _SCORE.iter_unpack(blob))
 
 
 def pack_losses(losses: Sequence[tuple[float, float]]) -> bytes | None:

@@ -10,9 +10,15 @@ import dataclasses
 import marshal
 import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from tpufi.campaign.journal.row import FaultColumns, Row, pack_losses, unpack_losses
+from tpufi.campaign.journal.row import (
+    FaultColumns,
+    Row,
+    pack_losses,
+    pack_scores,
+    unpack_losses,
+)
 from tpufi.experiment.spread import Spread
 
 APPLICATION = 0x74707566  # "tpuf"
@@ -22,7 +28,7 @@ _FAULT = tuple(field.name for field in dataclasses.fields(FaultColumns))
 _RESULT = tuple(
     field.name
     for field in dataclasses.fields(Row)
-    if field.name not in ("experiment", "fault", "spread", "values")
+    if field.name not in ("experiment", "fault", "spread", "values", "scores")
 )
 COLUMNS = ("experiment", *_FAULT, *_RESULT)
 
@@ -34,11 +40,15 @@ TABLES = {
     "experiment": COLUMNS,
     "propagation": ("experiment", *Spread._fields),
     "answer": ("experiment", "measure", "value"),
+    "score": ("experiment", "measure", "scores"),
 }
 BATCH = ("id", "session", "seconds")  # And `digest`.
 
-# Tables that only a campaign of inferences has.
-OPTIONAL = ("measure", "answer")
+# Tables that only a campaign with measures has, and only one with detectors.
+MEASURES, SCORES = ("measure", "answer"), ("score",)
+OPTIONAL = (*MEASURES, *SCORES)
+# In place of the number of an experiment: the golden run.
+GOLDEN = -1
 
 # A layout of marshal without references, so that equal values are equal bytes.
 _LAYOUT = 2
@@ -106,6 +116,9 @@ def definitions() -> dict[str, str]:
         "answer": "CREATE TABLE answer (experiment INTEGER NOT NULL,"
         f" measure INTEGER NOT NULL, value REAL, {last},"
         " PRIMARY KEY (experiment, measure)) STRICT, WITHOUT ROWID",
+        "score": "CREATE TABLE score (experiment INTEGER NOT NULL,"
+        f" measure INTEGER NOT NULL, scores BLOB NOT NULL, {last},"
+        " PRIMARY KEY (experiment, measure)) STRICT",
     }
 
 
@@ -207,6 +220,11 @@ def to_answers(row: Row) -> list[tuple]:
         (row.experiment, number, None if math.isnan(value) else float(value))
         for number, value in enumerate(row.values)
     ]
+
+
+def to_scores(number: int, scores: Sequence[Sequence[float]]) -> list[tuple]:
+    """Return the rows of `score` that belong to an experiment, or to `GOLDEN`."""
+    return [(number, i, pack_scores(own)) for i, own in enumerate(scores)]
 
 
 def from_spread(values: tuple) -> Spread:

@@ -22,7 +22,10 @@ class Writer(Reader):
       folder: of the campaign; made if need be.
       manifest: what the rows depend on; a journal begun with another is refused.
       session: what to note of this running, see `Subject.session`.
-      measures: of a campaign of inferences, (name, whether it is a truth value) each.
+      measures: (name, whether it is a truth value) of each number that an experiment
+        has besides its columns.
+      golden_scores: of a campaign with detectors: those of the golden run, for each
+        measure.
 
     Raises:
       InputError: another process writes, the folder is read-only, the file is foreign,
@@ -35,6 +38,7 @@ class Writer(Reader):
         manifest: Manifest,
         session: str,
         measures: Sequence[tuple[str, bool]] = (),
+        golden_scores: Sequence[Sequence[float]] = (),
     ):
         _make(folder)
         self._lock = WritersLock(folder)
@@ -42,7 +46,7 @@ class Writer(Reader):
             path = folder / database.NAME
             super().__init__(path, database.connect(path, writable=True))
             try:
-                self._begin(manifest, session, measures)
+                self._begin(manifest, session, measures, golden_scores)
             except BaseException:
                 self._connection.close()
                 raise
@@ -72,6 +76,11 @@ class Writer(Reader):
                 experiment=[schema.to_columns(row) for row in new],
                 propagation=[spread for row in new for spread in schema.to_spread(row)],
                 answer=[answer for row in new for answer in schema.to_answers(row)],
+                score=[
+                    score
+                    for row in new
+                    for score in schema.to_scores(row.experiment, row.scores)
+                ],
             )
         return len(new)
 
@@ -81,7 +90,11 @@ class Writer(Reader):
         self._lock.close()
 
     def _begin(
-        self, manifest: Manifest, entries: str, measures: Sequence[tuple[str, bool]]
+        self,
+        manifest: Manifest,
+        entries: str,
+        measures: Sequence[tuple[str, bool]],
+        golden_scores: Sequence[Sequence[float]],
     ) -> None:
         self._begun = time.monotonic()
         recorded = self.manifest()
@@ -90,15 +103,17 @@ class Writer(Reader):
         with database.told(self._path), self._transaction():
             tables = "SELECT 1 FROM sqlite_schema WHERE name = 'measure'"
             if list(self._connection.execute(tables)):
-                measures = ()  # They are there.
+                measures, golden_scores = (), ()  # They are there.
             elif measures:
-                for table in schema.OPTIONAL:
+                scores = schema.SCORES if golden_scores else ()
+                for table in (*schema.MEASURES, *scores):
                     self._connection.execute(schema.definitions()[table])
             self._session = self._next("session")
             self._commit(
                 manifest=() if recorded else dataclasses.asdict(manifest).items(),
                 session=[(self._session, entries)],
                 measure=[(i, *measure) for i, measure in enumerate(measures)],
+                score=schema.to_scores(schema.GOLDEN, golden_scores),
             )
 
     def _commit(self, **tables: Iterable[tuple]) -> None:

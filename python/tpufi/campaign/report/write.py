@@ -19,6 +19,7 @@ from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.sections import (
     answers,
     comparisons,
+    detectors,
     fit,
     heat_map,
     latency,
@@ -43,6 +44,7 @@ _SECTIONS = (
     notes.sections,
     answers.sections,
     monitors.sections,
+    detectors.sections,
     strata.sections,
     heat_map.sections,
     latency.sections,

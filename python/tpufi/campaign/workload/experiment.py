@@ -8,6 +8,8 @@ from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.subject import Runner, no_sign
+from tpufi.campaign.workload.golden_scores import GoldenScores
+from tpufi.campaign.workload.scored_steps import ScoredSteps
 from tpufi.experiment.follow import Course, Follower
 from tpufi.experiment.fork import GoldenWalk
 from tpufi.experiment.inject import NotActive
@@ -29,6 +31,7 @@ class Experimenter(Runner):
       session: a session of its golden run.
       verify: refuse golden states that differ from the golden run's.
       alive: called after every step, so that a hanging worker can be told.
+      golden: of a plan with detectors: what these made of its golden run.
     """
 
     def __init__(
@@ -37,10 +40,14 @@ class Experimenter(Runner):
         session: Session,
         verify: bool = True,
         alive: Callable[[], None] = no_sign,
+        golden: GoldenScores | None = None,
     ):
         self.plan = plan
         self.session = session
         blocks = Blocks(session) if Blocks.serve(session) else None
+        self._scored = None
+        if golden is not None:
+            self._scored = ScoredSteps(session, plan.watching(), golden)
         folder = GoldenFolder(plan.golden)
         self.walk = GoldenWalk(folder, session, verify, alive, blocks)
         validator = None
@@ -50,7 +57,8 @@ class Experimenter(Runner):
         self.rows = self._sampler.rows
         self.follower = Follower(
             *(session, self.walk, validator, plan.propagation),
-            *(blocks, self.rows, alive),
+            *(None if self._scored else blocks, self.rows, alive),
+            step=self._scored.step if self._scored else None,
         )
         self.control = self.follower.control
         self._band = [(f, f.curve()) for f in map(GoldenFolder, plan.band)]
@@ -63,6 +71,8 @@ class Experimenter(Runner):
         error = None
         try:
             filled = self.follower.filled(fault)
+            if self._scored:
+                self._scored.begin(self.follower.first(fault))
             self.follower.follow(filled, self.plan.horizon, course)
         except NotActive as problem:
             error = str(problem)
@@ -87,6 +97,7 @@ class Experimenter(Runner):
             error,
             course.injected_steps,
             tuple(sorted(course.spread)),
+            *((self._scored.alarms(), self._scored.scores()) if self._scored else ()),
         )
 
     def fault(self, number: int) -> Fault:

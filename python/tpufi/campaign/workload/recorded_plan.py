@@ -60,6 +60,10 @@ def recorded_plan(
                 (f"injection {number}", parse_injection(text, f"injection {number}"))
                 for number, text in enumerate(plan.get("injections", ()))
             ),
+            tuple(
+                (name, tuple((key, float(value)) for key, value in settings))
+                for name, settings in plan.get("detectors", ())
+            ),
         ), manifest["deterministic"]
 
 

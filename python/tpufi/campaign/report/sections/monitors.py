@@ -4,6 +4,7 @@
 import math
 from collections.abc import Iterator
 
+from tpufi.campaign.journal.scores import has_scores
 from tpufi.campaign.monitor_table import MonitorRates, monitor_rates
 from tpufi.campaign.report.cells import Share
 from tpufi.campaign.report.document import Section, Table
@@ -18,7 +19,9 @@ _EXPLAINED = (
 
 
 def sections(facts: Facts) -> Iterator[Section]:
-    """Yield the section; none without monitors."""
+    """Yield the section; none without monitors, or if detectors have one."""
+    if has_scores(facts.journal):
+        return
     confidence = facts.options.confidence
     if found := monitor_rates(facts.journal):
         rows = [_row(rates, confidence) for rates in found]

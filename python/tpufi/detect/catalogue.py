@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The detectors by name; a new one is a file and a line here."""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tpufi.detect.detector import Detector
+from tpufi.detect.detectors.exact_replay import ExactReplay
+from tpufi.detect.detectors.feature_value import FeatureValue
+from tpufi.detect.detectors.history_bounds import HistoryBounds
+from tpufi.detect.detectors.non_finite import NonFinite
+from tpufi.detect.detectors.replica_outlier import ReplicaOutlier
+from tpufi.detect.detectors.state_checksum import StateChecksum
+from tpufi.detect.detectors.update_jump import UpdateJump
+from tpufi.detect.detectors.variance_bounds import VarianceBounds
+from tpufi.detect.detectors.z_score import GradientNormZScore, LossZScore
+from tpufi.errors import InputError
+from tpufi.messages import quote
+
+DETECTORS: Mapping[str, type[Detector]] = MappingProxyType(
+    {
+        "non_finite": NonFinite,
+        "history_bounds": HistoryBounds,
+        "variance_bounds": VarianceBounds,
+        "update_jump": UpdateJump,
+        "loss_z_score": LossZScore,
+        "gradient_norm_z_score": GradientNormZScore,
+        "feature_value": FeatureValue,
+        "state_checksum": StateChecksum,
+        "replica_outlier": ReplicaOutlier,
+        "exact_replay": ExactReplay,
+    }
+)
+
+
+def detector(name: str, **settings: float) -> Detector:
+    """Return a detector by its name.
+
+    Args:
+      name: key of `DETECTORS`.
+      settings: fields other than their defaults, e.g. `threshold`.
+
+    Raises:
+      InputError: there is no such detector, or it has no such field.
+    """
+    if name not in DETECTORS:
+        raise InputError(f"detector {quote(name)}; known: {', '.join(DETECTORS)}")
+    fields = [field.name for field in dataclasses.fields(DETECTORS[name])]
+    for key in settings:
+        if key not in fields:
+            raise InputError(
+                f"detector {name}: {quote(key)}; it has {', '.join(sorted(fields))}"
+            )
+    return DETECTORS[name](**settings)
+
+
+def name_of(detector: Detector) -> str:
+    """Return the name of a detector; of one that is not in the table its class's."""
+    for name, kind in DETECTORS.items():
+        if type(detector) is kind:
+            return name
+    return type(detector).__name__

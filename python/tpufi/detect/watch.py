@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Detectors within the program of a workload's training step."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tpufi.descriptor import Descriptor
+from tpufi.detect.catalogue import name_of
+from tpufi.detect.detector import Detector, largest, norm
+from tpufi.detect.detectors.exact_replay import ExactReplay
+from tpufi.detect.detectors.history_bounds import gradient_bound
+from tpufi.detect.signals import REPLICAS, Change, Network, Signals
+from tpufi.detect.workload_network import network_of
+from tpufi.errors import InputError
+from tpufi.training import Program, Session, State, StepResult, same_state
+from tpufi.training.program import step_inputs
+from tpufi.training.state import Tensors
+from tpufi.training.step import FaultOperands, Looked, ReplicaResult, Watch
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DetectorWatch(Watch):
+    """Scores each step by detectors.
+
+    Args:
+      detectors: by name.
+      network: what they look at.
+      clip: share of `gradient_bound` that gradients are clipped at before the update;
+        None: they are not. Without a gradient beyond it the bits stay.
+      compare: whether to note the norms of each replica's gradients in any case.
+    """
+
+    detectors: Mapping[str, Detector]
+    network: Network
+    clip: float | None = None
+    compare: bool = False
+
+    def note(self, own: ReplicaResult) -> Any:
+        read = {signal for d in self.detectors.values() for signal in d.reads}
+        if REPLICAS not in read and not self.compare:
+            return ()
+        norms = [norm({name: own.gradients[name]}) for name in self.network.weights]
+        return tf.stack(norms)
+
+    def restricted(self, gradients: Tensors) -> Tensors:
+        if self.clip is None:
+            return gradients
+        bounds = {n: self.clip * gradient_bound(self.network, n) for n in gradients}
+        return {n: _clipped(g, bounds[n]) for n, g in gradients.items()}
+
+    def look(self, looked: Looked, memory: Any) -> tuple[tf.Tensor, Any, Any]:
+        before, after = looked.before, looked.after
+        images = looked.inputs.images
+        signals = Signals(
+            looked.loss,
+            looked.gradients,
+            Change(before.parameters, after.parameters),
+            Change(before.slots, after.slots),
+            Change(before.statistics, after.statistics),
+            looked.inputs.rate,
+            largest(images) if images.dtype.is_floating else tf.zeros([]),
+            looked.noted if tf.is_tensor(looked.noted) else tf.zeros([0, 0]),
+        )
+        scores, kept = [], {}
+        for name, found in self.detectors.items():
+            score, kept[name] = found.score(signals, memory[name], self.network)
+            scores.append(tf.cast(score, tf.float32))
+        return tf.stack(scores), kept, looked.noted
+
+
+def _clipped(gradient: tf.Tensor, bound: float) -> tf.Tensor:
+    """Return a gradient whose elements are within a bound; NaN becomes 0."""
+    limit = tf.cast(bound, gradient.dtype)
+    known = tf.where(tf.math.is_nan(gradient), tf.zeros_like(gradient), gradient)
+    return tf.clip_by_value(known, -limit, limit)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WatchedStep:
+    """A step and what detectors made of it.
+
+    Args:
+      result: what the step returned; its bits are those of an unwatched one.
+      scores: of each detector, by name.
+      memory: what the detectors remember; the next step takes it.
+      norms: float32 [replicas, weights], see `Signals`; empty if no detector reads it.
+    """
+
+    result: StepResult
+    scores: Mapping[str, float]
+    memory: Any
+    norms: np.ndarray
+
+
+class WatchedSession:
+    """Runs the steps of a session under the eyes of detectors.
+
+    There is a watched form of the clean and of the armed step; each is traced when it
+    is first needed. The session's own programs stay as they are.
+
+    Args:
+      session: of a golden run.
+      detectors: by name, or a sequence that is named as the catalogue does.
+      clip: see `DetectorWatch`.
+      compare: see there.
+
+    Attributes:
+      session: the session.
+      detectors: by name.
+      network: what they look at.
+
+    Raises:
+      InputError: there is no detector, two have one name, or each replica of the
+        session has a device of its own.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        detectors: Mapping[str, Detector] | tuple[Detector, ...] | list[Detector],
+        clip: float | None = None,
+        compare: bool = False,
+    ):
+        program = session.program
+        if not isinstance(program, Program):
+            raise InputError(
+                "detectors watch replicas that share a device; train with --strategy "
+                "virtual"
+            )
+        self.session = session
+        self.detectors = named(detectors)
+        self.network = network_of(
+            program.workload, program.replicas, program.per_replica
+        )
+        self._watch = DetectorWatch(self.detectors, self.network, clip, compare)
+        options = {"jit_compile": program.compiled, "autograph": False}
+        self._clean = tf.function(self._clean_step, **options)
+        self._armed = tf.function(self._armed_step, **options)
+
+    def memory(self) -> Any:
+        """Return what the detectors remember before the first step."""
+        return {
+            name: found.memory(self.network) for name, found in self.detectors.items()
+        }
+
+    def step(
+        self,
+        state: State,
+        number: int,
+        memory: Any,
+        fault: Descriptor | None = None,
+        again: Descriptor | None = None,
+    ) -> WatchedStep:
+        """Run a training step.
+
+        Args:
+          state: the state before it.
+          number: steps since the start of training, from 0.
+          memory: what the detectors remember.
+          fault: what to inject, in the armed program; None: the clean one runs.
+          again: what to inject if `ExactReplay` has the step done again; under XLA a
+            clean step may have other bits than an armed one.
+        """
+        program, given = self.session.program, self.session.inputs(number)
+        with program.running():
+            inputs = step_inputs(*given)
+            if fault is None:
+                found, told = self._clean(state, inputs, memory)
+            else:
+                operands = FaultOperands.of(fault, number)
+                found, told = self._armed(state, inputs, operands, memory)
+        scores, kept, norms = told
+        result = StepResult.of(found, given[0])
+        named_scores = dict(zip(self.detectors, scores.numpy().tolist(), strict=True))
+        for name, replay in self.detectors.items():
+            if isinstance(replay, ExactReplay) and replay.due(number):
+                replayed = self.session.step(state, number, again)
+                named_scores[name] = float(not same_state(replayed.state, result.state))
+        noted = norms.numpy() if tf.is_tensor(norms) else np.zeros((0, 0), np.float32)
+        return WatchedStep(result, named_scores, kept, noted)
+
+    def alarms(self, scores: Mapping[str, float]) -> tuple[str, ...]:
+        """Return the names of the detectors that raise an alarm."""
+        return tuple(n for n, d in self.detectors.items() if d.alarms(scores[n]))
+
+    def _clean_step(self, state: State, inputs, memory: Any) -> tuple:
+        step = self.session.program.training_step
+        return step.watched(state, inputs, None, self._watch, memory)
+
+    def _armed_step(
+        self, state: State, inputs, fault: FaultOperands, memory: Any
+    ) -> tuple:
+        step = self.session.program.training_step
+        return step.watched(state, inputs, fault, self._watch, memory)
+
+
+def named(
+    detectors: Mapping[str, Detector] | tuple[Detector, ...] | list[Detector],
+) -> dict[str, Detector]:
+    """Return detectors by name.
+
+    Raises:
+      InputError: there is none, or two have one name.
+    """
+    if isinstance(detectors, Mapping):
+        found = dict(detectors)
+    else:
+        found = {name_of(d): d for d in detectors}
+        if len(found) < len(detectors):
+            raise InputError(
+                "detectors: two have one name; give a mapping with names of your own"
+            )
+    if not found:
+        raise InputError("detectors: there is none; name one of tpufi.detect.DETECTORS")
+    return found

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every detector: its formula, no alarm in clean steps, an alarm for its fault."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.detector_cases import CASES, NETWORK, Step, run_of_adam
+from tests.small_decoder import SMALL_DECODER
+from tests.tiny_workload import TINY
+from tpufi.data import Batches, load_dataset
+from tpufi.descriptor import disarmed, replacing
+from tpufi.detect import DETECTORS, WatchedSession, detector
+from tpufi.detect.watch import named
+from tpufi.element import to_words
+from tpufi.errors import InputError
+from tpufi.optimizers import SGD
+from tpufi.training import Program, Session, same_state
+
+SMALL = dataclasses.replace(TINY, input_shape=(32, 32, 3))
+WORKLOADS = {
+    "small": SMALL,
+    "small_sgd": dataclasses.replace(SMALL, optimizer=SGD()),
+    "small_decoder": SMALL_DECODER,
+}
+BEFORE = 24  # Clean steps, more than any detector waits for.
+every_detector = pytest.mark.parametrize("name", DETECTORS)
+
+
+def _session(name: str = "small", replicas: int = 4, per_replica: int = 4) -> Session:
+    workload = WORKLOADS[name]
+    data = load_dataset("synthetic:64")
+    if "decoder" in name:
+        data = dataclasses.replace(load_dataset("python-text"), context=6)
+    program = Program(workload, replicas, per_replica)
+    batches = Batches(data, 3, replicas, per_replica)
+    return Session(program, batches, 3, workload.learning_rate)
+
+
+def _all() -> dict:
+    return {name: detector(name, **CASES[name].settings) for name in DETECTORS}
+
+
+class Watched:
+    """A clean run of the small workload under all detectors."""
+
+    def __init__(self) -> None:
+        self.session = WatchedSession(_session(), _all())
+        self.state = self.session.session.initial_state()
+        self.memory, self.scores = self.session.memory(), []
+        for number in range(BEFORE):
+            found = self.session.step(self.state, number, self.memory)
+            self.state, self.memory = found.result.state, found.memory
+            self.scores.append(found.scores)
+
+
+@pytest.fixture(scope="module")
+def watched() -> Watched:
+    return Watched()
+
+
+def test_every_detector_has_a_case():
+    assert CASES.keys() == DETECTORS.keys()
+
+
+@every_detector
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+def test_the_score_is_that_of_the_formula(name, compiled):
+    found, steps = detector(name), run_of_adam(30, seed=5)
+    score = tf.function(
+        lambda tensors, memory: found.score(Step(**tensors).signals(), memory, NETWORK),
+        jit_compile=compiled,
+        autograph=False,
+    )
+    memory, scores = found.memory(NETWORK), []
+    for step in steps:
+        value, memory = score(step.tensors(), memory)
+        scores.append(float(value))
+    expected = CASES[name].reference(steps)
+    # float32 sums of 100 elements, and quotients of them.
+    np.testing.assert_allclose(scores, expected, rtol=2e-4, atol=1e-6)
+    assert not any(map(found.alarms, scores))
+
+
+@every_detector
+def test_the_memory_keeps_its_shapes_and_types(name):
+    found, (step,) = detector(name), run_of_adam(1, seed=6)
+    before = found.memory(NETWORK)
+    score, after = found.score(Step(**step.tensors()).signals(), before, NETWORK)
+    assert score.dtype == tf.float32 and score.shape == ()
+    tf.nest.assert_same_structure(before, after)
+    for a, b in zip(tf.nest.flatten(before), tf.nest.flatten(after), strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+
+
+def test_scores_of_clean_steps_raise_no_alarm(watched):
+    for scores in watched.scores:
+        assert watched.session.alarms(scores) == ()
+
+
+@every_detector
+def test_its_fault_raises_an_alarm(name, watched):
+    case, state, fault = CASES[name], watched.state, None
+    if case.site:
+        words = to_words(np.array([case.value], np.float32))
+        table = watched.session.session.program.table
+        fault = replacing(table.id_of(case.site), 1, np.arange(1), words)
+    else:
+        kernel = np.array(state.parameters["conv1/kernel"])  # A copy.
+        kernel.view(np.uint32)[0, 0, 0, 0] ^= 1
+        changed = state.parameters | {"conv1/kernel": tf.constant(kernel)}
+        state = state._replace(parameters=changed)
+    found = watched.session.step(state, BEFORE, watched.memory, fault)
+    assert name in watched.session.alarms(found.scores)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_watched_step_has_the_bits_of_an_unwatched_one(name):
+    session = _session(name, 2)
+    watched = WatchedSession(session, _all(), clip=1.0, compare=True)
+    state, memory = session.initial_state(), watched.memory()
+    site = session.program.table[0]
+    one = to_words(np.ones(1, np.float32))
+    fault = replacing(session.program.table.id_of(site.name), 0, np.arange(1), one)
+    for number, row in enumerate([None, None, disarmed(), fault, None]):
+        found = watched.step(state, number, memory, row)
+        plain = session.step(state, number, row)
+        assert same_state(found.result.state, plain.state)
+        assert (found.result.loss, found.result.accuracy) == (
+            plain.loss,
+            plain.accuracy,
+        )
+        if row is not None:
+            np.testing.assert_array_equal(found.result.record, plain.record)
+        state, memory = found.result.state, found.memory
+
+
+def test_watching_traces_no_program_of_the_session(watched):
+    session = _session()
+    seen = WatchedSession(session, {"non_finite": detector("non_finite")})
+    seen.step(session.initial_state(), 0, seen.memory())
+    assert session.program.traces == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_thousand_clean_steps_raise_no_alarm(name):
+    session = _session(name)
+    watched = WatchedSession(
+        session, _all() | {"exact_replay": detector("exact_replay")}
+    )
+    state, memory = session.initial_state(), watched.memory()
+    for number in range(1000):
+        found = watched.step(state, number, memory)
+        assert watched.alarms(found.scores) == (), (number, found.scores)
+        state, memory = found.result.state, found.memory
+
+
+def test_clipping_keeps_a_spike_out_of_the_second_moment(watched):
+    session = watched.session.session
+    clipped = WatchedSession(session, _all(), clip=1.0)
+    words = to_words(np.array([1e15], np.float32))
+    site = session.program.table.id_of("conv1/grad_wt/output")
+    row = replacing(site, 1, np.arange(1), words)
+    found = clipped.step(watched.state, BEFORE, watched.memory, row)
+    after = found.result.state.slots["conv1/kernel/second_moment"].numpy().max()
+    free = watched.session.step(watched.state, BEFORE, watched.memory, row)
+    bound = 20 * math.sqrt(clipped.network.terms["conv1/kernel"]) / 16
+    assert after <= 0.0011 * bound**2
+    assert free.result.state.slots["conv1/kernel/second_moment"].numpy().max() > 1e26
+
+
+def test_detectors_without_a_name_of_their_own_are_refused():
+    two = [detector("non_finite"), detector("non_finite", threshold=2.0)]
+    with pytest.raises(InputError, match="two have one name"):
+        named(two)
+    with pytest.raises(InputError, match="there is none"):
+        named([])
+    with pytest.raises(InputError, match="detector 'nan'; known: non_finite"):
+        detector("nan")
+    with pytest.raises(InputError, match="'bound'; it has decay, threshold"):
+        detector("feature_value", bound=1)
