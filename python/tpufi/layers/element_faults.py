@@ -152,8 +152,15 @@ class ElementFault:
         rows, columns = self._kept(view)
         index = view.result.index(rows.index, columns.index)
         old = tf.gather(tf.reshape(result, [-1]), index)
-        new = altered(old, self.bits)
-        return self._written(result, index, old, new, rows, columns)
+        if view.factor == 1:
+            new = altered(old, self.bits)
+            return self._written(result, index, old, new, rows, columns)
+        factors = view.left.slices(rows.index), view.right.slices(columns.index)
+        sums = tf.cast(tf.einsum("gik,gjk->gij", *map(widened, factors)), result.dtype)
+        new = altered(sums, self.bits)
+        made = where_bits(same_bits(sums, new), old, view.scaled(new, result.dtype))
+        y = _scattered(result, index, columns.of(rows.of(made, 1), 2))
+        return Changed(y, self._counts(sums, new, rows, columns))
 
     def _running(self, view: MatrixView, result: tf.Tensor) -> Changed:
         """Change each partial sum of the results that stay in the element."""
@@ -182,7 +189,7 @@ class ElementFault:
         state = tf.while_loop(lambda k, *_: k < rounds, several, state, **how)
         _, sums, changed = tf.while_loop(lambda k, *_: k < depth, one, state, **how)
         old = tf.gather(tf.reshape(result, [-1]), index)
-        new = tf.cast(sums, result.dtype)
+        new = view.scaled(sums, result.dtype)
         count = self._number(view, rows, columns) * depth
         new = where_bits(changed > 0, new, old)
         y = _scattered(result, index, columns.of(rows.of(new, 1), 2))
@@ -242,7 +249,8 @@ class ElementFault:
         differs = ~same_bits(old, new) & chosen.valid[:, tf.newaxis]
         changed = tf.reduce_sum(tf.cast(differs, tf.int64))
         # [groups, size of other, chosen]
-        made = tf.cast(other.times(tf.linalg.matrix_transpose(new)), result.dtype)
+        made = other.times(tf.linalg.matrix_transpose(new))
+        made = view.scaled(made, result.dtype)
         hit = tf.reduce_any(differs, -1)[:, tf.newaxis]
         if not stays:
             places = tf.range(other.size, dtype=tf.int64) % period
@@ -265,7 +273,7 @@ class ElementFault:
         below = other.tile_sums(tf.where(above, zero, numbers), rows)
         new = altered(old, self.bits)
         differs = ~same_bits(old, new) & chosen.valid
-        made = tf.cast(tf.reduce_sum(new + below, 0), result.dtype)
+        made = view.scaled(tf.reduce_sum(new + below, 0), result.dtype)
         hit = tf.reduce_any(differs, 0)
         y = self._slices(view, result, own, chosen, made, hit)
         tiles = tiles_of(own.depth, rows)
@@ -336,6 +344,7 @@ class ElementFault:
             return tf.where(here, difference, tf.zeros([], difference.dtype))
 
         difference = tf.cond(finite, lambda: tf.identity(difference), exact)
+        difference = view.scaled(difference, difference.dtype)
         y = widened(result) + view.shaped(difference)
         number = chosen.number * (own.groups * own.size)
         changed = tf.reduce_sum(tf.cast(differs, tf.int64))
@@ -360,12 +369,16 @@ class ElementFault:
         columns: _Chosen,
     ) -> Changed:
         """Return a tensor with changed elements, [groups, rows, columns] of them."""
+        counts = self._counts(old, new, rows, columns)
+        return Changed(_scattered(tensor, index, new), counts)
+
+    def _counts(
+        self, old: tf.Tensor, new: tf.Tensor, rows: _Chosen, columns: _Chosen
+    ) -> Counts:
         valid = rows.valid[:, tf.newaxis] & columns.valid
         differs = tf.cast(~same_bits(old, new) & valid, tf.int64)
         number = rows.number * columns.number * old.shape[0]
-        return Changed(
-            _scattered(tensor, index, new), Counts(number, tf.reduce_sum(differs))
-        )
+        return Counts(number, tf.reduce_sum(differs))
 
 
 def _scattered(tensor: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

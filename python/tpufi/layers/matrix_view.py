@@ -134,6 +134,11 @@ class Layout:
     column: int
     groups: Sequence[tuple[int, int]] = ((1, 0),)
 
+    @property
+    def transposed(self) -> "Layout":
+        """Where they stand if rows are called columns."""
+        return dataclasses.replace(self, row=self.column, column=self.row)
+
     def index(self, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
         """Return flat indices, int64 [groups, rows, columns].
 
@@ -160,6 +165,7 @@ class MatrixView:
       weight: the flat indices [groups, n, k] of B[k, n] in the layer's weight operand,
         from int64 [n] and [k].
       shaped: C [groups, M, N] in the shape of the layer's result.
+      factor: what C is multiplied by to give the result.
     """
 
     left: Side
@@ -167,6 +173,16 @@ class MatrixView:
     result: Layout
     weight: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     shaped: Callable[[tf.Tensor], tf.Tensor]
+    factor: float = 1.0
+
+    def scaled(self, sums: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """Return finished sums as numbers of the result.
+
+        Args:
+          sums: numbers of C.
+          dtype: of the result.
+        """
+        return tf.cast(sums if self.factor == 1 else sums * self.factor, dtype)
 
 
 def plain_view(

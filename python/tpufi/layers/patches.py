@@ -9,6 +9,7 @@ dilated first, with zeros between its pixels.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -38,6 +39,16 @@ class Window:
     def taps(self) -> list[tuple[int, int]]:
         """Rows and columns of the kernel, in order."""
         return [(u, v) for u in range(self.kernel[0]) for v in range(self.kernel[1])]
+
+    def of_gradient(self, sizes: Sequence[int]) -> "Window":
+        """Return how the rotated kernel moves over the gradient of the result.
+
+        Args:
+          sizes: of the images, whose gradient it makes.
+        """
+        both = zip(self.kernel, self.offset, strict=True)
+        offset = tuple(size - 1 - pad for size, pad in both)
+        return Window(self.kernel, offset, tuple(sizes), dilation=self.stride)
 
     def seen(self, axis: int, pixel: tf.Tensor, tap: tf.Tensor, size: int) -> tuple:
         """Return which pixel of an image a tap sees, and whether there is one.
@@ -81,6 +92,25 @@ class Window:
             begin = self.offset[axis] - tap[axis]
             pixels = _placed(pixels, axis + 1, begin, 1, self.stride, sizes[axis])
         return pixels
+
+
+def same_padding(size: int, kernel: int, stride: int) -> int:
+    """Return the number of zeros that 'same' padding puts before an axis of `size`."""
+    pixels = -(-size // stride)
+    return max((pixels - 1) * stride + kernel - size, 0) // 2
+
+
+def same_window(sizes: Sequence[int], kernel: int, stride: int) -> Window:
+    """Return how a square kernel moves over images with 'same' padding.
+
+    Args:
+      sizes: of the images.
+      kernel: its size.
+      stride: distance of two positions.
+    """
+    pads = tuple(same_padding(size, kernel, stride) for size in sizes)
+    pixels = tuple(-(-size // stride) for size in sizes)
+    return Window((kernel, kernel), pads, pixels, stride)
 
 
 def _placed(
