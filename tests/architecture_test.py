@@ -14,11 +14,13 @@ LONGEST = 500
 # What needs no fault: errors, files, text, numbers, and the compiled libraries.
 GROUND = frozenset(
     "_former _library _toml element errors extras file_name integers io messages "
-    "own_process progress random statistics text_table untrusted yaml_reader".split()
+    "own_process progress random statistics text_table untrusted when "
+    "yaml_reader".split()
 )
 # Sites, faults in the device's form, and the ops that inject them.
 DEVICE = GROUND | {
-    *("descriptor", "fault", "faulty_bits", "gradients", "ops", "site_table"),
+    *("descriptor", "fault", "faulty_bits", "gate", "gradients", "ops", "site_table"),
+    "stale",
 }
 # What computes: layers with their sites, optimisers, and models made of them.
 COMPUTED = DEVICE | {"layers", "optimizers", "workload", "models"}

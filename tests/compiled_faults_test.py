@@ -14,11 +14,12 @@ from tests.modes import assert_same_bits, in_mode
 from tests.tiny_workload import TINY
 from tpufi.descriptor import FIELDS, read_record
 from tpufi.element import to_words
-from tpufi.fault import Fault, holding
+from tpufi.fault import Fault
 from tpufi.faults.catalogue import FAULT_MODELS, NAMES, any_fault_model
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
 from tpufi.ops import inject_fault
+from tpufi.stale import holding
 
 REPLICA = 1
 SPACE = SiteSpace.of(TINY, 1)

@@ -10,9 +10,9 @@ from tests.modes import assert_same_bits
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.descriptor import disarmed, read_record
 from tpufi.element import to_words
-from tpufi.fault import holding
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
+from tpufi.stale import holding
 from tpufi.training import Program, initial_state
 from tpufi.training.state import to_arrays
 

@@ -13,11 +13,11 @@ from tests.modes import assert_same_bits, in_mode, random_bits
 from tests.tiny_workload import TINY
 from tpufi import descriptor
 from tpufi.element import to_words
-from tpufi.fault import holding
 from tpufi.faults.catalogue import NAMES, any_fault_model
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
 from tpufi.ops import inject_fault
+from tpufi.stale import holding
 
 TYPES = ["float32", "float64", "bfloat16", "float16"]
 

@@ -15,13 +15,14 @@ from tests.campaign_runs import CONFIG, SMALL
 from tests.frozen_data import Case, hexadecimal, words_sha256
 from tpufi.descriptor import read_record
 from tpufi.element import element, from_words, to_words
-from tpufi.fault import Fault, holding
+from tpufi.fault import Fault
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
 from tpufi.models import workload
 from tpufi.ops import inject_fault
 from tpufi.site_table import SiteTable
+from tpufi.stale import holding
 from tpufi.workload import Workload
 
 # Fault models that were added later are not among the frozen ones.

@@ -15,10 +15,11 @@ from tpufi.campaign.workload.gate import check_deterministic
 from tpufi.descriptor import read_record
 from tpufi.element import from_words
 from tpufi.experiment.replay import replay
-from tpufi.fault import Fault, holding, recording
+from tpufi.fault import Fault
 from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenFolder, train_golden
 from tpufi.models import WORKLOADS
+from tpufi.stale import holding, recording
 from tpufi.training import Program, Session, make_deterministic, state_digest
 
 ROWS = 60

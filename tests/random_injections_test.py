@@ -13,13 +13,14 @@ from tests.modes import assert_same_bits
 from tests.tiny_workload import TINY
 from tpufi.descriptor import CAPACITY, Descriptor, Injected, disarmed, read_record
 from tpufi.element import to_words
-from tpufi.fault import Fault, holding, recording
+from tpufi.fault import Fault
 from tpufi.faults.catalogue import NAMES, any_fault_model
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
 from tpufi.models import WORKLOADS
 from tpufi.show.tapped_sites import TappedContext
 from tpufi.site_table import DIRECTIONS
+from tpufi.stale import holding, recording
 from tpufi.training import State, initial_state
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.step import StepInputs, TrainingStep

@@ -11,10 +11,10 @@ from tests.modes import assert_same_bits, random_bits
 from tests.tiny_workload import TINY
 from tpufi.element import to_words
 from tpufi.errors import InputError
-from tpufi.fault import holding, recording
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
+from tpufi.stale import holding, recording
 
 SPACE = SiteSpace.of(TINY, 2)
 PLAN = SamplingPlan(equally([any_fault_model("STALE")]), epochs=(1, 3), steps=(0, 9))

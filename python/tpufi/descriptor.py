@@ -14,6 +14,7 @@ import numpy as np
 from tpufi._library import host
 from tpufi.errors import InputError
 from tpufi.integers import integer
+from tpufi.when import moments
 
 FIELDS = tuple(host.fault_fields)
 OPERATIONS = tuple(host.operations)
@@ -29,10 +30,17 @@ class Descriptor:
     Args:
       faults: int64 [rows, 12], fields as in `FIELDS`.
       words: uint64 [rows, capacity], bits in the low end of each word.
+      moments: int64 [rows, fields], see `tpufi.when.MOMENT_FIELDS`; None: the rows are
+        injected in every step that has the descriptor.
     """
 
     faults: np.ndarray
     words: np.ndarray
+    moments: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.moments is None:
+            object.__setattr__(self, "moments", moments(len(self.faults)))
 
     @property
     def armed(self) -> bool:
@@ -149,6 +157,7 @@ def stacked(rows: Iterable[Descriptor]) -> Descriptor:
     return Descriptor(
         np.concatenate([row.faults for row in given]),
         np.concatenate([row.words for row in given]),
+        np.concatenate([row.moments for row in given]),
     )
 
 

@@ -26,8 +26,8 @@ from tpufi.descriptor import (
 )
 from tpufi.element import BOOL, ELEMENTS, width_of
 from tpufi.errors import InputError
-from tpufi.integers import integer
 from tpufi.site_table import Site, SiteTable
+from tpufi.when import When
 
 _KEEPING = ("replace", "error_rate")
 # Words of these have the bits of an element.
@@ -210,7 +210,8 @@ class Fault:
       replica: faulty replica, or `descriptor.EVERY_REPLICA` (-1).
       epoch: epoch of the first faulty step, from 0.
       step: first faulty step in that epoch, from 0.
-      duration: faulty steps one after the other, >= 1; counted across epochs.
+      duration: steps from the first to the last faulty one, >= 1; counted across
+        epochs.
       elements: faulty elements. Listed ones take a row of a descriptor for each run,
         and the operations flip, zero, replace, add and multiply only.
       operation: what is done to an element, one of `descriptor.OPERATIONS`; the
@@ -223,9 +224,11 @@ class Fault:
       affected: for operands of a convolution, the results that keep the error; None:
         all of them.
       stale: the words are the elements' bits one step before `step`. A stale fault
-        without words can be injected once `fault.holding` has filled them in.
+        without words can be injected once `stale.holding` has filled them in.
       iterations: of the loops that the site of a program is in, from the outermost, the
         iteration of each; None: every execution.
+      when: in which of these steps, at which replicas and into which values it is
+        injected; its `length` is the duration. None: in all.
 
     Raises:
       InputError: a field is out of range or contradicts another; the message names it.
@@ -246,6 +249,7 @@ class Fault:
     affected: AffectedOutputs | None = None
     stale: bool = False
     iterations: tuple[int, ...] | None = None
+    when: When | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in (*ELEMENTS, BOOL):
@@ -259,6 +263,8 @@ class Fault:
         _at_least("duration", self.duration, 1)
         for iteration in self.iterations or ():
             _at_least("iterations", iteration, 0)
+        if self.when is not None and self.duration != self.when.length:
+            raise _wrong("duration", self.duration, f"{self.when.length}, as when says")
         self._check_elements()
         self._check_words()
         if self.affected is not None:
@@ -271,13 +277,14 @@ class Fault:
         """Rows of its descriptor: one for each run of listed elements, else one."""
         return len(self.elements.runs()) if isinstance(self.elements, Listed) else 1
 
-    def descriptor(self, table: SiteTable, rows: int = 1) -> Descriptor:
+    def descriptor(self, table: SiteTable, rows: int = 1, first: int = 0) -> Descriptor:
         """Return the fault as rows of run-time operands.
 
         Args:
           table: the sites of the program that the fault is injected into.
           rows: at least so many; those that the fault does not need name no site. The
             number of rows is part of a program's signature.
+          first: its first step since the start of training, which `when` counts from.
 
         Raises:
           InputError: no such site, the site has another shape or type, or the words of
@@ -288,10 +295,13 @@ class Fault:
         if self.stale and not self.words:
             raise InputError(
                 f"the stale fault at {self.site} has no words yet; record the step "
-                "before it and call fault.holding"
+                "before it and call stale.holding"
             )
         own = tuple(self._rows(table.id_of(self.site)))
-        missing = rows - len(own)
+        if self.when is not None:
+            moment = np.tile(self.when.moment(first), (len(own), 1))
+            own = (dataclasses.replace(stacked(own), moments=moment),)
+        missing = rows - self.rows
         return stacked((*own, disarmed(missing)) if missing > 0 else own)
 
     def _rows(self, site: int) -> Iterator[Descriptor]:
@@ -409,72 +419,6 @@ def _at_most(field: str, value: int, bound: int) -> None:
 
 def _wrong(field: str, value: object, expected: str) -> InputError:
     return InputError(f"fault: {field}: {value!r}; expected {expected}; correct it")
-
-
-def recording(fault: Fault, steps_per_epoch: int) -> Fault:
-    """Return the fault that only reads the elements, one step before `fault`.
-
-    Args:
-      fault: a stale fault of one replica.
-      steps_per_epoch: steps of an epoch, to step back across its start; > fault.step.
-
-    Returns:
-      A fault of the same elements that keeps every bit.
-
-    Raises:
-      InputError: the fault is not stale, names every replica (records of replicas are
-        added up), is injected into the very first step, or its step is not in the
-        epoch.
-    """
-    _check_stale(fault)
-    if fault.step >= steps_per_epoch:
-        raise InputError(
-            f"stale fault: step {fault.step} is not in an epoch of {steps_per_epoch} "
-            f"steps; choose 0 to {steps_per_epoch - 1}"
-        )
-    if fault.epoch == 0 and fault.step == 0:
-        raise InputError(
-            "stale fault: epoch 0, step 0 has no step before it; choose a later step"
-        )
-    before = fault.epoch * steps_per_epoch + fault.step - 1
-    return dataclasses.replace(
-        fault,
-        epoch=before // steps_per_epoch,
-        step=before % steps_per_epoch,
-        duration=1,
-        operation="flip",
-        keep=0,
-        words=(0,),
-        affected=None,
-        stale=False,
-    )
-
-
-def holding(fault: Fault, bits: Sequence[int]) -> Fault:
-    """Return the stale fault with the values it writes.
-
-    Args:
-      fault: a stale fault.
-      bits: bits of the faulty elements one step earlier, in the order of positions.
-
-    Returns:
-      The same fault, ready to be injected.
-
-    Raises:
-      InputError: the fault is not stale, or the bits are not one word for each element.
-    """
-    _check_stale(fault)
-    return dataclasses.replace(fault, words=tuple(integer("bits", b) for b in bits))
-
-
-def _check_stale(fault: Fault) -> None:
-    if not fault.stale:
-        raise InputError(f"fault {fault.model} at {fault.site} is not stale")
-    if fault.replica < 0:
-        raise InputError(
-            "stale fault: replica -1 means every replica, and the record cannot tell "
-            "them apart; name one replica"
-        )
 
 
 def single_bit(fault: Fault) -> int | None:

@@ -5,10 +5,11 @@ import numpy as np
 
 from tpufi.descriptor import read_record
 from tpufi.errors import InputError
-from tpufi.fault import Fault, holding, recording
+from tpufi.fault import Fault
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenConfig
 from tpufi.site_table import Site
+from tpufi.stale import holding, recording
 from tpufi.training import Session, State
 
 

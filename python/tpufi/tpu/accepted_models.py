@@ -10,7 +10,7 @@ import tensorflow as tf
 from tpufi.descriptor import CAPACITY, read_record
 from tpufi.element import element
 from tpufi.errors import InputError
-from tpufi.fault import Fault, holding
+from tpufi.fault import Fault
 from tpufi.faults.catalogue import NAMES, any_fault_model
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
@@ -18,6 +18,7 @@ from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import FaultContext
 from tpufi.ops import prepare_faults
 from tpufi.site_table import SiteTable
+from tpufi.stale import holding
 from tpufi.workload import Workload
 
 _SEED, _TRIES = 1, 200

@@ -53,7 +53,7 @@ def export_step(
         )
 
     outputs = workload.model.output_shape(workload.input_shape)[:-1]
-    none = disarmed()
+    none = FaultOperands.of(disarmed(), 0)
     arguments = (
         initial_state(workload, _SEED),
         StepInputs(
@@ -63,7 +63,7 @@ def export_step(
             tf.constant(workload.learning_rate, tf.float32),
         ),
         tf.constant(0, tf.int64),
-        *([tf.constant(none.faults), tf.constant(none.words)] if armed else []),
+        *(none[:4] if armed else ()),
     )
     compiled = tf.function(step, jit_compile=True, autograph=False)
     device = tf.zeros(

@@ -82,6 +82,7 @@ class DistributedProgram:
         keys: np.ndarray,
         rate: float,
         fault: Descriptor | None = None,
+        number: int | None = None,
     ) -> StepResult:
         """Run one training step; see `tpufi.training.Program.step`."""
         if state is not self._newest:
@@ -92,9 +93,7 @@ class DistributedProgram:
                 lambda c: tf.constant(values[c.replica_id_in_sync_group], dtype)
             )
 
-        operands = None
-        if fault is not None:
-            operands = FaultOperands(*map(tf.constant, (fault.faults, fault.words)))
+        operands = None if fault is None else FaultOperands.of(fault, number)
         with exact_arithmetic():
             loss, correct, record = self._step(
                 split(batch.images),

@@ -99,6 +99,7 @@ class Program:
         keys: np.ndarray,
         rate: float,
         fault: Descriptor | None = None,
+        number: int | None = None,
     ) -> StepResult:
         """Run one training step.
 
@@ -109,6 +110,11 @@ class Program:
           rate: learning rate.
           fault: what to inject, in the armed program; `descriptor.disarmed()` runs that
             without a fault. None: the clean program runs.
+          number: of the step, since the start of training; None: the fault has no
+            moment of its own.
+
+        Raises:
+          InputError: the fault has a moment, and there is no number.
         """
         with self.running():
             inputs = StepInputs(
@@ -120,8 +126,8 @@ class Program:
             if fault is None:
                 found = self._clean(state, inputs)
             else:
-                operands = tf.constant(fault.faults), tf.constant(fault.words)
-                found = self._armed(state, inputs, FaultOperands(*operands))
+                operands = FaultOperands.of(fault, number)
+                found = self._armed(state, inputs, operands)
         accuracy = int(found.correct) / batch.labels.size
         record = None if fault is None else found.record.numpy()
         return StepResult(found.state, float(found.loss), accuracy, record)

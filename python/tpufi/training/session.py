@@ -62,7 +62,7 @@ class Session:
           number: steps since the start of training, from 0.
           fault: what to inject; None for no fault.
         """
-        return self.program.step(state, *self.inputs(number), fault)
+        return self.program.step(state, *self.inputs(number), fault, number)
 
     def inputs(self, number: int) -> tuple[Batch, np.ndarray, float]:
         """Return the batch, the keys for dropout and the learning rate of a step.

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tpufi.descriptor import CAPACITY
+from tpufi.descriptor import CAPACITY, FIELDS, Descriptor
+from tpufi.errors import InputError
+from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import CLEAN, FaultContext
@@ -86,12 +88,50 @@ class FaultOperands(NamedTuple):
     Args:
       faults: see `tpufi.descriptor.Descriptor`.
       words: see there.
+      moments: see there; empty: rows are injected in every step.
+      step: int64 scalar, steps since the start of training; empty like `moments`.
       prepared: the same for the sites of a compiled program; empty: not yet.
     """
 
     faults: tf.Tensor
     words: tf.Tensor
+    moments: tf.Tensor | tuple[()] = ()
+    step: tf.Tensor | tuple[()] = ()
     prepared: Prepared | tuple[()] = ()
+
+    @classmethod
+    def of(cls, fault: Descriptor, number: int | None) -> "FaultOperands":
+        """Return a descriptor as the operands of one step.
+
+        Args:
+          fault: the descriptor.
+          number: of the step, since the start of training; None: no row asks for it.
+
+        Raises:
+          InputError: a row does.
+        """
+        if number is None and fault.moments.any():
+            raise InputError(
+                "the fault has a moment and the step no number; tell steps since the "
+                "start of training"
+            )
+        return cls(
+            tf.constant(fault.faults),
+            tf.constant(fault.words),
+            tf.constant(fault.moments),
+            tf.constant(number or 0, tf.int64),
+        )
+
+    def injected(self, replica: tf.Tensor) -> tf.Tensor | None:
+        """Return which rows are injected in the step, bool [rows]; None: all.
+
+        Args:
+          replica: int64 scalar.
+        """
+        if not tf.is_tensor(self.moments):
+            return None
+        sites = self.faults[:, FIELDS.index("site")]
+        return is_injected(self.moments, self.step, replica, sites)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,17 +164,19 @@ class TrainingStep:
         """Return the sites of a replica's program: none without a fault."""
         if fault is None:
             return dataclasses.replace(CLEAN, compiled=self.compiled)
+        replica = tf.cast(replica, tf.int64)
         context = FaultContext(
             self.table,
-            tf.cast(replica, tf.int64),
+            replica,
             fault.faults,
             fault.words,
             self.names,
             self.compiled,
         )
-        if not fault.prepared:
-            return context
-        return CompiledContext.of_replica(context, fault.prepared)
+        if fault.prepared:
+            context = CompiledContext.of_replica(context, fault.prepared)
+        injected = fault.injected(replica)
+        return context if injected is None else context.without(~injected[:, None])
 
     def prepared(self, fault: FaultOperands | None) -> FaultOperands | None:
         """Return a fault as all sites of the program take it."""
@@ -144,7 +186,7 @@ class TrainingStep:
         largest = max((site.size for site in sites), default=1)
         given = fault.faults, fault.words
         prepared = prepare_faults(*given, list(self.table), largest, CAPACITY)
-        return FaultOperands(*given, prepared)
+        return fault._replace(prepared=prepared)
 
     def passes(
         self, state: State, inputs: StepInputs, context: FaultContext

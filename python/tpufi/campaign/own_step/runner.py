@@ -14,10 +14,11 @@ from tpufi.campaign.own_step.training_program import metrics_of
 from tpufi.campaign.subject import Runner, Subject
 from tpufi.experiment.follow import Course
 from tpufi.experiment.inject import NotActive
-from tpufi.fault import Fault, holding, recording
+from tpufi.fault import Fault
 from tpufi.instrument import Run
 from tpufi.outcomes.detection import detection_step
 from tpufi.outcomes.outcome import classify
+from tpufi.stale import holding, recording
 
 _ONE_EPOCH = 1 << 31  # Steps are counted on: epoch 0 has all of them.
 
