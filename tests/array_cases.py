@@ -71,7 +71,8 @@ def random_element(
 
 def changing(fault: UnitFault):
     """Return what the register does to a number, in numpy."""
-    keep, flip = fault.bits("float32").astype(np.uint32)
+    keep, flip = fault.bits("float32") & 0xFFFFFFFF
+    keep, flip = np.uint32(keep), np.uint32(flip)
 
     def change(value: np.ndarray) -> np.ndarray:
         words = np.asarray(value, np.float32).view(np.uint32)

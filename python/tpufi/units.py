@@ -14,6 +14,7 @@ import numpy as np
 from tpufi.descriptor import EVERY_REPLICA
 from tpufi.element import element
 from tpufi.errors import InputError
+from tpufi.when import ALWAYS, FOREVER, When
 
 DATAFLOWS = ("output", "weight", "input")
 REGISTERS = ("weight", "input", "accumulator", "output")
@@ -34,6 +35,11 @@ class Unit(abc.ABC):
 
     built: "Unit"
     place: tuple[int, ...]
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """`built` as constants that a trace is known by; see `built_of`."""
+        return type(self).__name__, *dataclasses.astuple(self.built)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +134,15 @@ class VectorLane(Unit):
         return (self.sublane * LANES + self.lane,)
 
 
+UNITS = {kind.__name__: kind for kind in (ProcessingElement, VectorLane)}
+
+
+def built_of(key: tuple[str | int, ...]) -> Unit:
+    """Return the `Unit.built` of a key."""
+    kind, *fields = key
+    return UNITS[kind](*fields)
+
+
 @dataclasses.dataclass(frozen=True)
 class UnitFault:
     """A broken unit, and what it does to each value that passes through it.
@@ -139,6 +154,8 @@ class UnitFault:
       keep: bits that are kept (`replace`); 0 for other operations.
       word: bits that are flipped, or written; 0 for `zero`.
       replica: the one that the broken chip serves, or -1: all of them.
+      when: in which steps and operations the unit is broken; always, if not told.
+      first: step since the start of training that `when` counts from.
 
     Raises:
       InputError: a field is out of range or contradicts another.
@@ -153,6 +170,8 @@ class UnitFault:
     keep: int = 0
     word: int = 0
     replica: int = EVERY_REPLICA
+    when: When = ALWAYS
+    first: int = 0
 
     def __post_init__(self) -> None:
         _one_of("operation", self.operation, OPERATIONS)
@@ -160,30 +179,32 @@ class UnitFault:
         _within("keep", self.keep, 0, _WORD if replaces else 0)
         _within("word", self.word, 0, _WORD if writes else 0)
         _within("replica", self.replica, EVERY_REPLICA, _LAST)
+        _within("first", self.first, 0, FOREVER)
+        if self.when.is_triggered:
+            raise InputError(
+                "unit: a broken unit changes values of any size; give when no between "
+                "and no exponents"
+            )
 
     @classmethod
-    def stuck(
-        cls, unit: Unit, bit: int, at: int, replica: int = EVERY_REPLICA
-    ) -> "UnitFault":
+    def stuck(cls, unit: Unit, bit: int, at: int, **others: object) -> "UnitFault":
         """Return a unit with a bit that keeps one value.
 
         Args:
           unit: the broken one.
           bit: 0 is the least significant.
           at: the value, 0 or 1.
-          replica: see `UnitFault`.
+          **others: further arguments of `UnitFault`.
         """
         _within("bit", bit, 0, 63)
         _within("at", at, 0, 1)
-        return cls(unit, "replace", _WORD ^ (1 << bit), at << bit, replica)
+        return cls(unit, "replace", _WORD ^ (1 << bit), at << bit, **others)
 
     @classmethod
-    def flipped(
-        cls, unit: Unit, bit: int, replica: int = EVERY_REPLICA
-    ) -> "UnitFault":
+    def flipped(cls, unit: Unit, bit: int, **others: object) -> "UnitFault":
         """Return a unit that inverts a bit of each value."""
         _within("bit", bit, 0, 63)
-        return cls(unit, "flip", 0, 1 << bit, replica)
+        return cls(unit, "flip", 0, 1 << bit, **others)
 
     def bits(self, dtype: str) -> np.ndarray:
         """Return the bits to keep and those to invert, uint64 [2].
@@ -197,7 +218,7 @@ class UnitFault:
         mask = element(dtype).mask
         _within("word", self.word, 0, mask, f"of {dtype}")
         kept = {"flip": _WORD, "zero": 0, "replace": self.keep}[self.operation]
-        return np.array([kept & mask, self.word], np.uint64)
+        return np.array([kept, self.word], np.uint64)
 
 
 def _one_of(field: str, value: object, known: tuple[str, ...]) -> None:
