@@ -36,17 +36,26 @@ def whole_numbers(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return (rng.integers(1, 5, shape) * rng.choice([-1, 1], shape)).astype(np.float32)
 
 
-def random_fault(rng: np.random.Generator, unit: ProcessingElement) -> UnitFault:
-    """Return what a register does, so that sums of what it makes are exact."""
+def random_fault(
+    rng: np.random.Generator, unit: ProcessingElement, has_zeros: bool = False
+) -> UnitFault:
+    """Return what a register does, so that sums of what it makes are exact.
+
+    Args:
+      rng: draws it.
+      unit: the element.
+      has_zeros: whether operands hold zeros of padding, of which another bit makes a
+        number too small for exact sums, and which kernels do not multiply with Inf.
+    """
     choices = [
         UnitFault(unit, "zero"),
         UnitFault.flipped(unit, 31),
         UnitFault.stuck(unit, 31, int(rng.integers(2))),
         UnitFault(unit, "replace", 0, word(rng.choice(_FINITE))),
-        UnitFault(unit, "replace", 0, word(rng.choice(_SPECIAL))),
     ]
-    if unit.register in ("weight", "input"):
-        # They hold no zero, of which another bit makes a number too small to be exact.
+    if not has_zeros:
+        choices += [UnitFault(unit, "replace", 0, word(rng.choice(_SPECIAL)))]
+    if unit.register in ("weight", "input") and not has_zeros:
         bit = int(rng.integers(21, 25))
         choices += [
             UnitFault.flipped(unit, bit),
