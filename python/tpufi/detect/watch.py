@@ -19,7 +19,7 @@ from tpufi.errors import InputError
 from tpufi.training import Program, Session, State, StepResult, same_state
 from tpufi.training.program import step_inputs
 from tpufi.training.state import Tensors
-from tpufi.training.step import FaultOperands, Looked, ReplicaResult, Watch
+from tpufi.training.step import FaultOperands, Looked, ReplicaResult, Watch, operands_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,10 +171,10 @@ class WatchedSession:
             if fault is None:
                 found, told = self._clean(state, inputs, memory)
             else:
-                operands = FaultOperands.of(fault, number)
+                operands = operands_of(fault, number, program.workload.dtype)
                 found, told = self._armed(state, inputs, operands, memory)
         scores, kept, norms = told
-        result = StepResult.of(found, given[0])
+        result = StepResult.of(found, given[0], fault)
         named_scores = dict(zip(self.detectors, scores.numpy().tolist(), strict=True))
         for name, replay in self.detectors.items():
             if isinstance(replay, ExactReplay) and replay.due(number):

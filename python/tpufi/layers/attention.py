@@ -11,6 +11,7 @@ import tensorflow as tf
 from tpufi.layers.accumulator import widened
 from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Node, Run, Shape, SiteShapes
+from tpufi.layers.matrix_view import Layout, MatrixView, PlainSide
 
 
 def split_heads(x: tf.Tensor, heads: int) -> tf.Tensor:
@@ -23,6 +24,38 @@ def join_heads(x: tf.Tensor) -> tf.Tensor:
     """Return [batch, context, heads, size] as [batch, context, heads * size]."""
     batch, context, heads, size = x.shape
     return tf.reshape(x, (batch, context, heads * size))
+
+
+def _by_head(x: tf.Tensor, heads: int) -> tf.Tensor:
+    """Return [batch, context, width] as matrices [batch * heads, context, size]."""
+    return _matrices(tf.transpose(split_heads(x, heads), (0, 2, 1, 3)))
+
+
+def _matrices(x: tf.Tensor) -> tf.Tensor:
+    """Return [batch, heads, rows, columns] as matrices [batch * heads, ...]."""
+    return tf.reshape(x, (-1, *x.shape[2:]))
+
+
+def _as_scores(matrices: tf.Tensor, heads: int) -> tf.Tensor:
+    """Return matrices as [batch, heads, rows, columns]."""
+    return tf.reshape(matrices, (-1, heads, *matrices.shape[1:]))
+
+
+def _joined(matrices: tf.Tensor, heads: int) -> tf.Tensor:
+    """Return matrices [batch * heads, context, size] as [batch, context, width]."""
+    return join_heads(tf.transpose(_as_scores(matrices, heads), (0, 2, 1, 3)))
+
+
+def _layout_of_heads(x: tf.Tensor, heads: int) -> Layout:
+    """Return where position and channel of a head stand in [batch, context, width]."""
+    batch, context, width = x.shape
+    return Layout(width, 1, ((batch, context * width), (heads, width // heads)))
+
+
+def _layout_of_scores(x: tf.Tensor, heads: int) -> Layout:
+    """Return where the score of a query and a key stands, both like `x`."""
+    batch, context, _ = x.shape
+    return Layout(context, 1, ((batch * heads, context * context),))
 
 
 def check_heads(heads: int, width: int) -> None:
@@ -77,7 +110,19 @@ class AttentionScores(Layer):
     def forward(
         self, sites: LayerSites, run: Run, query: tf.Tensor, key: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        scores = sites.product("forward", self._scores, {"input": query, "weight": key})
+        scores = sites.product(
+            "forward",
+            self._scores,
+            {"input": query, "weight": key},
+            view=lambda: MatrixView(
+                PlainSide(_by_head(query, self.heads)),
+                PlainSide(_by_head(key, self.heads)),
+                _layout_of_scores(key, self.heads),
+                _layout_of_heads(key, self.heads).index,
+                lambda matrix: _as_scores(matrix, self.heads),
+                self._factor(query),
+            ),
+        )
         return scores, (query, key)
 
     def backward(
@@ -95,8 +140,34 @@ class AttentionScores(Layer):
             return join_heads(tf.einsum("bhqk,bqhd->bkhd", dy, queries) * factor)
 
         return (
-            sites.product("grad_in", grad_query, {"input": dy, "weight": key}),
-            sites.product("grad_wt", grad_key, {"input": query, "weight": dy}),
+            sites.product(
+                "grad_in",
+                grad_query,
+                {"input": dy, "weight": key},
+                view=lambda: MatrixView(
+                    PlainSide(_matrices(dy)),
+                    PlainSide(_by_head(key, self.heads), transposed=True),
+                    _layout_of_heads(key, self.heads),
+                    _layout_of_heads(key, self.heads).transposed.index,
+                    lambda matrix: _joined(matrix, self.heads),
+                    factor,
+                ),
+            ),
+            sites.product(
+                "grad_wt",
+                grad_key,
+                {"input": query, "weight": dy},
+                view=lambda: MatrixView(
+                    PlainSide(_by_head(query, self.heads), transposed=True),
+                    PlainSide(_matrices(dy), transposed=True),
+                    _layout_of_heads(key, self.heads).transposed,
+                    _layout_of_scores(key, self.heads).transposed.index,
+                    lambda matrix: _joined(
+                        tf.linalg.matrix_transpose(matrix), self.heads
+                    ),
+                    factor,
+                ),
+            ),
         )
 
     def _scores(self, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
@@ -191,7 +262,19 @@ class AttentionContext(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, value: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        y = sites.product("forward", _weighted_sum, {"input": x, "weight": value})
+        heads = x.shape[1]
+        y = sites.product(
+            "forward",
+            _weighted_sum,
+            {"input": x, "weight": value},
+            view=lambda: MatrixView(
+                PlainSide(_matrices(x)),
+                PlainSide(_by_head(value, heads), transposed=True),
+                _layout_of_heads(value, heads),
+                _layout_of_heads(value, heads).transposed.index,
+                lambda matrix: _joined(matrix, heads),
+            ),
+        )
         return y, (x, value)
 
     def backward(
@@ -209,9 +292,29 @@ class AttentionContext(Layer):
 
         return (
             sites.product(
-                "grad_in", grad_probabilities, {"input": dy, "weight": value}
+                "grad_in",
+                grad_probabilities,
+                {"input": dy, "weight": value},
+                view=lambda: MatrixView(
+                    PlainSide(_by_head(dy, heads)),
+                    PlainSide(_by_head(value, heads)),
+                    _layout_of_scores(value, heads),
+                    _layout_of_heads(value, heads).index,
+                    lambda matrix: _as_scores(matrix, heads),
+                ),
             ),
-            sites.product("grad_wt", grad_value, {"input": x, "weight": dy}),
+            sites.product(
+                "grad_wt",
+                grad_value,
+                {"input": x, "weight": dy},
+                view=lambda: MatrixView(
+                    PlainSide(_matrices(x), transposed=True),
+                    PlainSide(_by_head(dy, heads), transposed=True),
+                    _layout_of_heads(value, heads),
+                    _layout_of_heads(value, heads).transposed.index,
+                    lambda matrix: _joined(matrix, heads),
+                ),
+            ),
         )
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 import tensorflow as tf
 
 from tpufi.descriptor import EVERY_REPLICA, FIELDS, reaches, record_shape
+from tpufi.layers.matrix_view import MatrixView
 from tpufi.layers.rarely import rarely
 from tpufi.layers.reach import naming, same_bits, where_bits, where_reached
 from tpufi.layers.seen import Seen
@@ -121,6 +122,7 @@ class Product(NamedTuple):
     perms: Mapping[str, Sequence[int]] | None
     reference: Callable[[Inject], tf.Tensor] | None
     perm: Sequence[int]
+    view: Callable[[], MatrixView] | None = None
 
     def result(self) -> tf.Tensor:
         """Compute the operation from the operands as they are."""
@@ -217,6 +219,7 @@ class LayerSites:
         *,
         reference: Callable[[Inject], tf.Tensor] | None = None,
         perm: Sequence[int] = (),
+        view: Callable[[], MatrixView] | None = None,
     ) -> tf.Tensor | None:
         """Return the result of an operation, with the faults of operands and result.
 
@@ -236,12 +239,13 @@ class LayerSites:
             kernel never builds them (a gradient dilated with zeros); its argument
             stands for `inject`.
           perm: axis order of the result's layout, if it is not that of the result.
+          view: returns the operation as a matrix unit computes it; None: none does.
 
         Returns:
           The result; None of a gradient of the input that nothing reads.
         """
         return self._product(
-            Product(direction, compute, operands, perms, reference, perm)
+            Product(direction, compute, operands, perms, reference, perm, view)
         )
 
     def if_injected(

@@ -10,12 +10,14 @@ import tensorflow as tf
 from tpufi.layers import initializers
 from tpufi.layers.context import Inject, LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
-
-
-def same_padding(size: int, kernel: int, stride: int) -> int:
-    """Return the number of zeros that 'same' padding puts before an axis of `size`."""
-    pixels = -(-size // stride)
-    return max((pixels - 1) * stride + kernel - size, 0) // 2
+from tpufi.layers.matrix_view import Layout, MatrixView, PlainSide
+from tpufi.layers.patches import (
+    PatchSide,
+    TapSide,
+    Window,
+    same_padding,
+    same_window,
+)
 
 
 def dilate(
@@ -107,7 +109,12 @@ class Conv2D(Layer):
     ) -> tuple[tf.Tensor, tuple]:
         # A fault in an operand corrupts a copy on its way to the multipliers: the
         # backward pass reads the operands again and finds them whole.
-        y = sites.product("forward", self._product, {"input": x, "weight": kernel})
+        y = sites.product(
+            "forward",
+            self._product,
+            {"input": x, "weight": kernel},
+            view=lambda: self._forward_view(x, kernel),
+        )
         return y, (x, kernel)
 
     def backward(
@@ -122,6 +129,7 @@ class Conv2D(Layer):
             ),
             {"input": dy, "weight": kernel},
             reference=lambda inject: self._grad_in(inject, x, kernel, dy),
+            view=lambda: self._grad_in_view(x, kernel, dy),
         )
         dkernel = sites.product(
             "grad_wt",
@@ -131,6 +139,7 @@ class Conv2D(Layer):
             {"input": x, "weight": dy},
             reference=lambda inject: self._grad_wt(inject, x, dy),
             perm=(2, 0, 1, 3),
+            view=lambda: self._grad_wt_view(x, kernel, dy),
         )
         return dx, dkernel
 
@@ -161,3 +170,58 @@ class Conv2D(Layer):
         gradient = inject(tf.transpose(gradient, (1, 2, 0, 3)), "grad_wt", "weight")
         product = tf.nn.conv2d(padded, gradient, 1, "VALID")
         return tf.transpose(product, (1, 2, 0, 3))
+
+    def _window(self, x: tf.Tensor) -> Window:
+        return same_window(x.shape[1:3], self.kernel, self.stride)
+
+    def _forward_view(self, x: tf.Tensor, kernel: tf.Tensor) -> MatrixView:
+        """View: pixels x (taps, channels) times (taps, channels) x filters."""
+        window = self._window(x)
+        shape = x.shape[0], *window.pixels, self.filters
+        return MatrixView(
+            PatchSide(x, window),
+            PlainSide(tf.reshape(kernel, (-1, self.filters)), transposed=True),
+            Layout(self.filters, 1),
+            Layout(1, self.filters).index,
+            lambda matrix: tf.reshape(matrix, shape),
+        )
+
+    def _grad_in_view(
+        self, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
+    ) -> MatrixView:
+        """View: pixels x (taps, filters) times (taps, filters) x channels.
+
+        Pixels are those of the input, the kernel is rotated, and the incoming gradient
+        has zeros between its pixels if the stride is more than 1.
+        """
+        taps, channels = self.kernel**2, x.shape[3]
+        window = self._window(x).of_gradient(x.shape[1:3])
+        rotated = tf.reverse(tf.reshape(kernel, (taps, channels, self.filters)), [0])
+        right = tf.reshape(
+            tf.transpose(rotated, (1, 0, 2)), (channels, taps * self.filters)
+        )
+
+        def weight(channel: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+            tap, own = place // self.filters, place % self.filters
+            own += (taps - 1 - tap) * (channels * self.filters)
+            return (channel[:, tf.newaxis] * self.filters + own)[tf.newaxis]
+
+        return MatrixView(
+            PatchSide(dy, window),
+            PlainSide(right),
+            Layout(channels, 1),
+            weight,
+            lambda matrix: tf.reshape(matrix, x.shape),
+        )
+
+    def _grad_wt_view(
+        self, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
+    ) -> MatrixView:
+        """View: (taps, channels) x pixels times pixels x filters."""
+        return MatrixView(
+            TapSide(x, self._window(x)),
+            PlainSide(tf.reshape(dy, (-1, self.filters)), transposed=True),
+            Layout(self.filters, 1),
+            Layout(1, self.filters).index,
+            lambda matrix: tf.reshape(matrix, kernel.shape),
+        )

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tpufi.layers import initializers
 from tpufi.layers.context import LayerSites
 from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
+from tpufi.layers.matrix_view import Layout, PlainSide, plain_view
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,17 @@ class Dense(Layer):
     def forward(
         self, sites: LayerSites, run: Run, x: tf.Tensor, kernel: tf.Tensor
     ) -> tuple[tf.Tensor, tuple]:
-        y = sites.product("forward", _product, {"input": x, "weight": kernel})
+        y = sites.product(
+            "forward",
+            _product,
+            {"input": x, "weight": kernel},
+            view=lambda: plain_view(
+                PlainSide(_rows(x)),
+                PlainSide(kernel, transposed=True),
+                (*x.shape[:-1], self.units),
+                Layout(1, self.units),
+            ),
+        )
         return y, (x, kernel)
 
     def backward(
@@ -67,6 +78,12 @@ class Dense(Layer):
             lambda dy, kernel: _product(dy, kernel, transpose_b=True),
             {"input": dy, "weight": kernel},
             {"weight": (1, 0)},
+            view=lambda: plain_view(
+                PlainSide(_rows(dy)),
+                PlainSide(kernel),
+                x.shape,
+                Layout(self.units, 1),
+            ),
         )
         *others, last = range(x.shape.rank)
         dkernel = sites.product(
@@ -74,6 +91,12 @@ class Dense(Layer):
             lambda x, dy: tf.matmul(_rows(x), _rows(dy), transpose_a=True),
             {"input": x, "weight": dy},
             {"input": (last, *others)},
+            view=lambda: plain_view(
+                PlainSide(_rows(x), transposed=True),
+                PlainSide(_rows(dy), transposed=True),
+                kernel.shape,
+                Layout(1, self.units),
+            ),
         )
         return dx, dkernel
 

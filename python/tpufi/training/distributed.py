@@ -18,14 +18,16 @@ from tpufi.progress import compiling
 from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled
-from tpufi.training.program import Program, StepResult
+from tpufi.training.program import Program, StepResult, recorded
 from tpufi.training.state import State
 from tpufi.training.step import (
-    FaultOperands,
+    Operands,
     ReplicaResult,
     StepInputs,
     TrainingStep,
+    operands_of,
 )
+from tpufi.units import UnitFault
 from tpufi.workload import Workload
 
 
@@ -81,7 +83,7 @@ class DistributedProgram:
         batch: Batch,
         keys: np.ndarray,
         rate: float,
-        fault: Descriptor | None = None,
+        fault: Descriptor | UnitFault | None = None,
         number: int | None = None,
     ) -> StepResult:
         """Run one training step; see `tpufi.training.Program.step`."""
@@ -93,7 +95,7 @@ class DistributedProgram:
                 lambda c: tf.constant(values[c.replica_id_in_sync_group], dtype)
             )
 
-        operands = None if fault is None else FaultOperands.of(fault, number)
+        operands = operands_of(fault, number, self.workload.dtype)
         with exact_arithmetic():
             loss, correct, record = self._step(
                 split(batch.images),
@@ -107,7 +109,7 @@ class DistributedProgram:
             self.variables,
         )
         accuracy = int(correct) / batch.labels.size
-        record = None if fault is None else record.numpy()
+        record = None if fault is None else recorded(fault, record)
         return StepResult(self._newest, float(loss), accuracy, record)
 
     def _load(self, state: State) -> None:
@@ -127,7 +129,7 @@ class DistributedProgram:
         labels: object,
         seeds: object,
         rate: tf.Tensor,
-        fault: FaultOperands | None,
+        fault: Operands | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         self.traces += 1
         compiling("the training step of all replicas")
@@ -142,7 +144,7 @@ class DistributedProgram:
         labels: tf.Tensor,
         seed: tf.Tensor,
         rate: tf.Tensor,
-        fault: FaultOperands | None,
+        fault: Operands | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)

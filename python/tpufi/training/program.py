@@ -16,17 +16,20 @@ import tensorflow as tf
 from tpufi.data.batches import Batch
 from tpufi.descriptor import Descriptor
 from tpufi.layers.layer import Run
+from tpufi.layers.unit_context import read_counts
 from tpufi.progress import compiling
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed
 from tpufi.training.state import State
 from tpufi.training.step import (
-    FaultOperands,
+    Operands,
     StepInputs,
     StepOutputs,
     TrainingStep,
     examples_of,
+    operands_of,
 )
+from tpufi.units import UnitFault
 from tpufi.workload import Workload
 
 
@@ -38,8 +41,9 @@ class StepResult:
       state: the state after the step.
       loss: mean loss over the global batch.
       accuracy: share of correct classifications.
-      record: float32 record of the fault, see `tpufi.descriptor.read_record`; None of a
-        clean step.
+      record: float32 record of the fault, see `tpufi.descriptor.read_record`; of a
+        broken unit int64 [2], how many values passed through it, and how many of them
+        it changed; None of a clean step.
     """
 
     state: State
@@ -48,15 +52,21 @@ class StepResult:
     record: np.ndarray | None
 
     @classmethod
-    def of(cls, found: StepOutputs, batch: Batch) -> "StepResult":
+    def of(
+        cls,
+        found: StepOutputs,
+        batch: Batch,
+        fault: Descriptor | UnitFault | None = None,
+    ) -> "StepResult":
         """Return what a step returned, on the host.
 
         Args:
           found: what it returned.
           batch: its batch.
+          fault: what was injected.
         """
         accuracy = int(found.correct) / batch.labels.size
-        record = found.record.numpy() if tf.is_tensor(found.record) else None
+        record = recorded(fault, found.record) if tf.is_tensor(found.record) else None
         return cls(found.state, float(found.loss), accuracy, record)
 
 
@@ -74,6 +84,12 @@ def step_inputs(batch: Batch, keys: np.ndarray, rate: float) -> StepInputs:
         tf.constant(keys, tf.uint32),
         tf.constant(rate, tf.float32),
     )
+
+
+def recorded(fault: Descriptor | UnitFault, record: tf.Tensor) -> np.ndarray:
+    """Return the record of a step as `StepResult` has it."""
+    found = record.numpy()
+    return read_counts(found) if isinstance(fault, UnitFault) else found
 
 
 class Program:
@@ -126,7 +142,7 @@ class Program:
         batch: Batch,
         keys: np.ndarray,
         rate: float,
-        fault: Descriptor | None = None,
+        fault: Descriptor | UnitFault | None = None,
         number: int | None = None,
     ) -> StepResult:
         """Run one training step.
@@ -137,7 +153,8 @@ class Program:
           keys: uint32 [replicas, 2], keys of this step for dropout.
           rate: learning rate.
           fault: what to inject, in the armed program; `descriptor.disarmed()` runs that
-            without a fault. None: the clean program runs.
+            without a fault. Of a broken unit there is an armed program for each kind.
+            None: the clean program runs.
           number: of the step, since the start of training; None: the fault has no
             moment of its own.
 
@@ -146,12 +163,12 @@ class Program:
         """
         with self.running():
             inputs = step_inputs(batch, keys, rate)
-            if fault is None:
+            operands = operands_of(fault, number, self.workload.dtype)
+            if operands is None:
                 found = self._clean(state, inputs)
             else:
-                operands = FaultOperands.of(fault, number)
                 found = self._armed(state, inputs, operands)
-        return StepResult.of(found, batch)
+        return StepResult.of(found, batch, fault)
 
     def evaluate(self, state: State, batch: Batch) -> tuple[float, int]:
         """Return the summed loss and the number of correct classifications."""
@@ -177,7 +194,7 @@ class Program:
         return self.training_step.one_by_one(state, inputs, None)
 
     def armed_step(
-        self, state: State, inputs: StepInputs, fault: FaultOperands
+        self, state: State, inputs: StepInputs, fault: Operands
     ) -> StepOutputs:
         """Build the step with sites; a function of tensors only."""
         self.traces += 1

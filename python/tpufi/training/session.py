@@ -14,6 +14,7 @@ from tpufi.random import derive
 from tpufi.training.distributed import DistributedProgram
 from tpufi.training.program import Program, StepResult
 from tpufi.training.state import State, initial_state
+from tpufi.units import UnitFault
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +54,10 @@ class Session:
         return initial_state(self.program.workload, self.seed)
 
     def step(
-        self, state: State, number: int, fault: Descriptor | None = None
+        self,
+        state: State,
+        number: int,
+        fault: Descriptor | UnitFault | None = None,
     ) -> StepResult:
         """Run a training step.
 

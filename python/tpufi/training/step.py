@@ -23,9 +23,11 @@ from tpufi.layers.accumulator import accumulator
 from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import CLEAN, FaultContext
 from tpufi.layers.layer import Run
+from tpufi.layers.unit_context import UnitContext, UnitOperands
 from tpufi.ops import Prepared, prepare_faults
 from tpufi.site_table import SiteTable
 from tpufi.training.state import State, Tensors
+from tpufi.units import UnitFault
 from tpufi.workload import Workload
 
 # The update happens once, not per replica; a fault in it names replica 0 or all.
@@ -74,7 +76,8 @@ class StepOutputs(NamedTuple):
       state: after the step.
       loss: mean loss over the global batch.
       correct: int64, labels predicted correctly.
-      record: see `tpufi.descriptor.read_record`; empty of a clean step.
+      record: see `tpufi.descriptor.read_record`, of a broken unit
+        `tpufi.layers.unit_context.counted`; empty of a clean step.
     """
 
     state: State
@@ -180,6 +183,33 @@ class Watch(abc.ABC):
         """
 
 
+# What a program is armed with.
+Operands = FaultOperands | UnitOperands
+
+
+def operands_of(
+    fault: Descriptor | UnitFault | None, number: int | None, dtype: str
+) -> Operands | None:
+    """Return a fault as the operands of one step; None: the step is clean.
+
+    Args:
+      fault: what to inject.
+      number: of the step, since the start of training; None: the fault does not ask.
+      dtype: of the program's tensors.
+
+    Raises:
+      InputError: the fault asks for the number, or has other bits than the type.
+    """
+    if isinstance(fault, UnitFault):
+        if number is None:
+            raise InputError(
+                "a broken unit has a moment and the step no number; tell steps since "
+                "the start of training"
+            )
+        return UnitOperands.of(fault, dtype, number)
+    return None if fault is None else FaultOperands.of(fault, number)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrainingStep:
     """The training step of a workload; every argument named `fault` may be None.
@@ -204,13 +234,13 @@ class TrainingStep:
         for name in self.names or ():
             self.table.id_of(name)
 
-    def context(
-        self, replica: tf.Tensor | int, fault: FaultOperands | None
-    ) -> FaultContext:
+    def context(self, replica: tf.Tensor | int, fault: Operands | None) -> FaultContext:
         """Return the sites of a replica's program: none without a fault."""
         if fault is None:
             return dataclasses.replace(CLEAN, compiled=self.compiled)
         replica = tf.cast(replica, tf.int64)
+        if isinstance(fault, UnitOperands):
+            return UnitContext.of_replica(self.table, replica, fault, self.compiled)
         context = FaultContext(
             self.table,
             replica,
@@ -224,9 +254,9 @@ class TrainingStep:
         injected = fault.injected(replica)
         return context if injected is None else context.without(~injected[:, None])
 
-    def prepared(self, fault: FaultOperands | None) -> FaultOperands | None:
+    def prepared(self, fault: Operands | None) -> Operands | None:
         """Return a fault as all sites of the program take it."""
-        if fault is None or not self.compiled:
+        if not self.compiled or not isinstance(fault, FaultOperands):
             return fault
         sites = [s for s in self.table if self.names is None or s.name in self.names]
         largest = max((site.size for site in sites), default=1)
@@ -291,7 +321,7 @@ class TrainingStep:
         return State(parameters, slots, statistics, updates), record
 
     def one_by_one(
-        self, state: State, inputs: StepInputs, fault: FaultOperands | None
+        self, state: State, inputs: StepInputs, fault: Operands | None
     ) -> StepOutputs:
         """Run the step with its replicas one after the other on one device.
 
@@ -382,7 +412,7 @@ class TrainingStep:
         state: State,
         inputs: StepInputs,
         replica: tf.Tensor,
-        fault: FaultOperands | None,
+        fault: Operands | None,
         summed: Callable[[ReplicaResult], ReplicaResult],
         part: Callable[[Callable], Callable] = lambda function: function,
     ) -> StepOutputs:
