@@ -28,8 +28,21 @@ def known_workloads():
     WORKLOADS.update(before)
 
 
-def pytest_collection_modifyitems(items):
-    """Skip what a setting of oneDNN makes TensorFlow abort."""
+def pytest_addoption(parser):
+    """Add --part."""
+    parser.addoption(
+        "--part", help="K/N: every N-th test file from the K-th on, e.g. 1/2"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep the part that is asked for; skip what a setting of oneDNN forbids."""
+    if part := config.getoption("part"):
+        first, parts = map(int, part.split("/"))
+        files = sorted({item.path for item in items})
+        chosen = set(files[first - 1 :: parts])
+        config.hook.pytest_deselected(items=[i for i in items if i.path not in chosen])
+        items[:] = [item for item in items if item.path in chosen]
     if "ONEDNN_MAX_CPU_ISA" in os.environ:
         from tests.onednn import skip_forbidden
 

@@ -3,10 +3,12 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import logging
 
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.cli.command import CommandParser
@@ -17,7 +19,7 @@ from tpufi.golden import GoldenConfig, GoldenFolder
 from tpufi.golden.config import read_config
 from tpufi.instrument import flip, instrument, on_gpu
 from tpufi.training import Program, devices, initial_state
-from tpufi.training.devices import Asked, Placement
+from tpufi.training.devices import Asked, Placement, warn_of_hang
 from tpufi.training.strategies import make_program
 
 GPU, TPU = Placement("gpu", True), Placement("tpu", True)
@@ -177,3 +179,18 @@ def test_a_compiled_step_runs_on_the_gpu():
     state, (batch, keys) = initial_state(TINY, 1), tiny_batch(2, 4)
     found = program.step(state, batch, keys, 0.01)
     assert "GPU" in found.state.updates.device
+
+
+def test_a_program_that_xla_may_never_end_compiling_warns(caplog, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(logging.get_absl_logger(), "propagate", True)  # For caplog.
+    for device, compiled, sites, warns in (
+        ("cpu", True, 401, True),
+        ("cpu", True, 400, False),
+        ("cpu", False, 401, False),
+        ("gpu", True, 401, False),
+    ):
+        caplog.clear()
+        with caplog.at_level("WARNING", logger="absl"):
+            warn_of_hang(device, compiled, sites)
+        assert ("may hang" in caplog.text) == warns

@@ -26,10 +26,10 @@ STEP, STEPS, BATCH = 40, 120, 64
 Make = Callable[[GraphSite], SiteFault | list[SiteFault]]
 CASES: dict[str, Make] = {
     "a low bit flips: no effect": lambda site: tpufi.flip(site, 4, 12),
-    "512 gradients are 20: nothing is learned": lambda site: [
+    "512 gradients of 20: no learning": lambda site: [
         tpufi.replace(site, range(64 * run, 64 * run + 64), 20.0) for run in range(8)
     ],
-    "a high bit flips: the loss is NaN": lambda site: tpufi.flip(site, 5, 30),
+    "a high bit flips: loss NaN": lambda site: tpufi.flip(site, 5, 30),
 }
 _GREY, _GOLDEN, _FAULTY = "#808080", "#5b8def", "#e4572e"
 

@@ -8,15 +8,18 @@ are compiled on a GPU and on a TPU, and run as a graph on a CPU unless asked oth
 import argparse
 import contextlib
 import dataclasses
+import os
 from collections.abc import Iterator
 
 import tensorflow as tf
+from absl import logging
 
 from tpufi.errors import InputError
 
 DEVICES = ("cpu", "gpu", "tpu")
 AUTO = "auto"
 _TPU_STRATEGY = "tpu"
+_SITES_OF_A_CORE = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +120,26 @@ def check_present(device: str) -> None:
         raise InputError(
             f"device {device}: TensorFlow lists none on this machine, which has: "
             f"{', '.join(here)}; choose one of these, or run where there is one"
+        )
+
+
+def warn_of_hang(device: str, compiled: bool, sites: int) -> None:
+    """Warn of a program that XLA may never end compiling on a CPU.
+
+    It has more kernels than the queue of XLA's pool takes; see docs/compatibility.md.
+
+    Args:
+      device: where it runs, one of `DEVICES`.
+      compiled: whether XLA compiles it.
+      sites: how many it has.
+    """
+    cores = len(os.sched_getaffinity(0))
+    if device == "cpu" and compiled and sites > _SITES_OF_A_CORE * cores:
+        logging.warning(
+            "%d sites on %d cores: TensorFlow's XLA may hang while it compiles so many "
+            "for a CPU; name fewer sites (a plan's patterns), or run the graph",
+            sites,
+            cores,
         )
 
 

@@ -19,7 +19,7 @@ from tpufi.layers.layer import Run
 from tpufi.layers.unit_context import read_counts
 from tpufi.progress import compiling
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.devices import check_compiled, placed
+from tpufi.training.devices import check_compiled, placed, warn_of_hang
 from tpufi.training.state import State
 from tpufi.training.step import (
     Operands,
@@ -199,6 +199,9 @@ class Program:
         """Build the step with sites; a function of tensors only."""
         self.traces += 1
         compiling("the training step with fault sites")
+        names = self.training_step.names
+        count = len(self.table) if names is None else len(names)
+        warn_of_hang(self.device, self.compiled, count)
         return self.training_step.one_by_one(state, inputs, fault)
 
     def _traced_evaluation(

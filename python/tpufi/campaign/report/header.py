@@ -54,8 +54,9 @@ def _date(facts: Facts) -> str:
 
 
 def _size(facts: Facts) -> str:
-    hours = sum(took for _, took in facts.sessions) / 3600
+    seconds = sum(took for _, took in facts.sessions)
+    took = f"{seconds / 3600:.3g} hours" if seconds >= 3600 else f"{seconds:.3g} s"
     return (
         f"{count_text(len(facts.experiments))} experiments at {facts.steps} steps of "
-        f"the golden run, {hours:.3g} hours"
+        f"the golden run, {took}"
     )
