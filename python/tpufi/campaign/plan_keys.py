@@ -177,7 +177,12 @@ def read_when(node: Node) -> When:
     values = node.read(_WHEN)
     if not values:
         raise node.wrong(f"once, always, or keys among {', '.join(_WHEN)}")
-    return node.placed(lambda: When(**values))
+    try:
+        return When(**values)
+    except InputError as error:
+        reason = str(error).removeprefix("when: ")
+        where = node.value.get(reason.partition(":")[0], node).where
+        raise InputError(f"{where}: {node.key}: {reason}") from None
 
 
 def _read_windows(node: Node) -> tuple[tuple[int, int], ...]:

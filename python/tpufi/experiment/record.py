@@ -13,6 +13,7 @@ import pathlib
 
 import numpy as np
 
+from tpufi.descriptor import CAPACITY, EVERY_REPLICA
 from tpufi.element import from_words
 from tpufi.experiment.inject import golden_bits
 from tpufi.fault import Fault
@@ -34,15 +35,16 @@ class Hit:
       operation: what was done to them.
       count: how many there are.
       positions: an index for each axis of the site: of all, or of the first ones.
-      golden: uint64, their bits before.
+      golden: uint64, their bits before; None: of every replica, whose records are
+        added up.
       faulty: uint64, their bits after; None: copies and random patterns, which the
-        record of a step does not hold.
+        record of a step does not hold, or every replica.
     """
 
     operation: str
     count: int
     positions: tuple[tuple[int, ...], ...]
-    golden: np.ndarray
+    golden: np.ndarray | None
     faulty: np.ndarray | None
 
 
@@ -60,16 +62,21 @@ def hit_of(
     Raises:
       RuntimeError: the step had the fault in fewer elements than it names.
     """
-    golden = golden_bits(fault, record)
-    flat = injection.flat_positions(site.shape)[: len(golden)]
+    every, count = fault.replica == EVERY_REPLICA, fault.elements.count
+    golden = None if every else golden_bits(fault, record)
+    known = min(count, CAPACITY) if golden is None else len(golden)
+    flat = injection.flat_positions(site.shape)[:known]
+    indices = np.unravel_index(flat, site.shape)
+    positions = tuple(zip(*(axis.tolist() for axis in indices), strict=True))
+    if golden is None:
+        return Hit(fault.operation, count, positions, None, None)
     # Of a long fault the first elements are known, which are in order.
     place = np.argsort(np.argsort(flat))
     faulty = faulty_bits(fault, golden)
-    indices = np.unravel_index(flat, site.shape)
     return Hit(
         fault.operation,
-        fault.elements.count,
-        tuple(zip(*(axis.tolist() for axis in indices), strict=True)),
+        count,
+        positions,
         golden[place],
         None if faulty is None else faulty[place],
     )
@@ -135,8 +142,9 @@ class ReplayRecord:
         self._text(f"Inject worker: {injection.target_worker}")
         self._text(f"Inject layer: {injection.target_layer}")
         self._text(f"Shape for target layer is {site.shape}")
-        before = from_words(hit.golden, site.dtype)
-        after = [f"unknown ({hit.operation})"] * len(before)
+        before = after = [f"unknown ({hit.operation})"] * len(hit.positions)
+        if hit.golden is not None:
+            before = list(from_words(hit.golden, site.dtype))
         if hit.faulty is not None:
             after = list(from_words(hit.faulty, site.dtype))
         for position, old, new in zip(hit.positions, before, after, strict=True):

@@ -13,7 +13,7 @@ from tpufi.descriptor import EVERY_REPLICA, Descriptor
 from tpufi.errors import InputError
 from tpufi.experiment.follow import Follower
 from tpufi.experiment.fork import GoldenWalk, step_number
-from tpufi.experiment.inject import NotActive, check_fits, fault_of
+from tpufi.experiment.inject import NotActive, check_fits, fault_of, injections_of
 from tpufi.fault import Fault
 from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenFolder, open_golden
@@ -131,10 +131,15 @@ def _subject(
     except NotActive as problem:
         raise InputError(f"{problem}; choose another fault") from None
     table = session.program.table
+    if fault.when is not None:
+        number = _first_injected(fault, number, walk, session)
+        own = fault.when.of_values
+        fault = dataclasses.replace(fault, when=own, duration=1)
     replica = fault.replica
+    epoch, step = divmod(number, session.steps_per_epoch)
     return Subject(
-        f"{name}: {fault.model} in {fault.site}, epoch {fault.epoch} "
-        f"step {fault.step}, replica {'all' if replica == EVERY_REPLICA else replica}",
+        f"{name}: {fault.model} in {fault.site}, epoch {epoch} "
+        f"step {step}, replica {'all' if replica == EVERY_REPLICA else replica}",
         session,
         number,
         walk.state(number),
@@ -143,6 +148,31 @@ def _subject(
         fault.descriptor(table),
         shown,
         max(replica, 0),
+    )
+
+
+def _first_injected(
+    fault: Fault, first: int, walk: GoldenWalk, session: Session
+) -> int:
+    """Return the first step of the golden run that a fault is injected in.
+
+    Raises:
+      InputError: there is none, or not every replica has it there.
+    """
+    steps, replicas = max(walk.curve) + 1 - first, session.program.replicas
+    table = session.program.table
+    for step, times in enumerate(injections_of(fault, table, replicas, first, steps)):
+        if times == 0:
+            continue
+        if fault.replica == EVERY_REPLICA and fault.when.rate < 1:
+            raise InputError(
+                "the fault is drawn for each replica, and the picture is of one; show "
+                "a fault that names a replica"
+            )
+        return first + step
+    raise InputError(
+        f"the fault is injected in none of the {steps} steps of the golden run from "
+        "its first on; choose another fault"
     )
 
 
