@@ -119,11 +119,12 @@ class Guard:
         self._restore()
         kept = list(self._kept)
         self._kept.clear()
-        recurs: tuple[str, ...] = ()
+        recurs: set[str] = set()
         for _, _, batch in kept:
             self._kept.append((self._values(), self._memory, batch))
-            result, recurs = self._step(again, batch, again)
-        kind = PERSISTENT if {*recurs} & {*alarms} else TRANSIENT
+            result, found = self._step(again, batch, again)
+            recurs |= {*found}
+        kind = PERSISTENT if recurs & {*alarms} else TRANSIENT
         if kind == PERSISTENT:
             self._restore()
             self.stopped = True
