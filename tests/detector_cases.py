@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from tpufi.detect import Detector
 from tpufi.detect.signals import Change, Network, Signals
 
 F64 = np.float64
@@ -41,12 +42,19 @@ class Step:
     statistics: tuple[dict, dict]
     largest_input: np.ndarray
     replica_norms: np.ndarray
+    layer_scores: np.ndarray
 
-    def signals(self) -> Signals:
+    def signals(self, found: Detector) -> Signals:
+        """Return the signals; all layers of a replica have one score.
+
+        Args:
+          found: the detector that looked at the layers.
+        """
         changes = (self.weights, self.slots, self.statistics)
         return Signals(
             *(self.loss, self.gradients, *(Change(*c) for c in changes)),
             *(tf.constant(RATE), self.largest_input, self.replica_norms),
+            {found: self.layer_scores},
         )
 
     def tensors(self) -> dict:
@@ -86,7 +94,8 @@ def run_of_adam(steps: int, seed: int) -> list[Step]:
         found.append(
             Step(np.float32(2 + 0.1 * rng.normal()), gradients,
                  (weights, new_weights), (slots, new_slots),
-                 (variance, new_variance), np.float32(3), norms)
+                 (variance, new_variance), np.float32(3), norms,
+                 np.abs(draw(4, 0.1)))
         )  # fmt: skip
         weights, slots, variance = new_weights, new_slots, new_variance
     return found
@@ -211,6 +220,11 @@ def exact_replay(steps: list[Step]) -> list[float]:
     return [0.0 for _ in steps]
 
 
+def worst_of_layers(steps: list[Step]) -> list[float]:
+    """What is wrong with a layer has its own tests: `tests/layer_checks_test.py`."""
+    return [float(s.layer_scores.max()) for s in steps]
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """One detector.
@@ -221,23 +235,35 @@ class Case:
         between two steps.
       value: what the fault writes.
       settings: of the detector.
+      workload: of `tests.detectors_test`, which has the site.
     """
 
     reference: Callable[[list[Step]], list[float]]
     site: str
     value: float
     settings: dict = dataclasses.field(default_factory=dict)
+    workload: str = "small"
 
 
 CASES = {
     "non_finite": Case(non_finite, "fc/forward/output", np.nan),
     "history_bounds": Case(history_bounds, "conv1/grad_wt/output", 1e4),
     "variance_bounds": Case(variance_bounds, "conv1/forward/output", 1e9),
-    "update_jump": Case(update_jump, "conv1/grad_wt/output", 1e6),
+    "update_jump": Case(update_jump, "conv1/grad_wt/output", 1e12),
     "loss_z_score": Case(loss_z_score, "fc/forward/output", 1e4),
     "gradient_norm_z_score": Case(gradient_norm_z_score, "conv1/grad_wt/output", 1e4),
     "feature_value": Case(feature_value, "bn1/grad_wt/output", 1e7),
     "state_checksum": Case(state_checksum, "", 0.0),
     "replica_outlier": Case(replica_outlier, "conv1/grad_wt/output", 1e5),
     "exact_replay": Case(exact_replay, "conv1/grad_wt/output", 1e-3, {"every": 1}),
+    "norm_zero_sums": Case(worst_of_layers, "bn1/grad_in/output", 1.0),
+    "softmax_zero_sums": Case(
+        worst_of_layers, "block0_softmax/grad_in/output", 1.0, {}, "small_decoder"
+    ),
+    "logit_zero_sums": Case(worst_of_layers, "loss/grad_in/output", 1.0),
+    "attention_column_sums": Case(
+        worst_of_layers, "block0_context/grad_wt/output", 1.0, {}, "small_decoder"
+    ),
+    "linear_products": Case(worst_of_layers, "conv1/grad_wt/output", 10.0),
+    "dense_checksums": Case(worst_of_layers, "fc/forward/output", 100.0),
 }

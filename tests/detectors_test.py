@@ -45,10 +45,10 @@ def _all() -> dict:
 
 
 class Watched:
-    """A clean run of the small workload under all detectors."""
+    """A clean run of a small workload under all detectors."""
 
-    def __init__(self) -> None:
-        self.session = WatchedSession(_session(), _all())
+    def __init__(self, workload: str) -> None:
+        self.session = WatchedSession(_session(workload), _all())
         self.state = self.session.session.initial_state()
         self.memory, self.scores = self.session.memory(), []
         for number in range(BEFORE):
@@ -59,7 +59,12 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched() -> Watched:
-    return Watched()
+    return Watched("small")
+
+
+@pytest.fixture(scope="module")
+def watched_decoder() -> Watched:
+    return Watched("small_decoder")
 
 
 def test_every_detector_has_a_case():
@@ -71,7 +76,9 @@ def test_every_detector_has_a_case():
 def test_the_score_is_that_of_the_formula(name, compiled):
     found, steps = detector(name), run_of_adam(30, seed=5)
     score = tf.function(
-        lambda tensors, memory: found.score(Step(**tensors).signals(), memory, NETWORK),
+        lambda tensors, memory: found.score(
+            Step(**tensors).signals(found), memory, NETWORK
+        ),
         jit_compile=compiled,
         autograph=False,
     )
@@ -89,21 +96,24 @@ def test_the_score_is_that_of_the_formula(name, compiled):
 def test_the_memory_keeps_its_shapes_and_types(name):
     found, (step,) = detector(name), run_of_adam(1, seed=6)
     before = found.memory(NETWORK)
-    score, after = found.score(Step(**step.tensors()).signals(), before, NETWORK)
+    score, after = found.score(Step(**step.tensors()).signals(found), before, NETWORK)
     assert score.dtype == tf.float32 and score.shape == ()
     tf.nest.assert_same_structure(before, after)
     for a, b in zip(tf.nest.flatten(before), tf.nest.flatten(after), strict=True):
         assert (a.dtype, a.shape) == (b.dtype, b.shape)
 
 
-def test_scores_of_clean_steps_raise_no_alarm(watched):
-    for scores in watched.scores:
-        assert watched.session.alarms(scores) == ()
+def test_scores_of_clean_steps_raise_no_alarm(watched, watched_decoder):
+    for run in (watched, watched_decoder):
+        for scores in run.scores:
+            assert run.session.alarms(scores) == ()
 
 
 @every_detector
-def test_its_fault_raises_an_alarm(name, watched):
-    case, state, fault = CASES[name], watched.state, None
+def test_its_fault_raises_an_alarm(name, watched, watched_decoder):
+    case, fault = CASES[name], None
+    watched = {"small": watched, "small_decoder": watched_decoder}[case.workload]
+    state = watched.state
     if case.site:
         words = to_words(np.array([case.value], np.float32))
         table = watched.session.session.program.table

@@ -90,6 +90,9 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
             durations=values.get("durations", (1, 1)),
             replicas=tuple(range(first, last + 1)),
         )
+    detectors = ()
+    if "detectors" in nodes:
+        detectors = read_detectors(nodes["detectors"], folder)
     stop = read_stop_rule(values["experiments"], values.get("stop"))
     thresholds = folder / values.get("thresholds", DEFAULT_FILE)
     limits = nodes.get("thresholds", root).placed(lambda: read_thresholds(thresholds))
@@ -106,7 +109,7 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
             values.get("propagation", False),
             values.get("validation", False),
             injections,
-            values.get("detectors", ()),
+            detectors,
         )
     )
 
@@ -139,7 +142,7 @@ _TYPES = _NEEDED | {
     "propagation": Node.switch,
     "validation": Node.switch,
     "injections": Node.itself,
-    "detectors": read_detectors,
+    "detectors": Node.itself,
 }
 _REQUIRED = tuple(_NEEDED)
 # What there is to draw from; the files of `injections` take its place.

@@ -126,12 +126,18 @@ def read_injections(
 
 
 def read_detectors(
-    node: Node,
+    node: Node, folder: pathlib.Path
 ) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
     """Return names and settings of detectors.
 
-    They are a list of names, `all`, or a mapping of names to settings.
+    They are a list of names, `all`, a mapping of names to settings, or a file of
+    `tpufi detect calibrate`.
     """
+    if isinstance(node.value, str) and node.value.endswith(".json"):
+        from tpufi.detect.calibration import read_calibration
+
+        found = read_calibration(folder / node.value).thresholds
+        return tuple((name, (("threshold", t),)) for name, t in found.items())
     if isinstance(node.value, dict):
         found = {}
         for name, given in node.value.items():

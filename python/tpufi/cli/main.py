@@ -25,6 +25,7 @@ _FILES = (
     "completion",
     "convert_config",
     "demo",
+    "detect",
     "draw",
     "golden",
     "import_checkpoint",

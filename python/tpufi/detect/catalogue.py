@@ -6,8 +6,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tpufi.detect.detector import Detector
+from tpufi.detect.detectors.dense_checksums import DenseChecksums
 from tpufi.detect.detectors.exact_replay import ExactReplay
 from tpufi.detect.detectors.feature_value import FeatureValue
+from tpufi.detect.detectors.free_invariants import (
+    AttentionColumnSums,
+    LinearProducts,
+    LogitZeroSums,
+    NormZeroSums,
+    SoftmaxZeroSums,
+)
 from tpufi.detect.detectors.history_bounds import HistoryBounds
 from tpufi.detect.detectors.non_finite import NonFinite
 from tpufi.detect.detectors.replica_outlier import ReplicaOutlier
@@ -30,6 +38,12 @@ DETECTORS: Mapping[str, type[Detector]] = MappingProxyType(
         "state_checksum": StateChecksum,
         "replica_outlier": ReplicaOutlier,
         "exact_replay": ExactReplay,
+        "norm_zero_sums": NormZeroSums,
+        "softmax_zero_sums": SoftmaxZeroSums,
+        "logit_zero_sums": LogitZeroSums,
+        "attention_column_sums": AttentionColumnSums,
+        "linear_products": LinearProducts,
+        "dense_checksums": DenseChecksums,
     }
 )
 

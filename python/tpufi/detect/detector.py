@@ -39,6 +39,21 @@ class Detector(abc.ABC):
         del network
         return ()
 
+    def observe(self, layer: object, passed: Any) -> tf.Tensor | None:
+        """Return what is wrong with a layer's passes; here nobody looks.
+
+        Only detectors that read the signal `layers` are asked.
+
+        Args:
+          layer: of `tpufi.layers`, or the passes of the loss.
+          passed: its `tpufi.layers.layer.LayerPass`.
+
+        Returns:
+          float32 scalar, >= 0; None: the layer has nothing to look at.
+        """
+        del layer, passed
+        return None
+
     @abc.abstractmethod
     def score(
         self, signals: Signals, memory: Any, network: Network

@@ -159,7 +159,7 @@ class ProtectedRun:
         count, last = len(again), again[-1]
         differs = not same_state(last.result.state, found.result.state)
         kind, replica = TRANSIENT, None
-        if not differs or self._heard(last, heard):
+        if not differs or any(self._heard(step, heard) for step in again):
             moved = self._again(faults, MOVED)
             count += len(moved)
             if same_state(moved[-1].result.state, last.result.state):

@@ -3,7 +3,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -12,7 +12,7 @@ Tensors = Mapping[str, tf.Tensor]
 # Names of signals, as `Detector.reads` has them.
 LOSS, GRADIENTS, WEIGHTS, SLOTS = "loss", "gradients", "weights", "slots"
 STATISTICS, RATE, REPLICAS, REPLAY = "statistics", "rate", "replicas", "replay"
-ALL = (LOSS, GRADIENTS, WEIGHTS, SLOTS, STATISTICS, RATE, REPLICAS, REPLAY)
+LAYERS = "layers"
 
 
 class Change(NamedTuple):
@@ -36,6 +36,8 @@ class Signals:
       largest_input: largest absolute value of the examples, float32.
       replica_norms: float32 [replicas, weights], norm of each replica's own gradient of
         each weight.
+      layers: what `Detector.observe` made of the layers, by detector: the largest of
+        each replica, float32 [replicas].
     """
 
     loss: tf.Tensor
@@ -46,6 +48,7 @@ class Signals:
     rate: tf.Tensor
     largest_input: tf.Tensor
     replica_norms: tf.Tensor
+    layers: Mapping[Any, tf.Tensor] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

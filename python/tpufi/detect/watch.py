@@ -2,7 +2,7 @@
 """Detectors within the program of a workload's training step."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from tpufi.detect.catalogue import name_of
 from tpufi.detect.detector import Detector, largest, norm
 from tpufi.detect.detectors.exact_replay import ExactReplay
 from tpufi.detect.detectors.history_bounds import gradient_bound
-from tpufi.detect.signals import REPLICAS, Change, Network, Signals
+from tpufi.detect.signals import LAYERS, REPLICAS, Change, Network, Signals
 from tpufi.detect.workload_network import network_of
 from tpufi.errors import InputError
+from tpufi.layers.layer import LayerPass, Passes
 from tpufi.training import Program, Session, State, StepResult, same_state
 from tpufi.training.program import step_inputs
 from tpufi.training.state import Tensors
@@ -39,12 +40,20 @@ class DetectorWatch(Watch):
     clip: float | None = None
     compare: bool = False
 
-    def note(self, own: ReplicaResult) -> Any:
+    def observer(self) -> "LayerScores | None":
+        looking = [d for d in self.detectors.values() if LAYERS in d.reads]
+        return LayerScores(looking) if looking else None
+
+    def note(self, own: ReplicaResult, observer: "LayerScores | None") -> Any:
+        noted: dict[str, Any] = {}
+        if looking := self.observer():
+            noted["layers"] = (observer or looking).largest()
         read = {signal for d in self.detectors.values() for signal in d.reads}
-        if REPLICAS not in read and not self.compare:
-            return ()
-        norms = [norm({name: own.gradients[name]}) for name in self.network.weights]
-        return tf.stack(norms)
+        if REPLICAS in read or self.compare:
+            noted["norms"] = tf.stack(
+                [norm({name: own.gradients[name]}) for name in self.network.weights]
+            )
+        return noted
 
     def restricted(self, gradients: Tensors) -> Tensors:
         if self.clip is None:
@@ -55,6 +64,9 @@ class DetectorWatch(Watch):
     def look(self, looked: Looked, memory: Any) -> tuple[tf.Tensor, Any, Any]:
         before, after = looked.before, looked.after
         images = looked.inputs.images
+        norms = looked.noted.get("norms", tf.zeros([0, 0]))
+        looking = [d for d in self.detectors.values() if LAYERS in d.reads]
+        layers = dict(zip(looking, looked.noted.get("layers", ()), strict=True))
         signals = Signals(
             looked.loss,
             looked.gradients,
@@ -63,13 +75,38 @@ class DetectorWatch(Watch):
             Change(before.statistics, after.statistics),
             looked.inputs.rate,
             largest(images) if images.dtype.is_floating else tf.zeros([]),
-            looked.noted if tf.is_tensor(looked.noted) else tf.zeros([0, 0]),
+            norms,
+            layers,
         )
         scores, kept = [], {}
         for name, found in self.detectors.items():
             score, kept[name] = found.score(signals, memory[name], self.network)
             scores.append(tf.cast(score, tf.float32))
-        return tf.stack(scores), kept, looked.noted
+        return tf.stack(scores), kept, norms
+
+
+class LayerScores:
+    """Asks detectors about each layer and keeps their largest answers.
+
+    Args:
+      detectors: those that look at layers.
+    """
+
+    def __init__(self, detectors: Sequence[Detector]):
+        self._found = [(detector, []) for detector in detectors]
+
+    def __call__(self, layer: Passes, passed: LayerPass) -> None:
+        """Ask about a layer."""
+        for detector, scores in self._found:
+            score = detector.observe(layer, passed)
+            if score is not None:
+                scores.append(tf.cast(score, tf.float32))
+
+    def largest(self) -> tuple[tf.Tensor, ...]:
+        """Return the largest answer to each detector; NaN is Inf."""
+        return tuple(
+            largest(tf.stack([tf.zeros([]), *scores])) for _, scores in self._found
+        )
 
 
 def _clipped(gradient: tf.Tensor, bound: float) -> tf.Tensor:
@@ -180,8 +217,7 @@ class WatchedSession:
             if isinstance(replay, ExactReplay) and replay.due(number):
                 replayed = self.session.step(state, number, again)
                 named_scores[name] = float(not same_state(replayed.state, result.state))
-        noted = norms.numpy() if tf.is_tensor(norms) else np.zeros((0, 0), np.float32)
-        return WatchedStep(result, named_scores, kept, noted)
+        return WatchedStep(result, named_scores, kept, norms.numpy())
 
     def alarms(self, scores: Mapping[str, float]) -> tuple[str, ...]:
         """Return the names of the detectors that raise an alarm."""

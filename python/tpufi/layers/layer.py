@@ -4,7 +4,7 @@
 import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -34,6 +34,22 @@ class Weight:
     initial: Callable[[Key, Shape], np.ndarray]
 
 
+class LayerPass(NamedTuple):
+    """What a layer read and made in both passes, faults included.
+
+    Args:
+      inputs: of the forward pass, parameters last.
+      result: of the forward pass.
+      given: gradient of the result.
+      gradients: of the inputs; None of one that nothing reads.
+    """
+
+    inputs: tuple[tf.Tensor, ...]
+    result: tf.Tensor
+    given: tf.Tensor
+    gradients: tuple[tf.Tensor | None, ...]
+
+
 @dataclasses.dataclass(eq=False)
 class Run:
     """One traced pass of a model over the images of one replica.
@@ -49,6 +65,8 @@ class Run:
       seed: uint32 [2], key of this (epoch, step, replica) for dropout.
       examples: the model's input, whose gradient nothing depends on.
       new_statistics: filled by the layers while they are applied.
+      observe: called with each layer and its passes, once the backward pass has them;
+        None: nobody looks.
     """
 
     parameters: dict[str, tf.Tensor]
@@ -59,6 +77,7 @@ class Run:
     seed: tf.Tensor | None = None
     examples: tf.Tensor | None = None
     new_statistics: dict[str, tf.Tensor] = dataclasses.field(default_factory=dict)
+    observe: "Callable[[Passes, LayerPass], None] | None" = None
 
 
 class Node(abc.ABC):
@@ -210,6 +229,8 @@ def trained(layer: Passes, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
         def gradient(dy: tf.Tensor, *so_far: tf.Tensor) -> tuple:
             back = run.context.layer(layer.name, so_far, input_read)
             gradients = back.whole_pass(backward, saved, dy)
+            if run.observe is not None:
+                run.observe(layer, LayerPass(own, y, dy, gradients))
             if hands_on:
                 return *gradients, *back.records()
             return *gradients, *map(tf.add, ahead.records(), back.records())

@@ -22,7 +22,7 @@ from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import CLEAN, FaultContext
-from tpufi.layers.layer import Run
+from tpufi.layers.layer import LayerPass, Passes, Run
 from tpufi.layers.unit_context import UnitContext, UnitOperands
 from tpufi.ops import Prepared, prepare_faults
 from tpufi.site_table import SiteTable
@@ -158,12 +158,25 @@ class Looked(NamedTuple):
     noted: Any
 
 
+# Sees each layer with its passes while a replica's program is made.
+Observer = Callable[[Passes, LayerPass], None]
+
+
 class Watch(abc.ABC):
     """Looks at a step from within its program; the step's own results stay."""
 
     @abc.abstractmethod
-    def note(self, own: ReplicaResult) -> Any:
-        """Return what to keep of one replica: a nest of tensors, maybe empty."""
+    def observer(self) -> Observer | None:
+        """Return what looks at the layers of one replica; None: nothing does."""
+
+    @abc.abstractmethod
+    def note(self, own: ReplicaResult, observer: Observer | None) -> Any:
+        """Return what to keep of one replica: a nest of tensors, maybe empty.
+
+        Args:
+          own: what the replica contributes.
+          observer: has seen its layers; None: only shapes and types are asked for.
+        """
 
     @abc.abstractmethod
     def restricted(self, gradients: Tensors) -> Tensors:
@@ -265,7 +278,11 @@ class TrainingStep:
         return fault._replace(prepared=prepared)
 
     def passes(
-        self, state: State, inputs: StepInputs, context: FaultContext
+        self,
+        state: State,
+        inputs: StepInputs,
+        context: FaultContext,
+        observer: "Observer | None" = None,
     ) -> ReplicaResult:
         """Run forward and backward pass of one replica.
 
@@ -273,11 +290,13 @@ class TrainingStep:
           state: the state before the step.
           inputs: those of this replica.
           context: its sites.
+          observer: sees its layers; None: nothing does.
         """
         probe = context.probe()
         examples = examples_of(self.workload, inputs.images)
         weights = state.parameters, state.statistics
         run = Run(*weights, True, context, probe, inputs.seeds, examples)
+        run.observe = observer
         sources = [*state.parameters.values(), *([] if probe is None else [probe])]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
@@ -357,7 +376,7 @@ class TrainingStep:
         """
         fault = self.prepared(fault)
         context = self.context(_UPDATE_REPLICA, fault)
-        total, noted = self._summed(state, inputs, fault, context, watch.note)
+        total, noted = self._summed(state, inputs, fault, context, watch)
         gradients = watch.restricted(total.gradients)
         given = total._replace(gradients=gradients)
         found = self._finished(state, given, inputs.rate, context)
@@ -370,23 +389,26 @@ class TrainingStep:
         inputs: StepInputs,
         fault: FaultOperands | None,
         context: FaultContext,
-        note: Callable[[ReplicaResult], Any] = lambda own: (),
+        watch: Watch | None = None,
     ) -> tuple[ReplicaResult, Any]:
         """Return the sum over all replicas, and what was noted of each."""
 
-        def one(replica: tf.Tensor) -> ReplicaResult:
-            mine = (tensor[replica] for tensor in inputs[:3])
-            context = self.context(replica, fault)
-            return self.passes(state, StepInputs(*mine, inputs.rate), context)
-
         def body(replica: tf.Tensor, total: ReplicaResult, noted: Any) -> tuple:
-            own = one(replica)
+            observer = watch.observer() if watch else None
+            mine = (tensor[replica] for tensor in inputs[:3])
+            own = self.passes(
+                state,
+                StepInputs(*mine, inputs.rate),
+                self.context(replica, fault),
+                observer,
+            )
             summed = tf.nest.map_structure(tf.add, total, own)
 
             def kept(all_: tf.Tensor, mine: tf.Tensor) -> tf.Tensor:
                 return tf.tensor_scatter_nd_update(all_, [[replica]], [mine])
 
-            return replica + 1, summed, tf.nest.map_structure(kept, noted, note(own))
+            told = watch.note(own, observer) if watch else ()
+            return replica + 1, summed, tf.nest.map_structure(kept, noted, told)
 
         nothing = ReplicaResult(
             {name: tf.zeros_like(w) for name, w in state.parameters.items()},
@@ -396,7 +418,8 @@ class TrainingStep:
             context.probe() if fault else (),
         )
         unseen = tf.nest.map_structure(
-            lambda x: tf.zeros([self.replicas, *x.shape], x.dtype), note(nothing)
+            lambda x: tf.zeros([self.replicas, *x.shape], x.dtype),
+            watch.note(nothing, None) if watch else (),
         )
         _, total, noted = tf.while_loop(
             lambda replica, *_: replica < self.replicas,

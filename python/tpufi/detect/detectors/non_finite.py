@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from tpufi.detect.detector import Detector
-from tpufi.detect.signals import GRADIENTS, LOSS, SLOTS, WEIGHTS, Network, Signals
+from tpufi.detect.signals import LOSS, SLOTS, WEIGHTS, Network, Signals
 
 
 @dataclasses.dataclass(frozen=True)
 class NonFinite(Detector):
     """Counts the tensors that have an element that is Inf or NaN.
 
-    Loss, gradients, and the new weights, slots and moving averages.
+    Loss, gradients as far as they can be seen, and the new weights, slots and moving
+    averages.
 
     Args:
       threshold: most such tensors without an alarm.
@@ -22,7 +23,7 @@ class NonFinite(Detector):
 
     threshold: float = 0.0
 
-    reads: ClassVar = (LOSS, GRADIENTS, WEIGHTS, SLOTS)
+    reads: ClassVar = (LOSS, WEIGHTS, SLOTS)
     price: ClassVar = "one pass over gradients and new state, fused with the update"
 
     def score(
