@@ -19,8 +19,16 @@ GROUND = frozenset(
 )
 # Sites, faults in the device's form, and the ops that inject them.
 DEVICE = GROUND | {
-    *("descriptor", "fault", "faulty_bits", "gate", "gradients", "ops", "site_table",
-      "units"),
+    *(
+        "descriptor",
+        "fault",
+        "faulty_bits",
+        "gate",
+        "gradients",
+        "ops",
+        "site_table",
+        "units",
+    ),
     "stale",
 }
 # What computes: layers with their sites, optimisers, and models made of them.

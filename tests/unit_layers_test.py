@@ -56,7 +56,7 @@ def patches(x: np.ndarray, layer: Conv2D | DepthwiseConv2D) -> np.ndarray:
     for b, i, j, u, v in np.ndindex(*found.shape[:-1]):
         place = i * by + u - pads[0], j * by + v - pads[1]
         if all(0 <= p < n for p, n in zip(place, sizes, strict=True)):
-            found[b, i, j, u, v] = x[b, *place]
+            found[b, i, j, u, v] = x[(b, *place)]
     return found.reshape(-1, size * size, channels)
 
 
@@ -74,8 +74,9 @@ def spread(
     # Which pixel of x each result sees with each tap.
     number = np.arange(1, batch * height * width + 1, dtype=np.float64)
     seen = patches(number.reshape(batch, height, width, 1), layer)[..., 0]
-    flat, results = found.reshape(-1, size * size, dy.shape[-1]), dy.reshape(
-        -1, dy.shape[-1]
+    flat, results = (
+        found.reshape(-1, size * size, dy.shape[-1]),
+        dy.reshape(-1, dy.shape[-1]),
     )
     for pixel, tap in np.ndindex(*seen.shape):
         if seen[pixel, tap]:

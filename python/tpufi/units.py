@@ -149,8 +149,8 @@ class UnitFault:
 
     Args:
       unit: the broken one.
-      operation: `flip`, `zero` or `replace`: a value x becomes (x & keep) ^ word. A bit
-        stuck at 0 is `replace` that keeps all bits but that; at 1, with the bit as word.
+      operation: `flip`, `zero` or `replace`: a value x becomes (x & keep) ^ word. A
+        bit stuck at 0 is `replace` that keeps all other bits; at 1, with it as word.
       keep: bits that are kept (`replace`); 0 for other operations.
       word: bits that are flipped, or written; 0 for `zero`.
       replica: the one that the broken chip serves, or -1: all of them.

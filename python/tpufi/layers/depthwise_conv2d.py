@@ -129,7 +129,11 @@ class DepthwiseConv2D(Layer):
         return self._view(images, rotated, x.shape, rotated=True)
 
     def _view(
-        self, left: Side, factors: tf.Tensor, shape: Sequence[int], rotated: bool = False
+        self,
+        left: Side,
+        factors: tf.Tensor,
+        shape: Sequence[int],
+        rotated: bool = False,
     ) -> MatrixView:
         """View: a product with a matrix of one column for each channel.
 

@@ -7,7 +7,7 @@ through the gradient of a probe, as by sites.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +17,9 @@ from tpufi.descriptor import EVERY_REPLICA
 from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.context import FaultContext, LayerSites, Product, Report
-from tpufi.layers.element_faults import Changed, Counts, ElementFault, altered
+from tpufi.layers.element_faults import Counts, ElementFault, Written, altered
 from tpufi.layers.rarely import rarely
-from tpufi.layers.reach import same_bits
+from tpufi.layers.reach import same_bits, where_bits
 from tpufi.site_table import SiteTable
 from tpufi.units import (
     LANES,
@@ -32,7 +32,9 @@ from tpufi.units import (
 )
 
 # Operands of sites that are no results.
-_GIVEN = frozenset(("input", "weight", "bias", "gate", "gain", "raw_weight", "gradient"))
+_GIVEN = frozenset(
+    ("input", "weight", "bias", "gate", "gain", "raw_weight", "gradient")
+)
 _PIECES = 6  # Bytes of a number in a record.
 
 
@@ -105,7 +107,11 @@ class UnitContext(FaultContext):
 
     @classmethod
     def of_replica(
-        cls, table: SiteTable, replica: tf.Tensor, operands: UnitOperands, compiled: bool
+        cls,
+        table: SiteTable,
+        replica: tf.Tensor,
+        operands: UnitOperands,
+        compiled: bool,
     ) -> "UnitContext":
         """Return the context of a replica.
 
@@ -174,80 +180,157 @@ class UnitSites(LayerSites):
         del perm, confines
         if operand in _GIVEN or not isinstance(self._context.unit, VectorLane):
             return x
-        return self._reported(
-            x, direction, operand, lambda: _in_lane(x, self._context.operands)
-        )
+        lane, number = self._context.operands, _in_one_lane(x)
+        return self._written(x, direction, operand, number, lambda: _of_lane(x, lane))
 
     def _product(self, product: Product) -> tf.Tensor | None:
         if product.direction == "grad_in" and not self._input_read:
             return None
-        y, unit = product.result(), self._context.unit
+        unit = self._context.unit
         if product.view is None or not isinstance(unit, ProcessingElement):
-            return y
-        operands = self._context.operands
-        row, column = tf.unstack(operands.place)
-        fault = ElementFault(unit, row, column, operands.bits)
-        first, weight = product.operands.values()
+            return product.result()
+        row, column = tf.unstack(self._context.operands.place)
+        element = ElementFault(unit, row, column, self._context.operands.bits)
+        if element.is_held:
+            first, weight = product.operands.values()
+            return product.compute(first, self._held(product, element, weight))
+        y = product.result()
+        if element.moves:
+            return self._moved(product, element, y)
+        # Only its sizes are used: a program has nothing of what the view is made of.
+        number = element.number(product.view())
 
-        def changed() -> Changed:
+        def written() -> Written:
             view = product.view()
             return tf.cond(
-                fault.touches(view),
-                lambda: fault.change(
-                    view, y, lambda weight: product.compute(first, weight), weight
-                ),
-                lambda: _unchanged(y),
+                element.touches(view),
+                lambda: element.written(view, y),
+                lambda: _nothing(y, number),
             )
 
-        return self._reported(y, product.direction, "output", changed)
+        return self._written(y, product.direction, "output", number, written)
 
-    def _reported(self, x: tf.Tensor, direction: str, operand: str, changed) -> tf.Tensor:
-        """Return a result as the unit leaves it, and report what it did.
-
-        Args:
-          x: the result.
-          direction: see `tpufi.site_table.Site`.
-          operand: likewise.
-          changed: makes what the unit does to `x`.
-        """
-        table = self._context.table
-        broken = self._context.injected[table.id_of(self._name(direction, operand))]
+    def _held(
+        self, product: Product, element: ElementFault, weight: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the weight operand as it is held."""
 
         def faulty() -> tuple[tf.Tensor, tf.Tensor]:
-            y, counts = changed()
-            return y, counted(counts)
+            view = product.view()
+            written = tf.cond(
+                element.touches(view),
+                lambda: element.held(view, weight),
+                lambda: _nothing(weight, element.number(view)),
+            )
+            return written.into(weight), counted(written.counts)
 
-        def usual() -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.identity(x), self._context.probe()
+        return self._reported(weight, product.direction, "output", faulty)
 
-        y, record = rarely(broken, faulty, usual)
+    def _moved(
+        self, product: Product, element: ElementFault, y: tf.Tensor
+    ) -> tf.Tensor:
+        """Return a result with what moves along a row of the array."""
+
+        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
+            view = product.view()
+            result, counts = tf.cond(
+                element.touches(view),
+                lambda: element.moved(view, y),
+                lambda: (tf.identity(y), Counts.none()),
+            )
+            return result, counted(counts)
+
+        return self._reported(y, product.direction, "output", faulty)
+
+    def _reported(
+        self,
+        x: tf.Tensor,
+        direction: str,
+        operand: str,
+        faulty: Callable[[], tuple[tf.Tensor, tf.Tensor]],
+    ) -> tf.Tensor:
+        """Return a tensor as the unit leaves it, and report what the unit did.
+
+        Args:
+          x: the tensor.
+          direction: of the site that the operation is known by.
+          operand: likewise.
+          faulty: makes the tensor and the record of a step in which it is broken.
+        """
+        y, record = rarely(
+            self._broken(direction, operand),
+            faulty,
+            lambda: (tf.identity(x), self._context.probe()),
+        )
         y.set_shape(x.shape)
         self._reports.append(record)
         return y
+
+    def _written(
+        self,
+        x: tf.Tensor,
+        direction: str,
+        operand: str,
+        number: int,
+        written: Callable[[], Written],
+    ) -> tf.Tensor:
+        """Return a result with the elements that the unit leaves otherwise.
+
+        They are written behind the conditional, where nothing else holds the tensor, so
+        that it is not copied.
+
+        Args:
+          x: the result.
+          direction: of the site that the operation is known by.
+          operand: likewise.
+          number: of elements.
+          written: which they are.
+        """
+
+        def faulty() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            found = written()
+            return found.index, found.values, counted(found.counts)
+
+        def usual() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            found = _nothing(x, number)
+            return found.index, found.values, self._context.probe()
+
+        broken = self._broken(direction, operand)
+        index, values, record = rarely(broken, faulty, usual)
+        self._reports.append(record)
+        return Written(index, values, Counts.none()).into(x)
+
+    def _broken(self, direction: str, operand: str) -> tf.Tensor:
+        """Return whether the unit is broken in an operation."""
+        table = self._context.table
+        return self._context.injected[table.id_of(self._name(direction, operand))]
 
     def _report(self) -> Report:
         return tf.add_n([self._context.probe(), *self._reports])
 
 
-def _unchanged(x: tf.Tensor) -> Changed:
-    nothing = tf.zeros([], tf.int64)
-    return Changed(tf.identity(x), Counts(nothing, nothing))
+def _nothing(x: tf.Tensor, number: int | tf.Tensor) -> Written:
+    """Return elements as they are: the first one, some times."""
+    first = tf.reshape(tf.slice(x, [0] * x.shape.rank, [1] * x.shape.rank), [])
+    index = tf.zeros([number], tf.int64)
+    return Written(index, tf.fill([number], first), Counts.none())
 
 
-def _in_lane(x: tf.Tensor, operands: UnitOperands) -> Changed:
-    """Return the results of an elementwise operation with those of one lane changed."""
+def _in_one_lane(x: tf.Tensor) -> int:
+    """Return the most elements of a tensor that a vector lane has."""
+    return -(-x.shape.num_elements() // (LANES * SUBLANES))
+
+
+def _of_lane(x: tf.Tensor, operands: UnitOperands) -> Written:
+    """Return the elements of one lane as it leaves them."""
     (first,) = tf.unstack(operands.place)
-    size = x.shape.num_elements()
-    number = -(-size // (LANES * SUBLANES))
-    index = first + tf.range(number, dtype=tf.int64) * (LANES * SUBLANES)
-    # All but the last are inside; without that it writes what the first does.
+    size, number = x.shape.num_elements(), _in_one_lane(x)
+    place = tf.range(number, dtype=tf.int64)
+    index = first + place * (LANES * SUBLANES)
     valid = index < size
     index = tf.where(valid, index, tf.where(first < size, first, 0))
-    flat = tf.reshape(x, [-1])
-    old = tf.gather(flat, index)
+    old = tf.gather(tf.reshape(x, [-1]), index)
     new = altered(old, operands.bits)
     differs = tf.cast(~same_bits(old, new) & valid, tf.int64)
-    new = tf.where(first < size, new, old)
-    y = tf.tensor_scatter_nd_update(flat, index[:, tf.newaxis], new)
     counts = tf.reduce_sum(tf.cast(valid, tf.int64)), tf.reduce_sum(differs)
-    return Changed(tf.reshape(y, x.shape), Counts(*counts))
+    return Written(index, where_bits(first < size, new, old), Counts(*counts))

@@ -188,9 +188,7 @@ class TrainingStep:
         for name in self.names or ():
             self.table.id_of(name)
 
-    def context(
-        self, replica: tf.Tensor | int, fault: Operands | None
-    ) -> FaultContext:
+    def context(self, replica: tf.Tensor | int, fault: Operands | None) -> FaultContext:
         """Return the sites of a replica's program: none without a fault."""
         if fault is None:
             return dataclasses.replace(CLEAN, compiled=self.compiled)
