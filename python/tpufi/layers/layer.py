@@ -209,7 +209,7 @@ def trained(layer: Passes, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
 
         def gradient(dy: tf.Tensor, *so_far: tf.Tensor) -> tuple:
             back = run.context.layer(layer.name, so_far, input_read)
-            gradients = back.whole_pass(backward, saved, dy)
+            gradients = back.whole_pass(backward, back.kept(saved), dy)
             if hands_on:
                 return *gradients, *back.records()
             return *gradients, *map(tf.add, ahead.records(), back.records())

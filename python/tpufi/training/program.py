@@ -134,7 +134,7 @@ class Program:
                 tf.constant(keys, tf.uint32),
                 tf.constant(rate, tf.float32),
             )
-            operands = operands_of(fault, number, self.workload.dtype)
+            operands = operands_of(fault, number, self.training_step, state)
             if operands is None:
                 found = self._clean(state, inputs)
             else:
