@@ -56,7 +56,7 @@ def patches(x: np.ndarray, layer: Conv2D | DepthwiseConv2D) -> np.ndarray:
     for b, i, j, u, v in np.ndindex(*found.shape[:-1]):
         place = i * by + u - pads[0], j * by + v - pads[1]
         if all(0 <= p < n for p, n in zip(place, sizes, strict=True)):
-            found[b, i, j, u, v] = x[b, *place]
+            found[b, i, j, u, v] = x[(b, *place)]
     return found.reshape(-1, size * size, channels)
 
 

@@ -134,7 +134,105 @@ class VectorLane(Unit):
         return (self.sublane * LANES + self.lane,)
 
 
-UNITS = {kind.__name__: kind for kind in (ProcessingElement, VectorLane)}
+@dataclasses.dataclass(frozen=True)
+class MemoryAddress(Unit):
+    """An address of stored state: a step reads it broken, and leaves it so.
+
+    Args:
+      tensor: a weight `layer/what`, a slot of one, `layer/what/slot`, or a statistic.
+      index: flat index of the element, >= 0.
+
+    Raises:
+      InputError: the index is negative.
+    """
+
+    tensor: str
+    index: int = 0
+
+    def __post_init__(self) -> None:
+        _within("index", self.index, 0, _LAST)
+
+    @property
+    def built(self) -> "MemoryAddress":
+        return MemoryAddress("")
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        return (self.index,)
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedActivation(Unit):
+    """An activation that breaks between the passes.
+
+    The forward pass has read it whole, the backward pass reads it broken: the first
+    tensor that a layer keeps for its backward pass. It is the layer's input, its output
+    if the gradient follows from that (ReLU, sigmoid, softmax), or the input less its
+    mean (batch norm).
+
+    Args:
+      layer: name of the layer.
+      element: flat index, >= 0.
+
+    Raises:
+      InputError: the index is negative.
+    """
+
+    layer: str
+    element: int = 0
+
+    def __post_init__(self) -> None:
+        _within("element", self.element, 0, _LAST)
+
+    @property
+    def built(self) -> "SavedActivation":
+        return SavedActivation("")
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        return (self.element,)
+
+
+LINK_ERRORS = ("corrupted", "missing", "twice")
+
+
+@dataclasses.dataclass(frozen=True)
+class Link(Unit):
+    """A link that breaks a chunk of what a replica sends to the sum of gradients.
+
+    The message of a replica is its gradients, one behind the other in the order of
+    their names, cut into chunks of equal size.
+
+    Args:
+      error: `corrupted`: the operation of the fault is applied to each number of the
+        chunk; `missing`: they are zero; `twice`: they are added twice.
+      chunk: number of the chunk, 0 to chunks - 1.
+      chunks: of a message, >= 1.
+
+    Raises:
+      InputError: there is no such error or chunk.
+    """
+
+    error: str = "corrupted"
+    chunk: int = 0
+    chunks: int = 1
+
+    def __post_init__(self) -> None:
+        _one_of("error", self.error, LINK_ERRORS)
+        _within("chunks", self.chunks, 1, _LONGEST)
+        _within("chunk", self.chunk, 0, self.chunks - 1, f"of {self.chunks} chunks")
+
+    @property
+    def built(self) -> "Link":
+        return Link(self.error)
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        return self.chunk, self.chunks
+
+
+_KINDS = (ProcessingElement, VectorLane, MemoryAddress, SavedActivation, Link)
+UNITS = {kind.__name__: kind for kind in _KINDS}
 
 
 def built_of(key: tuple[str | int, ...]) -> Unit:
@@ -149,8 +247,8 @@ class UnitFault:
 
     Args:
       unit: the broken one.
-      operation: `flip`, `zero` or `replace`: a value x becomes (x & keep) ^ word. A bit
-        stuck at 0 is `replace` that keeps all bits but that; at 1, with the bit as word.
+      operation: `flip`, `zero` or `replace`: a value x becomes (x & keep) ^ word. A
+        bit stuck at 0 is `replace` that keeps all other bits; at 1, with it as word.
       keep: bits that are kept (`replace`); 0 for other operations.
       word: bits that are flipped, or written; 0 for `zero`.
       replica: the one that the broken chip serves, or -1: all of them.

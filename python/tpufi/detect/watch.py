@@ -208,7 +208,7 @@ class WatchedSession:
             if fault is None:
                 found, told = self._clean(state, inputs, memory)
             else:
-                operands = operands_of(fault, number, program.workload.dtype)
+                operands = operands_of(fault, number, program.training_step, state)
                 found, told = self._armed(state, inputs, operands, memory)
         scores, kept, norms = told
         result = StepResult.of(found, given[0], fault)

@@ -248,6 +248,10 @@ class LayerSites:
             Product(direction, compute, operands, perms, reference, perm, view)
         )
 
+    def kept(self, saved: Made) -> Made:
+        """Return what the forward pass kept as the backward pass reads it."""
+        return saved
+
     def if_injected(
         self,
         direction: str,

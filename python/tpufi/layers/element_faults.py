@@ -7,7 +7,6 @@ the bits of the library's result.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -32,12 +31,30 @@ class Counts(NamedTuple):
     applied: tf.Tensor
     changed: tf.Tensor
 
+    @classmethod
+    def none(cls) -> "Counts":
+        """Return those of a unit that did nothing."""
+        return cls(tf.zeros([], tf.int64), tf.zeros([], tf.int64))
 
-class Changed(NamedTuple):
-    """A product with a fault, and what the unit did for it."""
 
-    result: tf.Tensor
+class Written(NamedTuple):
+    """Elements of a tensor that a unit leaves otherwise.
+
+    Fields:
+      index: int64 [number], flat indices; if several are equal, so are their values.
+      values: [number], their new values.
+      counts: what the unit did.
+    """
+
+    index: tf.Tensor
+    values: tf.Tensor
     counts: Counts
+
+    def into(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Return a tensor with these elements."""
+        flat, index = tf.reshape(tensor, [-1]), self.index[:, tf.newaxis]
+        flat = tf.tensor_scatter_nd_update(flat, index, self.values)
+        return tf.reshape(flat, tensor.shape)
 
 
 def altered(x: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
@@ -114,55 +131,68 @@ class ElementFault:
             return self.column < across
         return (self.row < k) & (self.column < across)
 
-    def change(
-        self,
-        view: MatrixView,
-        result: tf.Tensor,
-        again: Callable[[tf.Tensor], tf.Tensor],
-        weight: tf.Tensor,
-    ) -> Changed:
-        """Return a product as the element leaves it; it touches the product.
+    @property
+    def is_held(self) -> bool:
+        """Whether a weight is broken that the same kernel can multiply; see `held`."""
+        return (self.unit.dataflow, self.unit.register) == ("weight", "weight")
+
+    @property
+    def moves(self) -> bool:
+        """Whether all of a result is another; see `moved`."""
+        registers = {"weight": "input", "input": "weight", "output": None}
+        return self.unit.register == registers[self.unit.dataflow]
+
+    def number(self, view: MatrixView) -> int:
+        """Return how many elements `written` has, or `held`."""
+        m, n, unit = view.left.size, view.right.size, self.unit
+        rows, columns = tiles_of(m, unit.rows), tiles_of(n, unit.columns)
+        if self.is_held:
+            one = tiles_of(view.right.depth, unit.rows) * columns
+        elif unit.dataflow == "output" and unit.register in ("accumulator", "output"):
+            one = rows * columns
+        elif unit.dataflow == "input":
+            one = tiles_of(m, unit.columns) * n
+        elif unit.register == "input":
+            one = rows * n
+        else:
+            one = m * columns
+        return one * view.left.groups
+
+    def written(self, view: MatrixView, result: tf.Tensor) -> Written:
+        """Return which results are others; the element touches the product.
 
         Args:
           view: the product as matrices.
           result: it without the fault.
-          again: computes it from another weight operand.
-          weight: the weight operand.
         """
         left, right, unit = view.left, view.right, self.unit
-        which = unit.dataflow, unit.register
-        if which == ("output", "output"):
+        if unit.register == "output":
             return self._finished(view, result)
-        if which == ("output", "accumulator"):
-            return self._running(view, result)
-        if which == ("weight", "weight"):
-            return self._held(view, again, weight)
-        if which == ("output", "weight"):
-            return self._again(view, result, right, left, unit.rows, self.row)
-        if which == ("output", "input"):
-            return self._again(view, result, left, right, unit.columns, self.column)
-        if which == ("input", "input"):
-            return self._again(view, result, left, right)
         if unit.register == "accumulator":
-            return self._partial(view, result)
-        return self._moving(view, result)
+            running = unit.dataflow == "output"
+            return (self._running if running else self._partial)(view, result)
+        if unit.dataflow == "input":
+            return self._again(view, result, left, right)
+        if unit.register == "weight":
+            return self._again(view, result, right, left, unit.rows, self.row)
+        return self._again(view, result, left, right, unit.columns, self.column)
 
-    def _finished(self, view: MatrixView, result: tf.Tensor) -> Changed:
+    def _finished(self, view: MatrixView, result: tf.Tensor) -> Written:
         """Change finished sums."""
         rows, columns = self._kept(view)
         index = view.result.index(rows.index, columns.index)
         old = tf.gather(tf.reshape(result, [-1]), index)
         if view.factor == 1:
             new = altered(old, self.bits)
-            return self._written(result, index, old, new, rows, columns)
+            return _flat(index, new, _counts(old, new, rows, columns))
         factors = view.left.slices(rows.index), view.right.slices(columns.index)
         sums = tf.cast(tf.einsum("gik,gjk->gij", *map(widened, factors)), result.dtype)
         new = altered(sums, self.bits)
         made = where_bits(same_bits(sums, new), old, view.scaled(new, result.dtype))
-        y = _scattered(result, index, columns.of(rows.of(made, 1), 2))
-        return Changed(y, self._counts(sums, new, rows, columns))
+        made = columns.of(rows.of(made, 1), 2)
+        return _flat(index, made, _counts(sums, new, rows, columns))
 
-    def _running(self, view: MatrixView, result: tf.Tensor) -> Changed:
+    def _running(self, view: MatrixView, result: tf.Tensor) -> Written:
         """Change each partial sum of the results that stay in the element."""
         rows, columns = self._kept(view)
         index = view.result.index(rows.index, columns.index)
@@ -196,23 +226,21 @@ class ElementFault:
         new = view.scaled(sums, result.dtype)
         count = self._number(view, rows, columns) * depth
         new = where_bits(changed > 0, new, old)
-        y = _scattered(result, index, columns.of(rows.of(new, 1), 2))
-        return Changed(y, Counts(count, changed))
+        return _flat(index, columns.of(rows.of(new, 1), 2), Counts(count, changed))
 
-    def _held(
-        self,
-        view: MatrixView,
-        again: Callable[[tf.Tensor], tf.Tensor],
-        weight: tf.Tensor,
-    ) -> Changed:
-        """Change weights that stay in the element; the same kernel multiplies them."""
+    def held(self, view: MatrixView, weight: tf.Tensor) -> Written:
+        """Return which weights are others that stay in the element.
+
+        Args:
+          view: the product as matrices.
+          weight: the weight operand.
+        """
         columns = _chosen(view.right.size, self.column, self.unit.columns)
         inner = _chosen(view.right.depth, self.row, self.unit.rows)
         index = view.weight(columns.index, inner.index)
         old = tf.gather(tf.reshape(weight, [-1]), index)
         new = altered(old, self.bits)
-        changed = self._written(weight, index, old, new, columns, inner)
-        return Changed(again(changed.result), changed.counts)
+        return _flat(index, new, _counts(old, new, columns, inner))
 
     def _again(
         self,
@@ -222,7 +250,7 @@ class ElementFault:
         other: Side,
         period: int = 0,
         first: tf.Tensor | None = None,
-    ) -> Changed:
+    ) -> Written:
         """Compute the results of one row or column of the array again.
 
         Args:
@@ -259,10 +287,9 @@ class ElementFault:
         if not stays:
             places = tf.range(other.size, dtype=tf.int64) % period
             hit &= (places >= first)[:, tf.newaxis]
-        y = self._slices(view, result, own, chosen, made, hit)
-        return Changed(y, Counts(number, changed))
+        return self._slices(view, result, own, chosen, made, hit, (number, changed))
 
-    def _partial(self, view: MatrixView, result: tf.Tensor) -> Changed:
+    def _partial(self, view: MatrixView, result: tf.Tensor) -> Written:
         """Change partial sums as they move down a column of the array."""
         own, other = view.right, view.left
         if self.unit.dataflow == "input":
@@ -279,11 +306,10 @@ class ElementFault:
         differs = ~same_bits(old, new) & chosen.valid
         made = view.scaled(tf.reduce_sum(new + below, 0), result.dtype)
         hit = tf.reduce_any(differs, 0)
-        y = self._slices(view, result, own, chosen, made, hit)
         tiles = tiles_of(own.depth, rows)
         number = chosen.number * (own.groups * other.size * tiles)
         changed = tf.reduce_sum(tf.cast(differs, tf.int64))
-        return Changed(y, Counts(number, changed))
+        return self._slices(view, result, own, chosen, made, hit, (number, changed))
 
     def _slices(
         self,
@@ -293,8 +319,9 @@ class ElementFault:
         chosen: _Chosen,
         made: tf.Tensor,
         hit: tf.Tensor,
-    ) -> tf.Tensor:
-        """Return the result with some rows or columns computed again.
+        counts: tuple[tf.Tensor, tf.Tensor],
+    ) -> Written:
+        """Return some rows or columns of results that were computed again.
 
         Args:
           view: the product as matrices.
@@ -303,6 +330,7 @@ class ElementFault:
           chosen: which of them.
           made: [groups, size of the other side, chosen].
           hit: where `made` counts.
+          counts: what the unit did.
         """
         if own is view.left:
             every = tf.range(view.right.size, dtype=tf.int64)
@@ -314,13 +342,17 @@ class ElementFault:
             index, axis = view.result.index(every, chosen.index), 2
         old = tf.gather(tf.reshape(result, [-1]), index)
         new = where_bits(hit, made, old)
-        return _scattered(result, index, chosen.of(new, axis))
+        return _flat(index, chosen.of(new, axis), Counts(*counts))
 
-    def _moving(self, view: MatrixView, result: tf.Tensor) -> Changed:
-        """Add what changed numbers make, which move along a row of the array.
+    def moved(self, view: MatrixView, result: tf.Tensor) -> tuple[tf.Tensor, Counts]:
+        """Return a result with what changed numbers make that move along a row.
 
         They are one of `rows` indices of the sum, and reach the columns of the array
         from the element on.
+
+        Args:
+          view: the product as matrices.
+          result: it without the fault.
         """
         own, other = view.left, view.right
         if self.unit.dataflow == "input":
@@ -352,7 +384,7 @@ class ElementFault:
         y = widened(result) + view.shaped(difference)
         number = chosen.number * (own.groups * own.size)
         changed = tf.reduce_sum(tf.cast(differs, tf.int64))
-        return Changed(tf.cast(y, result.dtype), Counts(number, changed))
+        return tf.cast(y, result.dtype), Counts(number, changed)
 
     def _kept(self, view: MatrixView) -> tuple[_Chosen, _Chosen]:
         """Return the rows and columns of results that stay in the element."""
@@ -363,31 +395,14 @@ class ElementFault:
         first, second = chosen
         return first.number * second.number * view.left.groups
 
-    def _written(
-        self,
-        tensor: tf.Tensor,
-        index: tf.Tensor,
-        old: tf.Tensor,
-        new: tf.Tensor,
-        rows: _Chosen,
-        columns: _Chosen,
-    ) -> Changed:
-        """Return a tensor with changed elements, [groups, rows, columns] of them."""
-        counts = self._counts(old, new, rows, columns)
-        return Changed(_scattered(tensor, index, new), counts)
 
-    def _counts(
-        self, old: tf.Tensor, new: tf.Tensor, rows: _Chosen, columns: _Chosen
-    ) -> Counts:
-        valid = rows.valid[:, tf.newaxis] & columns.valid
-        differs = tf.cast(~same_bits(old, new) & valid, tf.int64)
-        number = rows.number * columns.number * old.shape[0]
-        return Counts(number, tf.reduce_sum(differs))
+def _counts(old: tf.Tensor, new: tf.Tensor, rows: _Chosen, columns: _Chosen) -> Counts:
+    """Return how many of [groups, rows, columns] values passed, and changed."""
+    valid = rows.valid[:, tf.newaxis] & columns.valid
+    differs = tf.cast(~same_bits(old, new) & valid, tf.int64)
+    number = rows.number * columns.number * old.shape[0]
+    return Counts(number, tf.reduce_sum(differs))
 
 
-def _scattered(tensor: tf.Tensor, index: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Return a tensor with some elements replaced, by flat indices."""
-    places = tf.reshape(index, (-1, 1))
-    flat = tf.reshape(tensor, [-1])
-    flat = tf.tensor_scatter_nd_update(flat, places, tf.reshape(values, [-1]))
-    return tf.reshape(flat, tensor.shape)
+def _flat(index: tf.Tensor, values: tf.Tensor, counts: Counts) -> Written:
+    return Written(tf.reshape(index, [-1]), tf.reshape(values, [-1]), counts)

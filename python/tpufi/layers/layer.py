@@ -228,7 +228,7 @@ def trained(layer: Passes, run: Run, *inputs: tf.Tensor) -> tf.Tensor:
 
         def gradient(dy: tf.Tensor, *so_far: tf.Tensor) -> tuple:
             back = run.context.layer(layer.name, so_far, input_read)
-            gradients = back.whole_pass(backward, saved, dy)
+            gradients = back.whole_pass(backward, back.kept(saved), dy)
             if run.observe is not None:
                 run.observe(layer, LayerPass(own, y, dy, gradients))
             if hands_on:

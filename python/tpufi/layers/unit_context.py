@@ -7,24 +7,29 @@ through the gradient of a probe, as by sites.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import NamedTuple
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import EVERY_REPLICA
+from tpufi.errors import InputError
 from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.context import FaultContext, LayerSites, Product, Report
-from tpufi.layers.element_faults import Changed, Counts, ElementFault, altered
+from tpufi.layers.element_faults import Counts, ElementFault, Written, altered
 from tpufi.layers.rarely import rarely
-from tpufi.layers.reach import same_bits
+from tpufi.layers.reach import same_bits, where_bits
 from tpufi.site_table import SiteTable
 from tpufi.units import (
     LANES,
     SUBLANES,
+    Link,
+    MemoryAddress,
     ProcessingElement,
+    SavedActivation,
     Unit,
     UnitFault,
     VectorLane,
@@ -35,6 +40,8 @@ from tpufi.units import (
 _GIVEN = frozenset(
     ("input", "weight", "bias", "gate", "gain", "raw_weight", "gradient")
 )
+Tensors = dict[str, tf.Tensor]
+Kept = TypeVar("Kept")
 _PIECES = 6  # Bytes of a number in a record.
 
 
@@ -58,22 +65,34 @@ class UnitOperands(NamedTuple):
     step: tf.Tensor
 
     @classmethod
-    def of(cls, fault: UnitFault, dtype: str, step: int) -> "UnitOperands":
+    def of(
+        cls,
+        fault: UnitFault,
+        dtype: str,
+        step: int,
+        among: Mapping[str, int] | None = None,
+    ) -> "UnitOperands":
         """Return a fault as the operands of one step.
 
         Args:
           fault: the fault.
           dtype: of the program's tensors.
           step: steps since the start of training.
+          among: the sizes of the tensors that a unit with a name may be one of.
 
         Raises:
-          InputError: numbers of that type have fewer bits than the fault names.
+          InputError: numbers of that type have fewer bits than the fault names, or
+            there is no such tensor or element.
         """
         unit = fault.unit
+        place = unit.place
+        if isinstance(unit, MemoryAddress | SavedActivation):
+            name, *_ = dataclasses.astuple(unit)
+            place = (_number_of(name, place[0], among or {}), *place)
         sums = isinstance(unit, ProcessingElement) and unit.register == "accumulator"
         return cls(
             unit.key,
-            tf.constant(unit.place, tf.int64),
+            tf.constant(place, tf.int64),
             tf.constant(fault.bits(accumulator(dtype) if sums else dtype)),
             tf.constant(fault.replica, tf.int64),
             tf.constant(fault.when.moment(fault.first)[None]),
@@ -125,6 +144,81 @@ class UnitContext(FaultContext):
         how = {"compiled": compiled, "operands": operands, "injected": injected}
         return cls(table, replica, **how)
 
+    def read(self, tensors: Tensors) -> tuple[Tensors, tf.Tensor]:
+        """Return stored state as its memory leaves it, and what that did.
+
+        Args:
+          tensors: all tensors of a state, by name.
+        """
+        if not isinstance(self.unit, MemoryAddress):
+            return tensors, self.probe()
+        number, index = tf.unstack(self.operands.place)
+        found, records = {}, []
+        for place, name in enumerate(sorted(tensors)):
+            broken = self.injected[-1] & tf.equal(number, place)
+            found[name], record = self._one_element(tensors[name], index, broken)
+            records.append(record)
+        return found, tf.add_n(records)
+
+    def kept(self, layer: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return what a layer kept for its backward pass, and what breaking it did."""
+        number, index = tf.unstack(self.operands.place)
+        names = kept_layers(self.table)
+        if not x.dtype.is_floating or layer not in names:
+            return x, self.probe()
+        mine = tf.equal(number, sorted(names).index(layer)) & (
+            index < tf.size(x, "int64")
+        )
+        return self._one_element(x, index, self.injected[-1] & mine)
+
+    def sent(self, gradients: Tensors) -> tuple[Tensors, tf.Tensor]:
+        """Return the message of a replica as its link leaves it, and what that did."""
+        unit = self.unit
+        if not isinstance(unit, Link):
+            return gradients, self.probe()
+        gradients = dict(sorted(gradients.items()))
+        sizes = [x.shape.num_elements() for x in gradients.values()]
+        chunk, chunks = tf.unstack(self.operands.place)
+        first, end = (sum(sizes) * n // chunks for n in (chunk, chunk + 1))
+        found, records, start = {}, [], 0
+        for (name, x), size in zip(gradients.items(), sizes, strict=True):
+
+            def faulty(x=x, size=size, start=start) -> tuple[tf.Tensor, tf.Tensor]:
+                place = tf.range(size, dtype=tf.int64) + start
+                inside = tf.reshape((place >= first) & (place < end), x.shape)
+                new = where_bits(inside, _transmitted(x, unit, self.operands.bits), x)
+                return new, counted(_differing(x, new, inside))
+
+            met = self.injected[-1] & (first < start + size) & (end > start)
+            found[name], record = self._rarely(x, met, faulty)
+            records.append(record)
+            start += size
+        return found, tf.add_n(records)
+
+    def _one_element(
+        self, x: tf.Tensor, index: tf.Tensor, broken: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return a tensor with an element as the unit leaves it, and the record."""
+
+        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
+            old = tf.gather(tf.reshape(x, [-1]), index[tf.newaxis])
+            new = altered(old, self.operands.bits)
+            counts = _differing(old, new, tf.ones([1], tf.bool))
+            return Written(index[tf.newaxis], new, counts).into(x), counted(counts)
+
+        return self._rarely(x, broken, faulty)
+
+    def _rarely(
+        self,
+        x: tf.Tensor,
+        broken: tf.Tensor,
+        faulty: Callable[[], tuple[tf.Tensor, tf.Tensor]],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return a tensor as a unit leaves it that may be broken, and the record."""
+        y, record = rarely(broken, faulty, lambda: (tf.identity(x), self.probe()))
+        y.set_shape(x.shape)
+        return y, record
+
     @property
     def unit(self) -> Unit:
         """How the machine is built."""
@@ -142,6 +236,22 @@ class UnitContext(FaultContext):
         self, name: str, so_far: Sequence[tf.Tensor] = (), input_read: bool = True
     ) -> LayerSites:
         return UnitSites(self, name, so_far, input_read)
+
+
+def _number_of(name: str, index: int, sizes: Mapping[str, int]) -> int:
+    """Return the place of a tensor among others that has an element."""
+    if name not in sizes:
+        near = difflib.get_close_matches(name, sizes, n=3, cutoff=0.3)
+        raise InputError(
+            f"unit: there is no {name!r} here; nearest of the {len(sizes)} there are: "
+            f"{', '.join(near) or 'none'}"
+        )
+    if index >= sizes[name]:
+        raise InputError(
+            f"unit: element {index} lies outside {name} of {sizes[name]} elements; "
+            f"choose 0 to {sizes[name] - 1}"
+        )
+    return sorted(sizes).index(name)
 
 
 def counted(counts: Counts) -> tf.Tensor:
@@ -168,6 +278,17 @@ class UnitSites(LayerSites):
 
     _injects = False
 
+    def kept(self, saved: Kept) -> Kept:
+        if not isinstance(self._context.unit, SavedActivation):
+            return saved
+        leaves = tf.nest.flatten(saved)
+        for place, leaf in enumerate(leaves):
+            if tf.is_tensor(leaf):
+                leaves[place], record = self._context.kept(self._layer, leaf)
+                self._reports.append(record)
+                break
+        return tf.nest.pack_sequence_as(saved, leaves)
+
     def inject(
         self,
         x: tf.Tensor,
@@ -180,82 +301,179 @@ class UnitSites(LayerSites):
         del perm, confines
         if operand in _GIVEN or not isinstance(self._context.unit, VectorLane):
             return x
-        return self._reported(
-            x, direction, operand, lambda: _in_lane(x, self._context.operands)
-        )
+        broken = self._broken(direction, operand)
+        found = _of_lane(x, self._context.operands, broken)
+        self._reports.append(counted(found.counts))
+        return found.into(x)
 
     def _product(self, product: Product) -> tf.Tensor | None:
         if product.direction == "grad_in" and not self._input_read:
             return None
-        y, unit = product.result(), self._context.unit
+        unit = self._context.unit
         if product.view is None or not isinstance(unit, ProcessingElement):
-            return y
-        operands = self._context.operands
-        row, column = tf.unstack(operands.place)
-        fault = ElementFault(unit, row, column, operands.bits)
-        first, weight = product.operands.values()
+            return product.result()
+        row, column = tf.unstack(self._context.operands.place)
+        element = ElementFault(unit, row, column, self._context.operands.bits)
+        if element.is_held:
+            first, weight = product.operands.values()
+            return product.compute(first, self._held(product, element, weight))
+        y = product.result()
+        if element.moves:
+            return self._moved(product, element, y)
+        # Only its sizes are used: a program has nothing of what the view is made of.
+        number = element.number(product.view())
 
-        def changed() -> Changed:
+        def written() -> Written:
             view = product.view()
             return tf.cond(
-                fault.touches(view),
-                lambda: fault.change(
-                    view, y, lambda weight: product.compute(first, weight), weight
-                ),
-                lambda: _unchanged(y),
+                element.touches(view),
+                lambda: element.written(view, y),
+                lambda: _nothing(y, number),
             )
 
-        return self._reported(y, product.direction, "output", changed)
+        return self._written(y, product.direction, "output", number, written)
+
+    def _held(
+        self, product: Product, element: ElementFault, weight: tf.Tensor
+    ) -> tf.Tensor:
+        """Return the weight operand as it is held."""
+
+        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
+            view = product.view()
+            written = tf.cond(
+                element.touches(view),
+                lambda: element.held(view, weight),
+                lambda: _nothing(weight, element.number(view)),
+            )
+            return written.into(weight), counted(written.counts)
+
+        return self._reported(weight, product.direction, "output", faulty)
+
+    def _moved(
+        self, product: Product, element: ElementFault, y: tf.Tensor
+    ) -> tf.Tensor:
+        """Return a result with what moves along a row of the array."""
+
+        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
+            view = product.view()
+            result, counts = tf.cond(
+                element.touches(view),
+                lambda: element.moved(view, y),
+                lambda: (tf.identity(y), Counts.none()),
+            )
+            return result, counted(counts)
+
+        return self._reported(y, product.direction, "output", faulty)
 
     def _reported(
-        self, x: tf.Tensor, direction: str, operand: str, changed
+        self,
+        x: tf.Tensor,
+        direction: str,
+        operand: str,
+        faulty: Callable[[], tuple[tf.Tensor, tf.Tensor]],
     ) -> tf.Tensor:
-        """Return a result as the unit leaves it, and report what it did.
+        """Return a tensor as the unit leaves it, and report what the unit did.
+
+        Args:
+          x: the tensor.
+          direction: of the site that the operation is known by.
+          operand: likewise.
+          faulty: makes the tensor and the record of a step in which it is broken.
+        """
+        broken = self._broken(direction, operand)
+        y, record = self._context._rarely(x, broken, faulty)
+        self._reports.append(record)
+        return y
+
+    def _written(
+        self,
+        x: tf.Tensor,
+        direction: str,
+        operand: str,
+        number: int,
+        written: Callable[[], Written],
+    ) -> tf.Tensor:
+        """Return a result with the elements that the unit leaves otherwise.
+
+        They are written behind the conditional, where nothing else holds the tensor, so
+        that it is not copied.
 
         Args:
           x: the result.
-          direction: see `tpufi.site_table.Site`.
+          direction: of the site that the operation is known by.
           operand: likewise.
-          changed: makes what the unit does to `x`.
+          number: of elements.
+          written: which they are.
         """
-        table = self._context.table
-        broken = self._context.injected[table.id_of(self._name(direction, operand))]
 
-        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
-            y, counts = changed()
-            return y, counted(counts)
+        def faulty() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            found = written()
+            return found.index, found.values, counted(found.counts)
 
-        def usual() -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.identity(x), self._context.probe()
+        def usual() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            found = _nothing(x, number)
+            return found.index, found.values, self._context.probe()
 
-        y, record = rarely(broken, faulty, usual)
-        y.set_shape(x.shape)
+        broken = self._broken(direction, operand)
+        index, values, record = rarely(broken, faulty, usual)
         self._reports.append(record)
-        return y
+        return Written(index, values, Counts.none()).into(x)
+
+    def _broken(self, direction: str, operand: str) -> tf.Tensor:
+        """Return whether the unit is broken in an operation."""
+        table = self._context.table
+        return self._context.injected[table.id_of(self._name(direction, operand))]
 
     def _report(self) -> Report:
         return tf.add_n([self._context.probe(), *self._reports])
 
 
-def _unchanged(x: tf.Tensor) -> Changed:
-    nothing = tf.zeros([], tf.int64)
-    return Changed(tf.identity(x), Counts(nothing, nothing))
+def kept_layers(table: SiteTable) -> dict[str, int]:
+    """Return how many elements the layers keep that have a gradient, by name."""
+    return {
+        site.layer: site.size
+        for site in table
+        if (site.direction, site.operand) == ("forward", "input")
+    }
 
 
-def _in_lane(x: tf.Tensor, operands: UnitOperands) -> Changed:
-    """Return the results of an elementwise operation with those of one lane changed."""
+def _transmitted(x: tf.Tensor, unit: Link, bits: tf.Tensor) -> tf.Tensor:
+    """Return numbers as a broken link hands them on."""
+    if unit.error == "twice":
+        return x + x
+    return tf.zeros_like(x) if unit.error == "missing" else altered(x, bits)
+
+
+def _differing(old: tf.Tensor, new: tf.Tensor, met: tf.Tensor) -> Counts:
+    """Return how many values passed through a unit, and changed."""
+    each = met, met & ~same_bits(old, new)
+    return Counts(*(tf.reduce_sum(tf.cast(one, tf.int64)) for one in each))
+
+
+def _nothing(x: tf.Tensor, number: int | tf.Tensor) -> Written:
+    """Return elements as they are: the first one, some times."""
+    first = tf.reshape(tf.slice(x, [0] * x.shape.rank, [1] * x.shape.rank), [])
+    index = tf.zeros([number], tf.int64)
+    return Written(index, tf.fill([number], first), Counts.none())
+
+
+def _of_lane(x: tf.Tensor, operands: UnitOperands, broken: tf.Tensor) -> Written:
+    """Return the elements of one lane as it leaves them.
+
+    They are so few that no conditional is needed for a lane that is whole.
+
+    Args:
+      x: results.
+      operands: the lane.
+      broken: bool scalar.
+    """
     (first,) = tf.unstack(operands.place)
     size = x.shape.num_elements()
-    number = -(-size // (LANES * SUBLANES))
-    index = first + tf.range(number, dtype=tf.int64) * (LANES * SUBLANES)
-    # All but the last are inside; without that it writes what the first does.
-    valid = index < size
-    index = tf.where(valid, index, tf.where(first < size, first, 0))
-    flat = tf.reshape(x, [-1])
-    old = tf.gather(flat, index)
-    new = altered(old, operands.bits)
-    differs = tf.cast(~same_bits(old, new) & valid, tf.int64)
-    new = tf.where(first < size, new, old)
-    y = tf.tensor_scatter_nd_update(flat, index[:, tf.newaxis], new)
-    counts = tf.reduce_sum(tf.cast(valid, tf.int64)), tf.reduce_sum(differs)
-    return Changed(tf.reshape(y, x.shape), Counts(*counts))
+    place = tf.range(-(-size // (LANES * SUBLANES)), dtype=tf.int64)
+    index = first + place * (LANES * SUBLANES)
+    valid = broken & (index < size)
+    # What lies outside is the first one again, or stays as it is.
+    index = tf.where(index < size, index, tf.where(first < size, first, 0))
+    old = tf.gather(tf.reshape(x, [-1]), index)
+    new = where_bits(broken & (first < size), altered(old, operands.bits), old)
+    return Written(index, new, _differing(old, new, valid))

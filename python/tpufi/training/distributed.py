@@ -95,7 +95,7 @@ class DistributedProgram:
                 lambda c: tf.constant(values[c.replica_id_in_sync_group], dtype)
             )
 
-        operands = operands_of(fault, number, self.workload.dtype)
+        operands = operands_of(fault, number, self.training_step, state)
         with exact_arithmetic():
             loss, correct, record = self._step(
                 split(batch.images),

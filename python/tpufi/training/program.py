@@ -163,7 +163,7 @@ class Program:
         """
         with self.running():
             inputs = step_inputs(batch, keys, rate)
-            operands = operands_of(fault, number, self.workload.dtype)
+            operands = operands_of(fault, number, self.training_step, state)
             if operands is None:
                 found = self._clean(state, inputs)
             else:

@@ -23,11 +23,11 @@ from tpufi.layers.accumulator import accumulator
 from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import CLEAN, FaultContext
 from tpufi.layers.layer import LayerPass, Passes, Run
-from tpufi.layers.unit_context import UnitContext, UnitOperands
+from tpufi.layers.unit_context import UnitContext, UnitOperands, kept_layers
 from tpufi.ops import Prepared, prepare_faults
 from tpufi.site_table import SiteTable
 from tpufi.training.state import State, Tensors
-from tpufi.units import UnitFault
+from tpufi.units import MemoryAddress, SavedActivation, UnitFault
 from tpufi.workload import Workload
 
 # The update happens once, not per replica; a fault in it names replica 0 or all.
@@ -201,17 +201,22 @@ Operands = FaultOperands | UnitOperands
 
 
 def operands_of(
-    fault: Descriptor | UnitFault | None, number: int | None, dtype: str
+    fault: Descriptor | UnitFault | None,
+    number: int | None,
+    step: "TrainingStep",
+    state: State,
 ) -> Operands | None:
     """Return a fault as the operands of one step; None: the step is clean.
 
     Args:
       fault: what to inject.
       number: of the step, since the start of training; None: the fault does not ask.
-      dtype: of the program's tensors.
+      step: what it is injected into.
+      state: the state before the step.
 
     Raises:
-      InputError: the fault asks for the number, or has other bits than the type.
+      InputError: the fault asks for the number, has other bits than the type, or names
+        a tensor or an element that there is not.
     """
     if isinstance(fault, UnitFault):
         if number is None:
@@ -219,7 +224,13 @@ def operands_of(
                 "a broken unit has a moment and the step no number; tell steps since "
                 "the start of training"
             )
-        return UnitOperands.of(fault, dtype, number)
+        among = {}
+        if isinstance(fault.unit, MemoryAddress):
+            parts = state.parameters, state.slots, state.statistics
+            among = {n: x.shape.num_elements() for p in parts for n, x in p.items()}
+        elif isinstance(fault.unit, SavedActivation):
+            among = kept_layers(step.table)
+        return UnitOperands.of(fault, step.workload.dtype, number, among)
     return None if fault is None else FaultOperands.of(fault, number)
 
 
@@ -294,6 +305,7 @@ class TrainingStep:
         """
         probe = context.probe()
         examples = examples_of(self.workload, inputs.images)
+        state, read = stored(state, context)
         weights = state.parameters, state.statistics
         run = Run(*weights, True, context, probe, inputs.seeds, examples)
         run.observe = observer
@@ -306,12 +318,18 @@ class TrainingStep:
         gradients = tape.gradient(loss, sources)
         guesses = tf.argmax(logits, -1, output_type=inputs.labels.dtype)
         correct = tf.reduce_sum(tf.cast(tf.equal(guesses, inputs.labels), tf.int64))
+        sums, record = dict(zip(state.parameters, gradients, strict=False)), ()
+        if probe is not None:
+            record = run.probe + gradients[-1]
+        if isinstance(context, UnitContext):
+            sums, sent = context.sent(sums)
+            record += read + sent
         return ReplicaResult(
-            dict(zip(state.parameters, gradients, strict=False)),
+            sums,
             {name: run.new_statistics[name] for name in state.statistics},
             loss,
             correct,
-            () if probe is None else run.probe + gradients[-1],
+            record,
         )
 
     def update(
@@ -322,6 +340,7 @@ class TrainingStep:
         Returns:
           The new state and the record of the faults in the update.
         """
+        state, read = stored(state, context)
         updates = state.updates + 1
         optimizer, dtype = self.workload.optimizer, self.workload.dtype
         wide = accumulator(dtype)
@@ -337,7 +356,8 @@ class TrainingStep:
             records = sites.records()
         statistics = {n: s / self.replicas for n, s in total.statistics.items()}
         record = records[0] if records else ()
-        return State(parameters, slots, statistics, updates), record
+        new, left = stored(State(parameters, slots, statistics, updates), context)
+        return new, record + read + left if isinstance(context, UnitContext) else record
 
     def one_by_one(
         self, state: State, inputs: StepInputs, fault: Operands | None
@@ -469,6 +489,16 @@ class TrainingStep:
         if context.table:
             record = total.record + record
         return StepOutputs(state, total.loss, total.correct, record)
+
+
+def stored(state: State, context: FaultContext) -> tuple[State, tf.Tensor | tuple[()]]:
+    """Return a state as its memory leaves it, and the record of that."""
+    if not isinstance(context, UnitContext):
+        return state, ()
+    parts = state.parameters, state.slots, state.statistics
+    found, record = context.read({n: x for part in parts for n, x in part.items()})
+    parts = ({name: found[name] for name in part} for part in parts)
+    return State(*parts, state.updates), record
 
 
 def examples_of(workload: Workload, examples: tf.Tensor) -> tf.Tensor:
