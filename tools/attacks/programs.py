@@ -108,9 +108,11 @@ class _Subject:
             skip,
         )
         self.ids: dict[int, int] = {}
+        self._compiled = False
 
     def runs(self, compiled: bool) -> bool:
         """Return whether TensorFlow can run the program itself; find its sites."""
+        self._compiled = compiled
         own = tf.function(self._program, autograph=False, jit_compile=compiled or None)
         try:
             own(*self._args)
@@ -160,7 +162,12 @@ class _Subject:
         run, warned = self._run(given, how)
         outputs = [output.numpy() for output in run.outputs]
         check = ProgramCheck(
-            self._program, outputs, self._numbers, self._taken, faults
+            self._program,
+            outputs,
+            self._numbers,
+            self._taken,
+            faults,
+            self._compiled,
         ).run(self._skip)
         if check.wrong:
             return check.wrong
