@@ -250,7 +250,7 @@ def test_a_course_is_the_same_twice(golden, opened):
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_killed_campaign_goes_on_and_its_rows_replay(golden, tmp_path, workers):
     """Kill it twice; its rows are those of a run in one piece, with one worker."""
-    plan = plan_of(golden, When(rate=0.2), 40)
+    plan = plan_of(golden, When(rate=0.2), 18)
     whole = tmp_path / "whole"
     subject = WorkloadSubject(plan)
     how = {"manifest": subject.manifest()}
@@ -260,14 +260,14 @@ def test_a_killed_campaign_goes_on_and_its_rows_replay(golden, tmp_path, workers
         command = [sys.executable, "-m", "tests.when_campaign_test", str(golden)]
         process = subprocess.Popen([*command, str(killed), str(workers)])
         deadline = time.monotonic() + 200
-        while rows_of(killed) < 9 and time.monotonic() < deadline:
+        while rows_of(killed) < 4 and time.monotonic() < deadline:
             time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert rows_of(killed) >= 1
     run_small(plan, killed, SmallRunnerOf(plan), workers, **how)
     assert kept_rows(killed) == kept_rows(whole)
-    for replayed in replay_experiments(killed, [0, 7, 39], subject=subject):
+    for replayed in replay_experiments(killed, [0, 7, 17], subject=subject):
         assert replayed.differences == ()
         assert any(line.startswith("when rate=0.2") for line in replayed.lines())
 
@@ -282,7 +282,7 @@ def rows_of(folder: pathlib.Path) -> int:
 
 if __name__ == "__main__":
     known_workload()
-    PLAN = plan_of(pathlib.Path(sys.argv[1]), When(rate=0.2), 40)
+    PLAN = plan_of(pathlib.Path(sys.argv[1]), When(rate=0.2), 18)
     run_small(
         PLAN,
         pathlib.Path(sys.argv[2]),

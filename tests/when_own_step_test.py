@@ -10,6 +10,7 @@ import tensorflow as tf
 import tpufi
 from tpufi import When
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.status_table import status_lines
 from tpufi.errors import InputError
 from tpufi.experiment.inject import injections_of
 
@@ -44,6 +45,7 @@ def test_a_row_is_a_training_with_single_faults_at_the_drawn_steps(when, tmp_pat
     injected = 0
     with Reader.open(tmp_path / "out") as journal:
         rows = list(journal.rows())
+        told = list(status_lines(journal))
     for row in rows:
         fault = subject.fault(row.experiment)
         first, table = fault.step, loaded.space.table
@@ -58,7 +60,10 @@ def test_a_row_is_a_training_with_single_faults_at_the_drawn_steps(when, tmp_pat
         assert row.nonfinite_step is not None or row.steps_run > last
         assert row.reconverged_step is None or row.reconverged_step >= last
         injected += row.injected_steps
+    steps = sum(row.steps_run for row in rows)
     assert len(rows) == 16 and injected > 16
+    line = f"in no step up to the horizon, which is masked; {injected} of {steps} steps"
+    assert any("of 16 faults with a moment" in one and line in one for one in told)
     for replayed in campaign.replay(tmp_path / "out", 0, 15):
         assert replayed.differences == ()
 
