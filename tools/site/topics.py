@@ -48,6 +48,16 @@ TOPICS = (
         + ("gradient_norm_above", "not_finite"),
     ),
     Topic(
+        "detectors",
+        "Detectors and recovery",
+        "How to use them: [detectors](../detectors.md), [protecting your training]"
+        "(../how_to/protect_training.md).",
+        ("detect.sentinel.Sentinel", "detect.sentinel.ProtectedStep")
+        + ("detect.detector.Detector", "detect.signals.Signals")
+        + ("detect.watch.WatchedSession", "detect.recovery.ProtectedRun")
+        + ("detect.recovery.Incident", "detect.calibration.Calibration"),
+    ),
+    Topic(
         "fault_ops",
         "Fault ops",
         "Types, ranges and gradients: [the fault ops](../ops.md); their registrations: "
