@@ -101,6 +101,32 @@ class ProcessingElement(Unit):
     def place(self) -> tuple[int, ...]:
         return self.row, self.column
 
+    def reached(self, m: int, n: int) -> np.ndarray:
+        """Return which results of a product a broken element can change, bool [m, n].
+
+        Args:
+          m: rows of the result.
+          n: its columns.
+        """
+        sizes = (self.columns if self.dataflow == "input" else self.rows), self.columns
+        row, column = (
+            np.arange(size) % period for size, period in zip((m, n), sizes, strict=True)
+        )
+        kinds = {
+            ("output", "weight"): (row >= self.row, column == self.column),
+            ("output", "input"): (row == self.row, column >= self.column),
+            ("output", "accumulator"): (row == self.row, column == self.column),
+            ("output", "output"): (row == self.row, column == self.column),
+            ("weight", "weight"): (row >= 0, column == self.column),
+            ("weight", "input"): (row >= 0, column >= self.column),
+            ("weight", "accumulator"): (row >= 0, column == self.column),
+            ("input", "weight"): (row >= self.column, column >= 0),
+            ("input", "input"): (row == self.column, column >= 0),
+            ("input", "accumulator"): (row == self.column, column >= 0),
+        }
+        hit = kinds[self.dataflow, self.register]
+        return hit[0][:, None] & hit[1]
+
 
 @dataclasses.dataclass(frozen=True)
 class VectorLane(Unit):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from tools.site.extent_picture import extent_picture
 from tools.site.site_picture import site_picture
+from tools.site.unit_picture import unit_picture
 from tools.site.value_picture import value_picture
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "docs" / "explanation"
@@ -14,6 +15,7 @@ PICTURES: Mapping[str, Callable[[], str]] = {
     "sites.svg": site_picture,
     "extents.svg": extent_picture,
     "values.svg": value_picture,
+    "units.svg": unit_picture,
 }
 
 
