@@ -25,8 +25,8 @@ _PANEL = 345, 136
 def unit_picture() -> str:
     """Return the picture: a row of three results for each dataflow and register."""
     text = (
-        f"A dense layer of {_TOKENS} tokens, {_INPUTS} inputs, {_OUTPUTS} outputs on an "
-        f"array of {_ARRAY}x{_ARRAY}. Orange: what element ({_ROW}, {_COLUMN}) can "
+        f"A dense layer of {_TOKENS} tokens, {_INPUTS} inputs, {_OUTPUTS} outputs, on "
+        f"an array of {_ARRAY}x{_ARRAY}. Orange: what element ({_ROW}, {_COLUMN}) can "
         "change."
     )
     shapes = [label(_LEFT, 24, text)]
