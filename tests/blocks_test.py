@@ -89,7 +89,7 @@ def test_experiments_come_out_as_with_single_steps(propagation, tmp_path):
     plan = small_plan(golden, 30, horizon=HORIZON, propagation=propagation)
     runner = WorkloadSubject(plan).open()
     alone = Experimenter(plan, runner.session)
-    alone._blocks = None
+    alone.follower._blocks = None
     far = 0
     for number in range(30):
         row, other = runner.run(number), alone.run(number)
