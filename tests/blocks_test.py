@@ -99,15 +99,3 @@ def test_experiments_come_out_as_with_single_steps(propagation, tmp_path):
                 pair = getattr(row, field.name), getattr(other, field.name)
                 assert repr(pair[0]) == repr(pair[1]), field.name
     assert far > 5
-
-
-@pytest.mark.slow
-def test_a_run_that_is_golden_again_within_a_block_is_told_where(tmp_path):
-    golden = train_small(tmp_path / "golden", steps=8 + HORIZON + 3)
-    runner = WorkloadSubject(
-        small_plan(golden, 1, horizon=HORIZON, propagation=False)
-    ).open()
-    right = runner.walk.state(12)
-    assert state_digest(runner._block(right, 9, 3).state) == runner._golden_after(9, 11)
-    wrong = right._replace(updates=right.updates + 1)
-    assert state_digest(runner._block(wrong, 9, 3).state) != runner._golden_after(9, 11)
