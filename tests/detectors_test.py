@@ -130,7 +130,9 @@ def test_its_fault_raises_an_alarm(name, watched, watched_decoder):
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_watched_step_has_the_bits_of_an_unwatched_one(name):
     session = _session(name, 2)
-    watched = WatchedSession(session, _all(), clip=1.0, compare=True)
+    # The decoder's first gradient of its embedding is beyond the bound: docs.
+    clip = None if "decoder" in name else 1.0
+    watched = WatchedSession(session, _all(), clip=clip, compare=True)
     state, memory = session.initial_state(), watched.memory()
     site = session.program.table[0]
     one = to_words(np.ones(1, np.float32))
