@@ -175,16 +175,30 @@ def test_each_kind_of_element_breaks_each_layer(name, kind):
     check(name, kind, 3)
 
 
-def check(name: str, kind: tuple[str, str], cases: int = 1) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS, ids="-".join)
+@pytest.mark.parametrize("name", ["vectors", "3x3 by 2", "scores", "depthwise"])
+def test_an_element_breaks_products_of_16_bits(name, kind):
+    check(name, kind, dtype="bfloat16")
+
+
+def check(
+    name: str, kind: tuple[str, str], cases: int = 1, dtype: str = "float32"
+) -> None:
     """Compare a layer with a broken element with the array, some times."""
     layer, shape = LAYERS[name]
     rng = np.random.default_rng([len(name), *map(ord, "".join(kind))])
-    table = SiteTable(layer.sites(shape[1:], shape[0], "float32"))
+    table = SiteTable(layer.sites(shape[1:], shape[0], dtype))
     for _ in range(cases):
         x, w, dy = given(layer, shape, rng)
+        if dtype != "float32":
+            # Sums of 1 and -1 are exact in 8 bits.
+            x, w, dy = map(np.sign, (x, w, dy))
         padded = isinstance(layer, Conv2D | DepthwiseConv2D)
         fault = random_fault(rng, random_element(rng, kind), padded)
-        results = passes(layer, table, fault, x, w, dy)
+        if dtype != "float32":
+            fault = UnitFault(fault.unit, "zero")
+        results = passes(layer, table, fault, dtype, x, w, dy)
         factor = layer._factor(tf.constant(x)) if hasattr(layer, "_factor") else 1
         for direction, (a, b) in products(layer, x, w, dy).items():
             with np.errstate(invalid="ignore"):
@@ -198,11 +212,11 @@ def check(name: str, kind: tuple[str, str], cases: int = 1) -> None:
 
 
 def passes(
-    layer: Layer, table: SiteTable, fault: UnitFault, *given: np.ndarray
+    layer: Layer, table: SiteTable, fault: UnitFault, dtype: str, *given: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return the results of the three products of a layer with a fault."""
-    x, w, dy = map(tf.constant, given)
-    operands = UnitOperands.of(fault, "float32", 0)
+    x, w, dy = (tf.cast(one, dtype) for one in given)
+    operands = UnitOperands.of(fault, dtype, 0)
     context = UnitContext.of_replica(table, tf.constant(0, tf.int64), operands, False)
     sites = context.layer("layer")
     y, saved = layer.forward(sites, None, x, w)
@@ -211,4 +225,4 @@ def passes(
     applied, changed = read_counts(record.numpy())
     assert 0 <= changed <= applied
     named = {"forward": y, "grad_in": dx, "grad_wt": dw}
-    return {name: tensor.numpy() for name, tensor in named.items()}
+    return {name: tf.cast(tensor, tf.float32).numpy() for name, tensor in named.items()}
