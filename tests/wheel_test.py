@@ -22,7 +22,9 @@ FAST = (
     "random_streams_test.py",
     "selftest_test.py",
 )
-NEEDED = ("__init__.py", "conftest.py", "modes.py", "inject_fault_test.py")
+NEEDED = (
+    "__init__.py", "conftest.py", "memory.py", "modes.py", "inject_fault_test.py",
+)  # fmt: skip
 pytestmark = pytest.mark.slow
 
 
