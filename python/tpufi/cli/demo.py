@@ -102,7 +102,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _protect(
-    injection: tpufi.Injection,
+    injection: "tpufi.Injection",
     golden: pathlib.Path,
     session: object,
     step: int,
