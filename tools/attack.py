@@ -23,10 +23,10 @@ from tpufi.cli import Parser, above_0, natural, run
 
 # Kinds, and their shares of the time.
 _KINDS = {
-    "campaigns": (campaigns.attack, 0.3),
+    "campaigns": (campaigns.attack, 0.25),
     "files": (files.attack, 0.1),
     "journals": (journals.attack, 0.05),
-    "programs": (programs.attack, 0.55),
+    "programs": (programs.attack, 0.6),
 }
 
 
