@@ -4,8 +4,9 @@
 import numpy as np
 import tensorflow as tf
 
+from tpufi.training.operands import FaultOperands
 from tpufi.training.state import State
-from tpufi.training.step import FaultOperands, ReplicaResult, StepInputs, TrainingStep
+from tpufi.training.step import ReplicaResult, StepInputs, TrainingStep
 from tpufi.workload import Workload
 
 NO_RATE = np.zeros([], np.float32)  # The passes do not read it.

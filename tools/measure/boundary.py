@@ -4,8 +4,9 @@
 import tensorflow as tf
 
 from tpufi.training import Program
+from tpufi.training.operands import FaultOperands
 from tpufi.training.state import State
-from tpufi.training.step import FaultOperands, StepInputs, StepOutputs
+from tpufi.training.step import StepInputs, StepOutputs
 
 
 class CountedStep:

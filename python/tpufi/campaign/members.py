@@ -76,9 +76,10 @@ def member_of(members: dict[str, Node], name: str, where: str) -> Node:
 
 
 def campaign_folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the folders with a journal: the folder itself, or those in it.
+    """Return the folders with a journal: the folder itself, or several in it.
 
-    A folder without any is returned as it is, for the message of who reads it.
+    A folder without any is returned as it is, for the message of who reads it, and so
+    is one with a single campaign in it, whose name the reader should give.
     """
     if (folder / database.NAME).exists():
         return [folder]
@@ -86,7 +87,8 @@ def campaign_folders(folder: pathlib.Path) -> list[pathlib.Path]:
         inside = sorted(path for path in folder.iterdir() if path.is_dir())
     except OSError:
         inside = []
-    return [p for p in inside if (p / database.NAME).exists()] or [folder]
+    found = [path for path in inside if (path / database.NAME).exists()]
+    return found if len(found) > 1 else [folder]
 
 
 def _as_many(node: Node, count: int, key: str) -> list[Node]:

@@ -146,7 +146,7 @@ class Follower:
     ):
         self.control = control_of(session.program.compiled)
         self.session = session
-        self._step = step or session.step
+        self._own_step = step
         self._walk = walk
         self._validator = validator
         self._propagation = Propagation() if propagation else None
@@ -237,7 +237,8 @@ class Follower:
         course, step = run.course, len(run.course.faulty)
         number, faulty = run.first + step, run.times[step] > 0
         given = run.descriptor(step, self.control)
-        result = self._step(state, number, given)
+        run_step = self._own_step or self.session.step
+        result = run_step(state, number, given)
         self._alive()
         if given is not None and run.with_fault:
             run.note_injected(step, result.record)

@@ -14,8 +14,9 @@ from tpufi.descriptor import disarmed
 from tpufi.tpu.shared_parts import share_parts
 from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.operands import FaultOperands
 from tpufi.training.state import State, initial_state
-from tpufi.training.step import FaultOperands, StepInputs, StepOutputs, TrainingStep
+from tpufi.training.step import StepInputs, StepOutputs, TrainingStep
 from tpufi.workload import Workload
 
 _SEED = 0  # Values do not matter, only shapes.

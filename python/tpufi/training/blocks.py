@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import Descriptor, record_shape
+from tpufi.training.operands import FaultOperands
 from tpufi.training.program import Program, StepResult
 from tpufi.training.session import Session
 from tpufi.training.state import State
-from tpufi.training.step import FaultOperands, StepInputs, StepOutputs
+from tpufi.training.step import StepInputs, StepOutputs
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tpufi.descriptor import CAPACITY, FIELDS, Descriptor
+from tpufi.descriptor import CAPACITY, Descriptor
 from tpufi.errors import InputError
-from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import CLEAN, FaultContext
 from tpufi.layers.layer import LayerPass, Passes, Run
 from tpufi.layers.unit_context import UnitContext, UnitOperands, kept_layers
-from tpufi.ops import Prepared, prepare_faults
+from tpufi.ops import prepare_faults
 from tpufi.site_table import SiteTable
+from tpufi.training.operands import FaultOperands
 from tpufi.training.state import State, Tensors
 from tpufi.units import MemoryAddress, SavedActivation, UnitFault
 from tpufi.workload import Workload
@@ -84,58 +84,6 @@ class StepOutputs(NamedTuple):
     loss: tf.Tensor
     correct: tf.Tensor
     record: tf.Tensor | tuple[()]
-
-
-class FaultOperands(NamedTuple):
-    """A fault as run-time operands.
-
-    Args:
-      faults: see `tpufi.descriptor.Descriptor`.
-      words: see there.
-      moments: see there; empty: rows are injected in every step.
-      step: int64 scalar, steps since the start of training; empty like `moments`.
-      prepared: the same for the sites of a compiled program; empty: not yet.
-    """
-
-    faults: tf.Tensor
-    words: tf.Tensor
-    moments: tf.Tensor | tuple[()] = ()
-    step: tf.Tensor | tuple[()] = ()
-    prepared: Prepared | tuple[()] = ()
-
-    @classmethod
-    def of(cls, fault: Descriptor, number: int | None) -> "FaultOperands":
-        """Return a descriptor as the operands of one step.
-
-        Args:
-          fault: the descriptor.
-          number: of the step, since the start of training; None: no row asks for it.
-
-        Raises:
-          InputError: a row does.
-        """
-        if number is None and fault.moments.any():
-            raise InputError(
-                "the fault has a moment and the step no number; tell steps since the "
-                "start of training"
-            )
-        return cls(
-            tf.constant(fault.faults),
-            tf.constant(fault.words),
-            tf.constant(fault.moments),
-            tf.constant(number or 0, tf.int64),
-        )
-
-    def injected(self, replica: tf.Tensor) -> tf.Tensor | None:
-        """Return which rows are injected in the step, bool [rows]; None: all.
-
-        Args:
-          replica: int64 scalar.
-        """
-        if not tf.is_tensor(self.moments):
-            return None
-        sites = self.faults[:, FIELDS.index("site")]
-        return is_injected(self.moments, self.step, replica, sites)
 
 
 class Looked(NamedTuple):
