@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.inference_files import kept_rows, write_files
-from tpufi.campaign.members import campaign_folders
+from tpufi.campaign.members import campaign_folders, note_members
 from tpufi.campaign.plan_file import read_plan, read_plans
 from tpufi.errors import InputError
 
@@ -54,7 +54,7 @@ def test_each_program_has_a_campaign_and_they_share_a_report(tmp_path):
     done(tmp_path, "campaign", "run", both, "--out", "out")
     done(tmp_path, "campaign", "run", single, "--out", "alone")
     first, second = campaign_folders(tmp_path / "out")
-    assert [first.name, second.name] == sorted(read_plans(both))
+    assert [first.name, second.name] == list(read_plans(both))
     # A campaign of a list is the campaign of its own file.
     alone = kept_rows(tmp_path / "alone")
     rows = [kept_rows(first), kept_rows(second)]
@@ -71,6 +71,18 @@ def test_each_program_has_a_campaign_and_they_share_a_report(tmp_path):
     assert "1 of 1 are identical to their rows" in done(tmp_path, *replay)
     faults = done(tmp_path, "campaign", "plan", both, "--faults", 2).splitlines()
     assert len(faults) == 6
+
+
+def test_a_list_of_campaigns_names_folders_in_its_own_folder_only(tmp_path):
+    assert campaign_folders(tmp_path) == [tmp_path]
+    note_members(tmp_path / "out", ["a", "b"])
+    assert campaign_folders(tmp_path / "out") == [tmp_path / "out"]  # None has begun.
+    (tmp_path / "out" / "b").mkdir()
+    (tmp_path / "out" / "b" / "journal.sqlite").touch()
+    assert campaign_folders(tmp_path / "out") == [tmp_path / "out" / "b"]
+    (tmp_path / "out" / "campaigns.txt").write_text("../elsewhere\n")
+    with pytest.raises(InputError, match="cannot be part of a file name"):
+        campaign_folders(tmp_path / "out")
 
 
 def test_a_plan_of_workloads_has_one_for_each(tmp_path):

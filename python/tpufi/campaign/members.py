@@ -2,14 +2,19 @@
 """Several workloads or programs in one file: a campaign for each, in its own folder."""
 
 import pathlib
+from collections.abc import Iterable
 
 from tpufi.campaign.journal import database
 from tpufi.errors import InputError
 from tpufi.file_name import check_file_name
-from tpufi.messages import nearest_first, quote
+from tpufi.io import atomic_write
+from tpufi.messages import nearest_first, one_line, quote, show_path
+from tpufi.untrusted import read_bounded, reading
 from tpufi.user_file import short_name
 from tpufi.yaml_reader import Node
 
+_LIST = "campaigns.txt"
+_LONGEST = 1 << 20
 # What can be a list, and what then has an item for each of its items.
 _BESIDE = {"workload": ("golden",), "program": ()}
 _MAY_BE_LISTS = {"workload": (), "program": ("inputs",)}
@@ -75,20 +80,40 @@ def member_of(members: dict[str, Node], name: str, where: str) -> Node:
     return members[name]
 
 
-def campaign_folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Return the folders with a journal: the folder itself, or several in it.
+def note_members(folder: pathlib.Path, names: Iterable[str]) -> None:
+    """Write into the folder of several campaigns which ones it has.
 
-    A folder without any is returned as it is, for the message of who reads it, and so
-    is one with a single campaign in it, whose name the reader should give.
+    Raises:
+      InputError: the folder cannot be made or written.
     """
-    if (folder / database.NAME).exists():
-        return [folder]
     try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir())
-    except OSError:
-        inside = []
-    found = [path for path in inside if (path / database.NAME).exists()]
-    return found if len(found) > 1 else [folder]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{show_path(folder)}: cannot make the folder: {one_line(error)}; name one "
+            "with --out that can be made"
+        ) from None
+    with atomic_write(folder / _LIST) as scratch:
+        scratch.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def campaign_folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the folders of the campaigns of one file that have begun.
+
+    Args:
+      folder: of a campaign, or of several (`note_members`); any other folder is
+        returned as it is, for the message of who reads it.
+
+    Raises:
+      InputError: the list of several is damaged.
+    """
+    path = folder / _LIST
+    if not path.exists():
+        return [folder]
+    with reading(path, "run the campaign again: it writes the list"):
+        names = read_bounded(path, _LONGEST).decode().splitlines()
+        found = [folder / check_file_name(name, "campaign") for name in names]
+    return [p for p in found if (p / database.NAME).exists()] or [folder]
 
 
 def _as_many(node: Node, count: int, key: str) -> list[Node]:

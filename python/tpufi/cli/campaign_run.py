@@ -85,11 +85,14 @@ def check_file(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from tpufi.campaign.engine.interrupt import interruptible
+    from tpufi.campaign.members import note_members
     from tpufi.campaign.subjects import subjects_of
 
     subjects = subjects_of(options.file, not options.allow_nondeterminism)
     for subject in subjects.values():
         _check_device(options, subject)
+    if "" not in subjects:
+        note_members(options.out, subjects)
     with interruptible() as stopping:
         for name, subject in subjects.items():
             if code := _run_one(options, subject, name, stopping):
