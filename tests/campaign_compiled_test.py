@@ -111,8 +111,8 @@ def test_a_fault_that_leaves_the_controls_bits_leaves_a_golden_row(runner, monke
     # Whatever the compiler makes of it: here the armed program rounds in its own way.
     step = runner.session.program.step
 
-    def otherwise(state, batch, keys, rate, fault=None):
-        found = step(state, batch, keys, rate, fault)
+    def otherwise(state, batch, keys, rate, fault=None, number=None):
+        found = step(state, batch, keys, rate, fault, number)
         if fault is None:
             return found
         moved = {
