@@ -13,6 +13,26 @@ from tpufi.errors import InputError
 from tpufi.messages import one_line, show_path
 
 
+def make_folder(path: pathlib.Path, remedy: str, option: str = "") -> None:
+    """Make a folder and those around it, unless it is there.
+
+    Args:
+      path: the folder.
+      remedy: ends the message.
+      option: stands in front of the message, with a space behind it.
+
+    Raises:
+      InputError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{option}{show_path(path)}: cannot make the folder: {one_line(error)}; "
+            f"{remedy}"
+        ) from None
+
+
 @contextlib.contextmanager
 def atomic_write(
     path: pathlib.Path,

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from tpufi.campaign.journal import database
 from tpufi.errors import InputError
 from tpufi.file_name import check_file_name
-from tpufi.io import atomic_write
-from tpufi.messages import nearest_first, one_line, quote, show_path
+from tpufi.io import atomic_write, make_folder
+from tpufi.messages import nearest_first, quote
 from tpufi.untrusted import read_bounded, reading
 from tpufi.user_file import short_name
 from tpufi.yaml_reader import Node
@@ -86,13 +86,7 @@ def note_members(folder: pathlib.Path, names: Iterable[str]) -> None:
     Raises:
       InputError: the folder cannot be made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{show_path(folder)}: cannot make the folder: {one_line(error)}; name one "
-            "with --out that can be made"
-        ) from None
+    make_folder(folder, "name one with --out that can be made")
     with atomic_write(folder / _LIST) as scratch:
         scratch.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

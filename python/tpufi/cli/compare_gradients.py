@@ -132,11 +132,8 @@ def _config(options: argparse.Namespace) -> "tpufi.GoldenConfig":
         key: default if (given := getattr(options, key)) is None else given
         for key, default in _OF_THE_RUN.items()
     }
-    return tpufi.GoldenConfig(
-        any_workload(name).name,
-        learning_rate=any_workload(name).learning_rate,
-        **chosen,
-    )
+    work = any_workload(name)
+    return tpufi.GoldenConfig(work.name, learning_rate=work.learning_rate, **chosen)
 
 
 def _case(

@@ -15,8 +15,8 @@ import tpufi
 from tpufi.cli import natural, positive, print_lines
 from tpufi.cli.command import Command, CommandParser
 from tpufi.errors import InputError
-from tpufi.io import atomic_write
-from tpufi.messages import one_line, quote, show_path
+from tpufi.io import atomic_write, make_folder
+from tpufi.messages import quote
 from tpufi.site_table import DIRECTIONS
 
 # Its module imports numpy, which help does without; a test compares.
@@ -120,13 +120,7 @@ def _write_files(
     work, rate = any_workload(options.workload), options.learning_rate
     if rate is None:
         rate = work.learning_rate
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--csv {show_path(folder)}: cannot make the folder: {one_line(error)}; "
-            "name a new or an existing folder"
-        ) from None
+    make_folder(folder, "name a new or an existing folder", "--csv ")
     last = options.first + options.count - 1
     for number, line in enumerate(lines, options.first):
         injection = DrawnInjection(work.name, parse_fault(line), rate)

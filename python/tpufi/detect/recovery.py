@@ -176,7 +176,7 @@ class ProtectedRun:
         return bool({*self._session.alarms(found.scores)} & {*heard})
 
     def _again(self, faults: Faults, attempt: int) -> list[WatchedStep]:
-        """Do the kept steps again; the states between them are kept anew."""
+        """Do the kept steps again; the new states between them are kept."""
         (begin, state, memory), found = self._before[0], []
         kept = []
         for number in range(begin, self.number + 1):

@@ -12,7 +12,8 @@ from tpufi.campaign.journal.manifest import Manifest
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.row import Row
 from tpufi.errors import InputError
-from tpufi.messages import one_line, show_path
+from tpufi.io import make_folder
+from tpufi.messages import show_path
 
 
 class Writer(Reader):
@@ -40,7 +41,7 @@ class Writer(Reader):
         measures: Sequence[tuple[str, bool]] = (),
         golden_scores: Sequence[Sequence[float]] = (),
     ):
-        _make(folder)
+        make_folder(folder, "choose another one")
         self._lock = WritersLock(folder)
         try:
             path = folder / database.NAME
@@ -182,13 +183,3 @@ class _Transaction:
             # SQLite has rolled back by itself after some errors.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-
-
-def _make(folder: pathlib.Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{show_path(folder)}: cannot make the folder: {one_line(error)}; choose "
-            "another one"
-        ) from None

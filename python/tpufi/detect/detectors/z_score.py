@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many standard deviations a number is away from its running mean."""
 
+import abc
 import dataclasses
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from tpufi.detect.signals import GRADIENTS, LOSS, RATE, Network, Signals
 
 _WARMUP = 20  # No score in earlier steps.
 _LEAST = 0.1  # Least standard deviation, as a share of the mean.
-_JUMP = 2.0  # Factor of the learning rate from which on all begins anew.
+_JUMP = 2.0  # Factor of the learning rate from which on all begins again.
 
 
 def scored(value: tf.Tensor, rate: tf.Tensor, memory: Any, decay: float) -> Any:
@@ -54,8 +55,30 @@ def _nothing() -> Any:
     return {name: tf.zeros([]) for name in names}
 
 
+class ZScore(Detector):
+    """Scores a number of each step by its distance from the running mean.
+
+    Attributes:
+      decay: of the running mean, above 0, below 1.
+    """
+
+    decay: float
+
+    @abc.abstractmethod
+    def value(self, signals: Signals) -> tf.Tensor:
+        """Return the number of a step, a scalar."""
+
+    def memory(self, network: Network) -> Any:
+        return _nothing()
+
+    def score(
+        self, signals: Signals, memory: Any, network: Network
+    ) -> tuple[tf.Tensor, Any]:
+        return scored(self.value(signals), signals.rate, memory, self.decay)
+
+
 @dataclasses.dataclass(frozen=True)
-class LossZScore(Detector):
+class LossZScore(ZScore):
     """Scores the loss by its distance from the running mean, in deviations.
 
     The deviation is at least a tenth of the mean; the first 20 steps score 0, and so do
@@ -72,17 +95,12 @@ class LossZScore(Detector):
     reads: ClassVar = (LOSS, RATE)
     price: ClassVar = "nothing"
 
-    def memory(self, network: Network) -> Any:
-        return _nothing()
-
-    def score(
-        self, signals: Signals, memory: Any, network: Network
-    ) -> tuple[tf.Tensor, Any]:
-        return scored(signals.loss, signals.rate, memory, self.decay)
+    def value(self, signals: Signals) -> tf.Tensor:
+        return signals.loss
 
 
 @dataclasses.dataclass(frozen=True)
-class GradientNormZScore(Detector):
+class GradientNormZScore(ZScore):
     """Scores the norm of all gradients as `LossZScore` does the loss.
 
     Args:
@@ -96,10 +114,5 @@ class GradientNormZScore(Detector):
     reads: ClassVar = (GRADIENTS, RATE)
     price: ClassVar = "one pass over the gradients"
 
-    def memory(self, network: Network) -> Any:
-        return _nothing()
-
-    def score(
-        self, signals: Signals, memory: Any, network: Network
-    ) -> tuple[tf.Tensor, Any]:
-        return scored(norm(signals.gradients), signals.rate, memory, self.decay)
+    def value(self, signals: Signals) -> tf.Tensor:
+        return norm(signals.gradients)
