@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random faults in random programs: the log against the bits that came out."""
 
+import multiprocessing
+import os
 import random
 import re
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -30,10 +32,23 @@ _COMPILED = 4  # One program of so many, since XLA compiles each signature.
 
 
 def attack(tally: Tally, seconds: float, seed: int) -> None:
-    """Inject into programs until the time is over."""
+    """Inject into programs until the time is over, in a process for each core."""
+    processes = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        parts = [
+            pool.submit(_attacked, seconds, seed, first, processes)
+            for first in range(processes)
+        ]
+        for part in parts:
+            tally.add(part.result())
+
+
+def _attacked(seconds: float, seed: int, first: int, step: int) -> Tally:
+    """Return what came of every `step`-th program from the first on."""
     warnings.simplefilter("ignore")  # Threads share them.
-    dtypes = list(DTYPES)
-    for number in until(seconds):
+    tally, dtypes = Tally(), list(DTYPES)
+    for turn in until(seconds):
+        number = first + turn * step
         rng = random.Random(f"programs {seed} {number}")
         compiled = number % _COMPILED == _COMPILED - 1
         dtype = dtypes[number % len(dtypes)]
@@ -44,8 +59,9 @@ def attack(tally: Tally, seconds: float, seed: int) -> None:
             _one(program, rng, compiled, kind, told, tally)
         except Exception as error:  # noqa: BLE001 - that is what is looked for.
             tally.note(kind, f"{told}: {type(error).__name__}: {error!s:.300}")
-        if number % _KEPT == _KEPT - 1:
+        if turn % _KEPT == _KEPT - 1:
             release_programs()
+    return tally
 
 
 def _one(

@@ -47,6 +47,12 @@ class Tally:
             self.told.append(f"{kind}: {wrong}")
             print(f"MISHANDLED {kind}: {wrong}", file=sys.stderr, flush=True)
 
+    def add(self, other: "Tally") -> None:
+        """Add what another process noted, and has told."""
+        self.tried += other.tried
+        self.mishandled += other.mishandled
+        self.told += other.told
+
     def table(self) -> Iterator[str]:
         """Yield the counts as lines, a row for each kind."""
         width = max(map(len, self.tried), default=4)
