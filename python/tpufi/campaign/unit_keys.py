@@ -36,6 +36,26 @@ def is_unit(node: Node) -> bool:
     )
 
 
+def is_kind(name: str) -> bool:
+    """Return whether a name, with or without what is behind its colon, is a unit's."""
+    return name.partition(":")[0] in _KINDS
+
+
+def named_unit(name: str, when: When | None = None) -> UnitModel:
+    """Return the unit of a name such as `pe:128x128/output` or `memory:fc/*`.
+
+    Args:
+      name: a key of a campaign file, and behind a colon its value.
+      when: when it is broken; None: always.
+
+    Raises:
+      InputError: there is none of that name.
+    """
+    kind, _, value = name.partition(":")
+    usual = _ANY if kind == "lane" else "*"
+    return read_unit(read_yaml({kind: value or usual}, ""), when)[0]
+
+
 def read_unit(node: Node, when: When | None = None) -> tuple[UnitModel, Fraction]:
     """Return what units are drawn from, and its weight.
 
