@@ -28,12 +28,16 @@ from tpufi.campaign.report.write import write_report
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.workload.experiment import Experimenter
 from tpufi.campaign.workload.subject import WorkloadSubject
+from tpufi.errors import InputError
 from tpufi.experiment.follow import Course
 from tpufi.experiment.inject import NotActive, check_injected, injections_of
+from tpufi.experiment.replay_unit import replay_unit
 from tpufi.faults.broken_unit import BrokenUnit
 from tpufi.faults.plan import SamplingPlan, equally
+from tpufi.faults.unit_line import parse_broken_unit
 from tpufi.faults.unit_model import UnitModel
 from tpufi.layers.unit_context import operations_of
+from tpufi.outcomes.outcome_thresholds import read_thresholds
 from tpufi.training import Session, state_digest
 from tpufi.units import (
     Link,
@@ -48,6 +52,7 @@ from tpufi.when import ALWAYS, When
 HORIZON, EXPERIMENTS = 20, 18
 PATIENT = {"timeout": 3600, "start_timeout": 3600}
 ELEMENT = ProcessingElement(8, 8, "output", "output")
+LIMITS = read_thresholds()
 # Two programs: a few seconds of tracing each.
 FEW = (
     UnitModel(ELEMENT, bits=(0, 30), when=When(rate=0.02)),
@@ -122,6 +127,23 @@ def test_a_row_describes_the_whole_unit(golden, opened):
         assert columns.op == type(unit).__name__
         assert (columns.bit, columns.operation) == (drawn.bit, drawn.operation)
         assert columns.replica == drawn.replica and columns.count == 1
+
+
+def test_a_line_replays_the_steps_of_its_experiment(golden, opened):
+    runner = Experimenter(plan_of(golden), opened)
+    for number in range(3):
+        row, line = runner.run(number), runner.fault(number).line()
+        how = {"horizon": HORIZON, "session": opened}
+        found = replay_unit(parse_broken_unit(line), golden, LIMITS, **how)
+        losses = [point.loss for point in found.faulty]
+        assert losses[: row.steps_run] == [loss for loss, _ in row.losses]
+        assert found.outcome == row.outcome
+        assert sum(passed > 0 for passed, _ in found.records) == row.injected_steps
+        told = list(found.lines())
+        assert told[0].startswith(row.fault.site) and row.outcome in told[-1]
+    absent = dataclasses.replace(broken(ELEMENT).fault, replica=9)
+    with pytest.raises(InputError, match="replica 9: the golden run has replicas 0 to"):
+        replay_unit(broken(ELEMENT, fault=absent), golden, LIMITS, session=opened)
 
 
 def test_a_unit_that_is_never_broken_is_masked(golden, opened):

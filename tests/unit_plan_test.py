@@ -17,6 +17,7 @@ from tpufi.errors import InputError
 from tpufi.faults.jsonl import fault_line
 from tpufi.faults.plan import SamplingPlan, SiteSpace, equally
 from tpufi.faults.sampler import Sampler
+from tpufi.faults.unit_line import parse_broken_unit
 from tpufi.faults.unit_model import UnitModel
 from tpufi.units import (
     Link,
@@ -166,6 +167,50 @@ def test_a_line_tells_all_of_a_unit():
     line = fault_line(draw.draw(5, 2))
     assert line.startswith('{"model":"link:corrupted always","unit":"link:corrupted@')
     assert '/8","replica":' in line and '"word":"0x80000000"' in line
+
+
+def test_a_line_is_read_as_the_unit_it_was_written_of():
+    draw = sampler(
+        UnitModel(ProcessingElement(8, 4, "input", "accumulator"), when=When(rate=0.1)),
+        UnitModel(VectorLane(), operations=("stuck_0", "stuck_1", "zero")),
+        UnitModel(MemoryAddress("*"), when=When(every=3)),
+        UnitModel(SavedActivation("*")),
+        UnitModel(Link("twice", 0, 8)),
+    )
+    for number in range(100):
+        fault = draw.draw(9, number)
+        read = parse_broken_unit(fault.line() + "\n")
+        assert read.line() == fault.line() and read.fault == fault.fault
+        assert read.bit == fault.bit and read.operation == fault.operation
+
+
+LINE = (
+    '{"model":"lane","unit":"lane@1,2","operation":"flip","keep":"0x0","word":"0x4",'
+    '"when":"once","replica":0,"epoch":0,"step":1}'
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("lane@1,2", "lane@1", "'lane@1'; expected pe:128x128"),
+        ("lane@1,2", "lane@128,0", "lane 128 is not 0 to 127"),
+        ("lane@1,2", "link:twice@1,4", "'link:twice@1,4'; expected"),
+        ("flip", "add", "operation 'add' is unknown"),
+        ('"0x4"', "4", "word: 4; expected a string"),
+        ('"0x4"', '"x4"', "word: 'x4'; expected hexadecimal"),
+        ('"step":1', '"step":-1', "step: -1; expected 0 or more"),
+        ('"step":1', '"step":true', "step: True; expected a whole number"),
+        ('"once"', '"rate=2"', "rate: 2.0; expected a probability"),
+        (',"step":1', "", "expected one JSON object with the keys"),
+        ("{", "[", "expected one JSON object with the keys"),
+    ],
+)
+def test_a_line_that_is_none_is_told_in_one(old, new, message):
+    parse_broken_unit(LINE)
+    with pytest.raises(InputError) as caught:
+        parse_broken_unit(LINE.replace(old, new))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 BROKEN = {
