@@ -2,6 +2,7 @@
 """tpufi draw: the same bytes from any number of processes; one-line errors."""
 
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -50,6 +51,26 @@ def test_options_choose_what_is_drawn(capsys):
     assert {f.epoch for f in faults} == {7} and {f.step for f in faults} == {3, 4, 5}
     assert {f.replica for f in faults} == {4, 5}
     assert {f.duration for f in faults} <= set(range(2, 10))
+
+
+def test_units_are_drawn_beside_fault_models(capsys, tmp_path):
+    units = ("pe:128x128/output=2", "lane", "memory:fc/*")
+    found = lines(
+        capsys, "--count", "60", "--models", "RD", *units, "--when", "rate=1e-3",
+    )  # fmt: skip
+    models = {json.loads(line)["model"] for line in found}
+    assert models == {
+        *("RD", "pe:128x128/output/output rate=0.001", "lane rate=0.001"),
+        "memory:fc/* rate=0.001",
+    }
+    assert found == lines(
+        capsys, "--count", "60", "--models", "RD", *units, "--when", "rate=1e-3",
+        "--workers", "2",
+    )  # fmt: skip
+    folder = str(tmp_path / "files")
+    options = ("--count", "2", "--csv", folder, "--models", *units)
+    assert run_tool(draw, *BASE, *options) == 2
+    assert "--csv: injection files are of tensors" in one_line(capsys)
 
 
 BEAM = """\

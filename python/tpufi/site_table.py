@@ -13,6 +13,8 @@ PASSES, UPDATE = ("forward", "grad_in", "grad_wt"), "update"
 DIRECTIONS = (*PASSES, UPDATE)
 # Of a program of the user, where nobody tells which gradient an operation computes.
 BACKWARD = "backward"
+# Of a broken unit, which has a part in all of them.
+EVERY = "every"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +24,15 @@ class Site:
     Args:
       layer: name of the layer, e.g. `basicblock_2_basic_0_conv2`.
       direction: `forward`, `grad_in` (gradient with respect to the layer input),
-        `grad_wt` (gradient with respect to a parameter) or `update` (optimiser).
+        `grad_wt` (gradient with respect to a parameter) or `update` (optimiser);
+        `EVERY` of a broken unit.
       operand: which tensor of that operation, e.g. `input`, `weight`, `output`.
       shape: shape of the tensor in the layout that positions refer to; the batch
         axis counts one replica.
       dtype: name of the element type, e.g. `float32`.
       op: type of the operation, e.g. `Conv2D`; empty: not told.
-      own_name: name of a site of a program; empty: `layer/direction/operand`.
+      own_name: name of a site of a program, or of what a broken unit is a part of;
+        empty: `layer/direction/operand`.
     """
 
     layer: str
@@ -40,7 +44,7 @@ class Site:
     own_name: str = ""
 
     def __post_init__(self) -> None:
-        if self.direction not in (*DIRECTIONS, BACKWARD):
+        if self.direction not in (*DIRECTIONS, BACKWARD, EVERY):
             raise ValueError(f"direction {self.direction!r} is not in {DIRECTIONS}")
 
     @property
@@ -96,3 +100,11 @@ class SiteTable:
         return tuple(
             dict.fromkeys(s.layer for s in self._sites if s.direction == direction)
         )
+
+    def kept(self) -> dict[str, int]:
+        """Return how many elements the layers keep for their backward pass, by name."""
+        return {
+            site.layer: site.size
+            for site in self._sites
+            if (site.direction, site.operand) == ("forward", "input")
+        }

@@ -14,7 +14,7 @@ import numpy as np
 from tpufi.descriptor import EVERY_REPLICA
 from tpufi.element import element
 from tpufi.errors import InputError
-from tpufi.when import ALWAYS, FOREVER, When
+from tpufi.when import ALWAYS, FOREVER, ONCE, When
 
 DATAFLOWS = ("output", "weight", "input")
 REGISTERS = ("weight", "input", "accumulator", "output")
@@ -329,6 +329,13 @@ class UnitFault:
         """Return a unit that inverts a bit of each value."""
         _within("bit", bit, 0, 63)
         return cls(unit, "flip", 0, 1 << bit, **others)
+
+    @property
+    def whole(self) -> "UnitFault":
+        """Itself on a machine that is whole: the unit is broken in no step."""
+        named = isinstance(self.unit, MemoryAddress | SavedActivation)
+        unit = self.unit if named else self.unit.built
+        return UnitFault(unit, when=ONCE, first=FOREVER)
 
     def bits(self, dtype: str) -> np.ndarray:
         """Return the bits to keep and those to invert, uint64 [2].

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 from tpufi.campaign.journal.manifest import files_digest
 from tpufi.campaign.own_models import own_digests
 from tpufi.campaign.stop_rule import STRATUM_KEYS, StopRule
+from tpufi.campaign.unit_keys import unit_entries
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.csv import injection_text
 from tpufi.faults.error_model import error_model_text
+from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
+from tpufi.faults.unit_model import UnitModel
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site, SiteTable
 from tpufi.user_file import named_parts
@@ -172,9 +175,13 @@ def sampling_entries(sampling: SamplingPlan) -> dict[str, object]:
         del entries["when"]
     else:
         entries["when"] = when_text(sampling.when)
-    entries["models"] = [[m.name, str(w)] for m, w in sampling.models]
+    entries["models"] = [
+        [unit_entries(m) if isinstance(m, UnitModel) else m.name, str(w)]
+        for m, w in sampling.models
+    ]
     # The files of error models; of all others the name says enough.
-    texts = {m.name: error_model_text(m) for m, _ in sampling.models}
+    models = [m for m, _ in sampling.models if isinstance(m, FaultModel)]
+    texts = {m.name: error_model_text(m) for m in models}
     if any(texts.values()):
         entries["error_models"] = {n: text for n, text in texts.items() if text}
     return entries
@@ -219,7 +226,11 @@ class Moments(NamedTuple):
             plan.steps[1],
             plan.epochs[0] * steps_per_epoch + plan.steps[0],
             plan.epochs[1] * steps_per_epoch + plan.steps[1],
-            tuple(m.name for m, _ in plan.models if m.rule.stale),
+            tuple(
+                model.name
+                for model, _ in plan.models
+                if isinstance(model, FaultModel) and model.rule.stale
+            ),
             (plan.epochs[1] - plan.epochs[0] + 1) * (plan.steps[1] - plan.steps[0] + 1),
         )
 

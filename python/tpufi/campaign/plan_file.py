@@ -12,13 +12,12 @@ from tpufi.campaign.plan_keys import (
     SITES,
     read_detectors,
     read_injections,
-    read_range,
     read_replicas,
     read_sampling,
-    read_when,
     refuse_drawing,
 )
 from tpufi.campaign.stop_rule import read_stop_rule
+from tpufi.campaign.when_keys import read_range, read_when
 from tpufi.faults.catalogue import FAULT_MODELS
 from tpufi.faults.plan import SamplingPlan
 from tpufi.messages import show_path

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys that the files of all campaigns have: what is drawn, and from what."""
 
+import dataclasses
 import os
 import pathlib
-import re
 from fractions import Fraction
 
 from tpufi.campaign.own_models import model_of
+from tpufi.campaign.unit_keys import is_unit, read_unit
+from tpufi.campaign.when_keys import read_range
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import FAULT_MODELS, NAMES
 from tpufi.faults.csv import read_injection
@@ -14,8 +16,9 @@ from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.flip_flop_shares import flip_flop_weights
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
+from tpufi.faults.unit_model import UnitModel
 from tpufi.messages import show_path
-from tpufi.when import ALWAYS, ONCE, When
+from tpufi.when import When
 from tpufi.yaml_reader import Node
 
 _LISTS = {"forward": "fwrd_inject", "backward": "bkwd_inject"}
@@ -23,7 +26,7 @@ _GROUPS = {"published": tuple(FAULT_MODELS), "all": NAMES}
 _FLIP_FLOPS = "flip_flops"
 _MOST_REPLICAS = 1 << 14
 
-_Weighted = tuple[tuple[FaultModel, Fraction], ...]
+_Weighted = tuple[tuple[FaultModel | UnitModel, Fraction], ...]
 
 
 def read_sampling(
@@ -51,7 +54,20 @@ def read_sampling(
     """
     weights = sites.get("weights", "elements")
     by_flip_flops = weights == _FLIP_FLOPS
-    models = _models(faults, by_flip_flops, folder, usual)
+    units, others = _units(faults, when)
+    if units and by_flip_flops:
+        raise InputError(
+            f"{(faults or place).where}: faults: a unit has no share of flip-flops; "
+            "choose other site weights, or leave the unit out"
+        )
+    models = units
+    if others is not None or not units:
+        models += _models(others, by_flip_flops, folder, usual)
+    elif sites:
+        raise InputError(
+            f"{place.where}: sites: a unit is in all layers, and nothing else is "
+            "drawn; remove the key"
+        )
     if moments.get("steps") == ONE_MOMENT["steps"]:
         _refuse_stale(models, faults or place)
     return place.placed(
@@ -67,9 +83,21 @@ def read_sampling(
     )
 
 
+def _units(node: Node | None, when: When | None) -> tuple[_Weighted, Node | None]:
+    """Return the units of `faults`, and what is left of it; None: nothing."""
+    if node is None or is_unit(node):
+        return ((read_unit(node, when),) if node else ()), None
+    if not isinstance(node.value, list):
+        return (), node
+    items = node.items()
+    rest = [item for item in items if not is_unit(item)]
+    units = tuple(read_unit(item, when) for item in items if is_unit(item))
+    return units, dataclasses.replace(node, value=rest) if rest else None
+
+
 def _refuse_stale(models: _Weighted, node: Node) -> None:
     for model, _ in models:
-        if model.rule.stale:
+        if isinstance(model, FaultModel) and model.rule.stale:
             raise InputError(
                 f"{node.where}: faults: {model.name} writes the values of the step "
                 "before, and there is none; leave the model out, or begin steps at 1"
@@ -163,64 +191,6 @@ def refuse_drawing(nodes: dict[str, Node], drawing: tuple[str, ...]) -> None:
             )
 
 
-def read_range(node: Node) -> tuple[int, int]:
-    """Return both ends of `FIRST-LAST`, or of one number."""
-    text = node.value if isinstance(node.value, str) else ""
-    match = re.fullmatch(r"([0-9]{1,30})(?:-([0-9]{1,30}))?", text)
-    if not match:
-        raise node.wrong("FIRST-LAST, both included, e.g. 0-48, or one number")
-    first = int(match[1])
-    last = int(match[2]) if match[2] else first
-    if first > last:
-        raise node.wrong("a first number that is not above the last")
-    return first, last
-
-
-def read_when(node: Node) -> When:
-    """Return when faults are injected: `once`, `always`, or conditions by name."""
-    if isinstance(node.value, str):
-        return _NAMED_MOMENTS[node.one_of(_NAMED_MOMENTS)]
-    values = node.read(_WHEN)
-    if not values:
-        raise node.wrong(f"once, always, or keys among {', '.join(_WHEN)}")
-    try:
-        return When(**values)
-    except InputError as error:
-        reason = str(error).removeprefix("when: ")
-        where = node.value.get(reason.partition(":")[0], node).where
-        raise InputError(f"{where}: {node.key}: {reason}") from None
-
-
-def _read_windows(node: Node) -> tuple[tuple[int, int], ...]:
-    if isinstance(node.value, list):
-        return tuple(map(read_range, node.items("windows of steps")))
-    return (read_range(node),)
-
-
-def _read_number(node: Node) -> float:
-    try:
-        return float(node.text("a number"))
-    except ValueError:
-        raise node.wrong("a number, e.g. 1e-3") from None
-
-
-def _read_between(node: Node) -> tuple[float, float]:
-    ends = node.items("[LOW, HIGH]")
-    if len(ends) != 2:
-        raise node.wrong("[LOW, HIGH], e.g. [-1, 1]")
-    low, high = map(_read_number, ends)
-    return low, high
-
-
-def _read_exponents(node: Node) -> tuple[int, ...]:
-    found = []
-    for item in node.items("exponents, e.g. [-3, 4]"):
-        if not re.fullmatch(r"-?[0-9]{1,6}", item.text()):
-            raise item.wrong("a whole number")
-        found.append(int(item.text()))
-    return tuple(sorted(found))
-
-
 def read_replicas(node: Node) -> tuple[int, int]:
     """Return the first and the last replica."""
     first, last = read_range(node)
@@ -243,7 +213,8 @@ def read_program_sites(node: Node) -> dict[str, object]:
 
 def needs_operands(sampling: SamplingPlan) -> bool:
     """Return whether a fault model is injected into what a multiplication reads."""
-    return any(model.target in ("input", "weight") for model, _ in sampling.models)
+    targets = (m.target for m, _ in sampling.models if isinstance(m, FaultModel))
+    return any(target in ("input", "weight") for target in targets)
 
 
 def cores() -> int:
@@ -251,14 +222,6 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-_NAMED_MOMENTS = {"once": ONCE, "always": ALWAYS}
-_WHEN = {
-    "rate": _read_number,
-    "every": Node.whole,
-    "steps": _read_windows,
-    "between": _read_between,
-    "exponents": _read_exponents,
-}
 # Of a program, whose steps are counted on from 0, in one process.
 ONE_MOMENT = {"epochs": (0, 0), "steps": (0, 0), "replicas": (0,)}
 SITES = {

@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 from tpufi.campaign.journal.manifest import Manifest
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.plan import Plan
-from tpufi.fault import Fault
-from tpufi.faults.sampler import FaultSource
+from tpufi.faults.sampler import AnyFault, FaultSource
 
 
 def no_sign() -> None:
@@ -106,7 +105,7 @@ class Subject(abc.ABC):
     def noted(self) -> dict[str, object]:
         """Return where its files are, for readers; journals run no code of theirs."""
 
-    def fault(self, number: int) -> Fault:
+    def fault(self, number: int) -> AnyFault:
         """Return the fault of an experiment."""
         return self.source.draw(self.plan.seed, number)
 

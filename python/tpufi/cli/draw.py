@@ -32,7 +32,14 @@ def _check(options: argparse.Namespace) -> None:
             f"seed {options.seed}, experiments {options.first} to "
             f"{options.first + options.count - 1}; expected numbers below 2**64"
         )
+    from tpufi.campaign.unit_keys import is_kind
+
     _plan(options)
+    if options.csv is not None and any(map(is_kind, options.models)):
+        raise InputError(
+            "--csv: injection files are of tensors, and a broken unit is in all "
+            "layers; leave out --csv or the unit"
+        )
 
 
 def _draw(options: argparse.Namespace) -> int:
@@ -75,7 +82,8 @@ def _add_options(parser: CommandParser) -> None:
         nargs="+",
         metavar="NAME[:PARAMETER][=WEIGHT]",
         default=["published"],
-        help="fault models; `published`: the 18 (default), `all`: all",
+        help="fault models; `published`: the 18 (default), `all`: all; and units: "
+        "pe:128x128/output, lane, memory:TENSOR, saved:LAYER, link:ERROR",
     )
     add("--sites", nargs="+", default=[], metavar="PATTERN", help="names of sites")
     add("--directions", nargs="+", default=[], metavar="D", help=", ".join(DIRECTIONS))
@@ -132,8 +140,10 @@ def _plan(options: argparse.Namespace) -> "tpufi.SamplingPlan":
     from tpufi.faults.flip_flop_shares import flip_flop_weights
     from tpufi.when_text import parse_when
 
-    weights = options.weights
-    models = [choice for text in options.models for choice in _models(text)]
+    weights, when = options.weights, None
+    if options.when is not None:
+        when = parse_when(" ".join(options.when))
+    models = [choice for text in options.models for choice in _models(text, when)]
     if weights == _FLIP_FLOPS:
         if any("=" in text for text in options.models):
             raise InputError(
@@ -151,12 +161,15 @@ def _plan(options: argparse.Namespace) -> "tpufi.SamplingPlan":
         epochs=options.epochs,
         steps=options.steps,
         durations=options.durations,
-        when=None if options.when is None else parse_when(" ".join(options.when)),
+        when=when,
         replicas=tuple(range(first, last + 1)),
     )
 
 
-def _models(text: str) -> list[tuple["tpufi.FaultModel", Fraction]]:
+def _models(
+    text: str, when: "tpufi.When | None"
+) -> "list[tuple[tpufi.FaultModel | tpufi.faults.unit_model.UnitModel, Fraction]]":
+    from tpufi.campaign.unit_keys import is_kind, named_unit
     from tpufi.faults.catalogue import FAULT_MODELS, NAMES
 
     name, equals, weight = text.partition("=")
@@ -169,6 +182,8 @@ def _models(text: str) -> list[tuple["tpufi.FaultModel", Fraction]]:
             f"--models {quote(text)}: weight {quote(weight)} is not a number; write "
             f"e.g. {name}=0.25"
         ) from None
+    if is_kind(name):
+        return [(named_unit(name, when), share)]
     return [(tpufi.any_fault_model(n), share / len(names)) for n in names]
 
 

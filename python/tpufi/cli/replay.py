@@ -2,10 +2,12 @@
 """Replays faults from a golden run.
 
 --file F ... --golden FOLDER           injection files; records what happens
+--unit LINE --golden FOLDER            a broken unit, as tpufi draw prints it
 --campaign FOLDER --experiment N ...   rows of a campaign, compared with its journal
 """
 
 import argparse
+import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence
 
@@ -28,6 +30,7 @@ def _add_options(parser: CommandParser) -> None:
         metavar="CSV",
         help="injection files, or folders of them",
     )
+    what.add_argument("--unit", metavar="LINE", help="a line of tpufi draw")
     what.add_argument("--campaign", metavar="FOLDER", help="folder of a campaign")
     parser.add_argument(
         "--experiment", type=natural, nargs="+", metavar="N", help="numbers of its rows"
@@ -98,6 +101,18 @@ def _check(options: argparse.Namespace) -> None:
             "--plan is the file of a --campaign and names the golden run itself; leave "
             "out --golden"
         )
+    if options.unit is not None:
+        from tpufi.faults.unit_line import parse_broken_unit
+
+        if options.golden is None:
+            raise InputError("--unit needs a golden run to start from; give --golden")
+        if options.no_fault or options.band or options.validate:
+            raise InputError(
+                "--no-fault, --band and --validate are of injection files; leave them "
+                "out, or write a campaign file"
+            )
+        read_thresholds(options.thresholds)
+        parse_broken_unit(options.unit)
     if options.file is not None:
         if options.golden is None:
             raise InputError("--file needs a golden run to start from; give --golden")
@@ -109,6 +124,8 @@ def _check(options: argparse.Namespace) -> None:
 def _replay(options: argparse.Namespace) -> int:
     if options.campaign is not None:
         return _experiments(options)
+    if options.unit is not None:
+        return _unit(options)
     from tpufi.experiment.inject import check_fits
     from tpufi.experiment.judge import Judge
     from tpufi.experiment.table import summary, table
@@ -155,6 +172,30 @@ def _replay(options: argparse.Namespace) -> int:
     print(table(results) if len(results) == 1 else summary(results))
     print("thresholds:", limits)
     print("records:", *(path for r in results.values() for path in r.paths))
+    return 0
+
+
+def _unit(options: argparse.Namespace) -> int:
+    from tpufi.experiment.replay_unit import replay_unit
+    from tpufi.faults.unit_line import parse_broken_unit
+    from tpufi.golden import GoldenFolder
+    from tpufi.training.devices import asked
+
+    config, _ = GoldenFolder(pathlib.Path(options.golden)).read_manifest()
+    asked(options).check_same(config.placement, options.golden)
+    fault = parse_broken_unit(options.unit)
+    moved = {"epoch": options.epoch, "step": options.step}
+    given = {key: value for key, value in moved.items() if value is not None}
+    limits = read_thresholds(options.thresholds)
+    result = replay_unit(
+        dataclasses.replace(fault, **given),
+        options.golden,
+        limits,
+        horizon=options.horizon,
+    )
+    for line in result.lines():
+        print(line)
+    print("thresholds:", limits)
     return 0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tpufi.descriptor import disarmed
 from tpufi.training import Session, State, same_state, state_digest
+from tpufi.units import UnitFault
 
 # What stands in the manifest.
 GOLDEN, ARMED = "golden", "armed"
@@ -46,21 +47,21 @@ class Control:
         self.steps = 0
         self._session = session
         self._alive = alive
-        self._fork: tuple[int, int] | None = None
+        self._fork: tuple[int, int | UnitFault] | None = None
         self._armed: dict[int, State] = {}
         self._digests: dict[int, str] = {}
         self._clean: dict[tuple[int, int], State] = {}
 
-    def fork(self, first: int, golden: State, rows: int = 1) -> None:
+    def fork(self, first: int, golden: State, armed: int | UnitFault = 1) -> None:
         """Begin at golden state `first`, unless this is where the last fork was.
 
         Args:
           first: number of the step after it.
           golden: the state.
-          rows: of the armed program's descriptor; another number is another program.
+          armed: which armed program: rows of its descriptor, or a unit that is whole.
         """
-        if (first, rows) != self._fork:
-            self._fork, self._armed = (first, rows), {0: golden}
+        if (first, armed) != self._fork:
+            self._fork, self._armed = (first, armed), {0: golden}
             self._digests, self._clean = {}, {}
 
     def state(self, armed: int, clean: int = 0) -> State:
@@ -91,10 +92,9 @@ class Control:
     def _after_armed(self, armed: int) -> State:
         while armed not in self._armed:
             begin = max(n for n in self._armed if n < armed)
-            first, rows = self._fork
-            result = self._session.step(
-                self._armed[begin], first + begin, disarmed(rows)
-            )
+            first, program = self._fork
+            nothing = disarmed(program) if isinstance(program, int) else program
+            result = self._session.step(self._armed[begin], first + begin, nothing)
             self._count()
             self._armed[begin + 1] = result.state
             if begin > _NEAR:

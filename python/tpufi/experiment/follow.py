@@ -15,12 +15,16 @@ from tpufi.experiment.inject import check_injected, filled, injections_of
 from tpufi.experiment.propagation import AFTER, Propagation
 from tpufi.experiment.spread import Spread
 from tpufi.experiment.validation import Validator
-from tpufi.fault import Fault
+from tpufi.faults.sampler import AnyFault
 from tpufi.outcomes.outcome import Point, Validation
 from tpufi.training import Session, State, state_digest
 from tpufi.training.blocks import BlockResult, Blocks
 from tpufi.training.program import StepResult
 from tpufi.training.state import same_state
+from tpufi.units import UnitFault
+
+# A fault as a step takes it.
+Armed = Descriptor | UnitFault
 
 # Golden states that are kept to compare with; later ones are known by their digests.
 _NEAR = max(AFTER)
@@ -37,7 +41,7 @@ class Seen:
     """
 
     number: int
-    fault: Fault | None
+    fault: AnyFault | None
     result: StepResult
 
 
@@ -142,7 +146,7 @@ class Follower:
         blocks: Blocks | None = None,
         rows: int = 1,
         alive: Callable[[], None] = lambda: None,
-        step: Callable[[State, int, Descriptor | None], StepResult] | None = None,
+        step: Callable[[State, int, Armed | None], StepResult] | None = None,
     ):
         self.control = control_of(session.program.compiled)
         self.session = session
@@ -154,17 +158,17 @@ class Follower:
         self._rows = rows
         self._alive = alive
 
-    def first(self, fault: Fault) -> int:
+    def first(self, fault: AnyFault) -> int:
         """Return the number of a fault's step since the start of training."""
         return fault.epoch * self.session.steps_per_epoch + fault.step
 
-    def reach(self, fault: Fault, horizon: int) -> None:
+    def reach(self, fault: AnyFault, horizon: int) -> None:
         """Walk the golden run as far as an experiment needs it at once."""
         first = self.first(fault)
         self._walk.state(first)
         self._walk.ahead(first + min(horizon, _NEAR))
 
-    def filled(self, fault: Fault) -> Fault:
+    def filled(self, fault: AnyFault) -> AnyFault:
         """Return a fault with its words; those of a stale one are read where they are.
 
         Raises:
@@ -180,7 +184,7 @@ class Follower:
 
     def follow(
         self,
-        fault: Fault,
+        fault: AnyFault,
         horizon: int,
         course: Course,
         observer: Observer | None = None,
@@ -270,7 +274,7 @@ class Follower:
             if self.control == ARMED:
                 injected = min(after, run.over)
                 right = self._walk.control(
-                    run.first, injected, after - injected, run.rows
+                    run.first, injected, after - injected, run.program
                 )
             else:
                 right = self._walk.ahead(run.first + after)
@@ -345,7 +349,7 @@ class Follower:
           digest: of the state, if it is known.
         """
         if self.control == ARMED and after <= run.over and run.with_fault:
-            return self._walk.is_control(state, run.first, after, run.rows)
+            return self._walk.is_control(state, run.first, after, run.program)
         if after <= _NEAR and digest is None:
             return same_state(self._walk.ahead(run.first + after), state)
         digest = digest or state_digest(state)
@@ -357,9 +361,9 @@ class _Run:
 
     def __init__(
         self,
-        faulty: Descriptor,
+        faulty: Armed,
         first: int,
-        fault: Fault,
+        fault: AnyFault,
         horizon: int,
         course: Course,
         observer: Observer | None,
@@ -378,10 +382,16 @@ class _Run:
         last = max((step for step, n in enumerate(times) if n), default=-1)
         self.over = last + 1 if fault.when is not None else fault.duration
         self._faulty = faulty
-        self.rows = len(self._faulty.faults)
-        self._nothing = disarmed(*self._faulty.words.shape)
+        # Which armed program it runs in, and what that is told without the fault.
+        self.program: int | UnitFault
+        self._nothing: Armed
+        if isinstance(faulty, UnitFault):
+            self.program = self._nothing = faulty.whole
+        else:
+            self.program = len(faulty.faults)
+            self._nothing = disarmed(*faulty.words.shape)
 
-    def descriptor(self, step: int, control: str) -> Descriptor | None:
+    def descriptor(self, step: int, control: str) -> Armed | None:
         """Return what a step is told; None: it is clean.
 
         Between two injections the clean program runs where it gives the armed one's

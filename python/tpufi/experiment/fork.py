@@ -9,6 +9,7 @@ from tpufi.golden import GoldenFolder
 from tpufi.progress import Progress
 from tpufi.training import Session, State, state_digest
 from tpufi.training.blocks import Blocks
+from tpufi.units import UnitFault
 
 
 class GoldenWalk:
@@ -76,21 +77,25 @@ class GoldenWalk:
             self._check(step + 1)
         return self._reached[number]
 
-    def control(self, number: int, steps: int, clean: int = 0, rows: int = 1) -> State:
+    def control(
+        self, number: int, steps: int, clean: int = 0, armed: int | UnitFault = 1
+    ) -> State:
         """Return the state after steps of the armed program without a fault.
 
         Args:
           number: of the step that `state` was last asked for, where experiments fork.
           steps: armed steps, >= 1.
           clean: steps of the clean program that follow.
-          rows: of the armed program's descriptor.
+          armed: which armed program, see `Control.fork`.
         """
-        self._control.fork(number, self._reached[number], rows)
+        self._control.fork(number, self._reached[number], armed)
         return self._control.state(steps, clean)
 
-    def is_control(self, state: State, number: int, steps: int, rows: int = 1) -> bool:
+    def is_control(
+        self, state: State, number: int, steps: int, armed: int | UnitFault = 1
+    ) -> bool:
         """Tell whether a state is `control(number, steps)`, bitwise."""
-        self._control.fork(number, self._reached[number], rows)
+        self._control.fork(number, self._reached[number], armed)
         return self._control.is_same(state, steps)
 
     def _check(self, number: int) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 from tpufi.descriptor import EVERY_REPLICA, read_record, record_numbers
 from tpufi.errors import InputError
 from tpufi.fault import Fault, Listed
+from tpufi.faults.broken_unit import BrokenUnit
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenConfig
+from tpufi.layers.unit_context import operations_of
 from tpufi.site_table import UPDATE, Site, SiteTable
 from tpufi.stale import holding, recording
 from tpufi.training import Session, State
@@ -76,8 +78,13 @@ def filled(
     return holding(fault, injected.golden.tolist())
 
 
-def check_injected(fault: Fault, record: np.ndarray, times: int = 1) -> int:
+def check_injected(
+    fault: Fault | BrokenUnit, record: np.ndarray, times: int = 1
+) -> int:
     """Return how many elements a step had the fault in.
+
+    Of a broken unit they are the values that passed through it: how many these are,
+    and whether there are any, depends on the sizes of the operations.
 
     Args:
       fault: the fault.
@@ -86,8 +93,16 @@ def check_injected(fault: Fault, record: np.ndarray, times: int = 1) -> int:
 
     Raises:
       NotActive: these are not all elements that it names; of a fault that depends on
-        values, these are more.
+        values, these are more; of a unit, it was broken and nothing was drawn.
     """
+    if isinstance(fault, BrokenUnit):
+        passed = int(record[0])
+        if passed and not times:
+            raise NotActive(
+                f"{fault.site}: {passed} values passed through the broken unit in a "
+                "step in which it is whole"
+            )
+        return passed
     injected = sum(row.count for row in read_record(record))
     named = times * fault.elements.count
     values = fault.when is not None and fault.when.is_triggered
@@ -97,9 +112,12 @@ def check_injected(fault: Fault, record: np.ndarray, times: int = 1) -> int:
 
 
 def injections_of(
-    fault: Fault, table: SiteTable, replicas: int, first: int, steps: int
+    fault: Fault | BrokenUnit, table: SiteTable, replicas: int, first: int, steps: int
 ) -> tuple[int, ...]:
     """Return how many replicas a fault is injected into in each step, from its first.
+
+    A unit counts if it is broken in any operation that may be one of its own: it may
+    have no part in that, but without one it has no part in the step.
 
     Args:
       fault: the fault.
@@ -108,6 +126,8 @@ def injections_of(
       first: its first step since the start of training.
       steps: how many steps to look at.
     """
+    if isinstance(fault, BrokenUnit):
+        return _broken_in(fault, table, replicas, first, steps)
     site = table.id_of(fault.site)
     every = range(1 if table[site].direction == UPDATE else replicas)
     named = every if fault.replica == EVERY_REPLICA else [fault.replica]
@@ -116,6 +136,21 @@ def injections_of(
         return (len(named),) * lasting + (0,) * (steps - lasting)
     return tuple(
         sum(fault.when.injects(first + step, r, site, first) for r in named)
+        for step in range(steps)
+    )
+
+
+def _broken_in(
+    fault: BrokenUnit, table: SiteTable, replicas: int, first: int, steps: int
+) -> tuple[int, ...]:
+    ids, when = operations_of(fault.fault.unit, table), fault.when
+    named = range(replicas) if fault.replica == EVERY_REPLICA else [fault.replica]
+
+    def draws(step: int, replica: int) -> bool:
+        return any(when.injects(first + step, replica, i, first) for i in ids)
+
+    return tuple(
+        sum(draws(step, r) for r in named) if when.covers(step) else 0
         for step in range(steps)
     )
 

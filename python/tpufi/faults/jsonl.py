@@ -12,6 +12,7 @@ from typing import Any
 
 from tpufi.errors import InputError
 from tpufi.fault import AffectedOutputs, Elements, Fault, Listed, Strided, listed_runs
+from tpufi.faults.broken_unit import BrokenUnit
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import Sampler
 from tpufi.messages import nearest_first, quote
@@ -33,18 +34,21 @@ _LIMIT = 1 << 63
 _LONGEST = 1 << 16
 
 
-def fault_line(fault: Fault) -> str:
+def fault_line(fault: Fault | BrokenUnit) -> str:
     """Return the fault as one line of JSON, without the line end.
 
     The same fault is always the same text. `keep` and `words` are hexadecimal. Listed
-    elements are lists of runs: `start` and `count` of each.
+    elements are lists of runs: `start` and `count` of each. A broken unit has other
+    keys, see `tpufi.faults.broken_unit.BrokenUnit.line`.
 
     Args:
       fault: the fault.
 
     Returns:
-      ASCII text that `parse_fault` turns into an equal fault.
+      ASCII text; that of a `Fault` `parse_fault` turns into an equal one.
     """
+    if isinstance(fault, BrokenUnit):
+        return fault.line()
     row = {
         "model": fault.model,
         "site": fault.site,

@@ -4,6 +4,7 @@
 import collections
 import dataclasses
 import fnmatch
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -15,6 +16,7 @@ from tpufi.faults.artefact_lists import sampling_list
 from tpufi.faults.catalogue import FAULT_MODELS
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.injection import STAGES
+from tpufi.faults.unit_model import Addresses, UnitModel
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import BACKWARD, DIRECTIONS, UPDATE, Site, SiteTable
 from tpufi.untrusted import reading, regular_expression
@@ -34,12 +36,15 @@ class SiteSpace:
       operations: (layer, direction) -> the convolution computed there.
       macs: layer -> multiply-accumulates of its forward pass for one replica; each of
         its gradients takes as many. Layers that multiply nothing may be left out.
+      addresses: what a broken unit can store; None: of a program of the user, whose
+        units are not known.
     """
 
     workload: str
     table: SiteTable
     operations: Mapping[tuple[str, str], Operation]
     macs: Mapping[str, int]
+    addresses: Addresses | None = None
 
     @classmethod
     def of(cls, workload: "tpufi.Workload", per_replica: int = 128) -> "SiteSpace":
@@ -75,7 +80,8 @@ class SiteSpace:
                 found = operation(layer, direction, sites)
                 if found is not None:
                     operations[layer.name, direction] = found
-        return cls(workload.name, table, operations, macs)
+        addresses = Addresses(workload.dtype, _stored(workload), _kept(workload, table))
+        return cls(workload.name, table, operations, macs, addresses)
 
     def operation_of(self, site: Site) -> Operation | None:
         """Return the convolution whose input, weight or output `site` is, or None."""
@@ -93,6 +99,28 @@ class SiteSpace:
         return self.macs.get(site.layer, 0)
 
 
+def _stored(workload: "tpufi.Workload") -> dict[str, int]:
+    """Return the elements of all weights, slots and statistics, by name."""
+    weights = {w.name: math.prod(w.shape) for w in workload.parameters}
+    slots = {
+        f"{name}/{slot}": size
+        for name, size in weights.items()
+        for slot in workload.optimizer.slots()
+    }
+    statistics = {w.name: math.prod(w.shape) for w in workload.statistics}
+    return weights | slots | statistics
+
+
+def _kept(workload: "tpufi.Workload", table: SiteTable) -> dict[str, int]:
+    """Return the numbers that layers keep for their backward passes, by layer."""
+
+    def dtype(layer: str) -> str:
+        return table[table.id_of(f"{layer}/forward/input")].dtype
+
+    kept = table.kept().items()
+    return {layer: n for layer, n in kept if dtype(layer) == workload.dtype}
+
+
 SITE_WEIGHTS = ("elements", "sites", "macs")
 _REGEX = "re:"
 _LATEST = 1 << 31
@@ -108,7 +136,8 @@ class SamplingPlan:
     """What a campaign draws from. Ranges include both ends.
 
     Args:
-      models: fault models with their weights, > 0; no name twice.
+      models: fault models and units that break, with their weights, > 0; no name
+        twice.
       site_weights: how the site is drawn among those that a drawn model fits:
         `elements` (every element of every site equally), `sites` (every site equally)
         or `macs` (by the multiply-accumulates of the site's operation; sites that no
@@ -124,7 +153,7 @@ class SamplingPlan:
       durations: shortest and longest duration in steps.
       when: in which steps from the drawn one on a fault is injected, how often and into
         which values; its key is drawn, and its length takes the place of durations.
-        None: in all steps of the duration.
+        None: in all steps of the duration. Of a unit its model says it.
       replicas: replicas that faults can be injected into. The update of a weight
         happens once: its sites name replica 0.
 
@@ -132,7 +161,7 @@ class SamplingPlan:
       InputError: a field is out of range; the message names it and the bound.
     """
 
-    models: tuple[tuple[FaultModel, Fraction], ...] = equally(
+    models: tuple[tuple[FaultModel | UnitModel, Fraction], ...] = equally(
         tuple(FAULT_MODELS.values())
     )
     site_weights: str = "elements"
@@ -219,6 +248,13 @@ class SamplingPlan:
                 )
             if names.count(name) > 1:
                 raise InputError(f"plan: models: {name} twice; name it once")
+            if isinstance(model, UnitModel):
+                if self.durations != (1, 1):
+                    raise InputError(
+                        f"plan: durations: of faults of a tensor; how long {name} is "
+                        "broken its when says; remove durations"
+                    )
+                continue
             if model.rule.stale and self.epochs[0] == 0 and self.steps[0] == 0:
                 raise InputError(
                     f"plan: models: {name} needs the step before, and epoch 0, step 0 "

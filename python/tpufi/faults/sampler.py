@@ -14,16 +14,21 @@ from tpufi.element import element
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.affected_outputs import draw_affected_outputs
+from tpufi.faults.broken_unit import BrokenUnit
 from tpufi.faults.draws import Draws
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan, SiteSpace
+from tpufi.faults.unit_model import UnitModel
 from tpufi.site_table import Site, SiteTable
+
+# What a campaign injects.
+AnyFault = Fault | BrokenUnit
 
 
 class _Choice(NamedTuple):
     """A fault model with the sites it fits and their running weights."""
 
-    model: FaultModel
+    model: FaultModel | UnitModel
     sites: tuple[Site, ...]
     cumulative: list[int]
 
@@ -32,7 +37,7 @@ class FaultSource(abc.ABC):
     """Gives the faults of a campaign by their numbers."""
 
     @abc.abstractmethod
-    def draw(self, seed: int, number: int) -> Fault:
+    def draw(self, seed: int, number: int) -> AnyFault:
         """Return the fault of experiment `number` of the campaign `seed`.
 
         Args:
@@ -117,14 +122,26 @@ class Sampler(FaultSource):
     def __init__(self, space: SiteSpace, plan: SamplingPlan):
         self._space = space
         self._plan = plan
-        sites = plan.sites(space)
+        units = [isinstance(model, UnitModel) for model, _ in plan.models]
+        sites = () if all(units) else plan.sites(space)
         self._choices = [self._choice(model, sites) for model, _ in plan.models]
+        # Broken units are parts of no site of the program.
+        self._parts = {
+            site.name: site
+            for choice, is_unit in zip(self._choices, units, strict=True)
+            for site in choice.sites
+            if is_unit
+        }
         self._models = _running_sums(weight for _, weight in plan.models)
 
-    def draw(self, seed: int, number: int) -> Fault:
+    def draw(self, seed: int, number: int) -> AnyFault:
         draws, plan = Draws(seed, number), self._plan
         model, sites, cumulative = self._choices[draws.choose(self._models, "model")]
         site = sites[draws.choose(cumulative, "site")]
+        if isinstance(model, UnitModel):
+            epoch = _in_range(draws, plan.epochs, "epoch")
+            step = _in_range(draws, plan.steps, "step")
+            return model.draw(draws, site, plan.replicas, epoch, step)
         operation = self._space.operation_of(site)
         positions = model.extent.draw(draws, site, operation)
         value = model.rule.draw(draws, element(site.dtype), positions, site.size)
@@ -169,9 +186,26 @@ class Sampler(FaultSource):
         return result
 
     def site(self, name: str) -> Site:
+        if name in self._parts:
+            return self._parts[name]
         return self._space.table[self._space.table.id_of(name)]
 
-    def _choice(self, model: FaultModel, sites: tuple[Site, ...]) -> _Choice:
+    def sites(self) -> frozenset[str]:
+        return super().sites() - self._parts.keys()
+
+    def _choice(
+        self, model: FaultModel | UnitModel, sites: tuple[Site, ...]
+    ) -> _Choice:
+        if isinstance(model, UnitModel):
+            if self._space.addresses is None:
+                raise InputError(
+                    f"plan: {model.name}: which unit computes what of a program of "
+                    "yours is not known; name a workload, or leave it out"
+                )
+            parts = model.sites(self._space.addresses)
+            weights = [weight for _, weight in parts]
+            own = tuple(site for site, _ in parts)
+            return _Choice(model, own, list(itertools.accumulate(weights)))
         reasons = {s: model.misfit(s, self._space.operation_of(s)) for s in sites}
         fitting = tuple(site for site in sites if reasons[site] is None)
         if not fitting:

@@ -50,7 +50,7 @@ class ProgramSpace(SiteSpace):
             first = f"has the batch of {items} as its first axis" if items else "fits"
             raise InputError(f"no armed site {first}; arm others")
         table = SiteTable(_site(site, items) for site in graph.values())
-        return cls("the program", table, {}, {}, graph, items)
+        return cls("the program", table, {}, {}, graph=graph, items=items)
 
     def operation_of(self, site: Site) -> Operation | None:
         if site.operand != "output" or site.op not in MULTIPLYING:

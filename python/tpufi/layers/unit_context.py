@@ -153,17 +153,23 @@ class UnitContext(FaultContext):
         if not isinstance(self.unit, MemoryAddress):
             return tensors, self.probe()
         number, index = tf.unstack(self.operands.place)
-        found, records = {}, []
+        found, all_counts = {}, []
+        # One element is written back, as it is or broken: to trace a conditional for
+        # each tensor takes longer than most trainings.
         for place, name in enumerate(sorted(tensors)):
-            broken = self.injected[-1] & tf.equal(number, place)
-            found[name], record = self._one_element(tensors[name], index, broken)
-            records.append(record)
-        return found, tf.add_n(records)
+            x, broken = tensors[name], self.injected[-1] & tf.equal(number, place)
+            at = tf.where(broken, index, 0)[tf.newaxis]
+            old = tf.gather(tf.reshape(x, [-1]), at)
+            new = where_bits(broken, altered(old, self.operands.bits), old)
+            counts = _differing(old, new, broken[tf.newaxis])
+            found[name] = Written(at, new, counts).into(x)
+            all_counts.append(counts)
+        return found, counted(Counts(*map(tf.add_n, zip(*all_counts, strict=True))))
 
     def kept(self, layer: str, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return what a layer kept for its backward pass, and what breaking it did."""
         number, index = tf.unstack(self.operands.place)
-        names = kept_layers(self.table)
+        names = self.table.kept()
         if not x.dtype.is_floating or layer not in names:
             return x, self.probe()
         mine = tf.equal(number, sorted(names).index(layer)) & (
@@ -226,7 +232,7 @@ class UnitContext(FaultContext):
 
     def probe(self) -> tf.Tensor:
         """Return the zeros whose gradient is what the unit did; see `counted`."""
-        return tf.zeros([len(Counts._fields), _PIECES])
+        return unit_probe()
 
     def includes(self, name: str) -> bool:
         del name
@@ -252,6 +258,11 @@ def _number_of(name: str, index: int, sizes: Mapping[str, int]) -> int:
             f"choose 0 to {sizes[name] - 1}"
         )
     return sorted(sizes).index(name)
+
+
+def unit_probe() -> tf.Tensor:
+    """Return an empty record, see `counted`."""
+    return tf.zeros([len(Counts._fields), _PIECES])
 
 
 def counted(counts: Counts) -> tf.Tensor:
@@ -428,13 +439,19 @@ class UnitSites(LayerSites):
         return tf.add_n([self._context.probe(), *self._reports])
 
 
-def kept_layers(table: SiteTable) -> dict[str, int]:
-    """Return how many elements the layers keep that have a gradient, by name."""
-    return {
-        site.layer: site.size
-        for site in table
-        if (site.direction, site.operand) == ("forward", "input")
-    }
+def operations_of(unit: Unit, table: SiteTable) -> Sequence[int]:
+    """Return the operations that may draw whether a unit is broken, by their ids.
+
+    Args:
+      unit: the unit.
+      table: sites of the workload.
+    """
+    ids = range(len(table))
+    if isinstance(unit, ProcessingElement):
+        return [i for i in ids if table[i].operand == "output"]
+    if isinstance(unit, VectorLane):
+        return [i for i in ids if table[i].operand not in _GIVEN]
+    return [len(table)]
 
 
 def _transmitted(x: tf.Tensor, unit: Link, bits: tf.Tensor) -> tf.Tensor:

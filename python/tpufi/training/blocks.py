@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import Descriptor, record_shape
-from tpufi.training.operands import FaultOperands
-from tpufi.training.program import Program, StepResult
+from tpufi.layers.unit_context import UnitOperands, unit_probe
+from tpufi.training.program import Program, StepResult, recorded
 from tpufi.training.session import Session
 from tpufi.training.state import State
-from tpufi.training.step import StepInputs, StepOutputs
+from tpufi.training.step import Operands, StepInputs, StepOutputs, operands_of
+from tpufi.units import UnitFault
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -28,8 +29,8 @@ class BlockResult:
       state: after its last step.
       losses: mean loss of each step that was run; only the last may be not finite.
       accuracies: share of correct classifications of each.
-      records: float32 record of each, see `tpufi.descriptor.read_record`; empty of a
-        clean block.
+      records: record of each, see `tpufi.training.program.StepResult`; empty of a clean
+        block.
     """
 
     state: State
@@ -74,7 +75,7 @@ class Blocks:
         first: int,
         count: int,
         then: int = 0,
-        fault: Descriptor | None = None,
+        fault: Descriptor | UnitFault | None = None,
     ) -> BlockResult:
         """Run steps until one has a loss that is not finite.
 
@@ -99,7 +100,8 @@ class Blocks:
                 state, run, losses, correct = self._block(*given)
                 records = None
             else:
-                operands = FaultOperands.of(fault, first)
+                step = self._session.program.training_step
+                operands = operands_of(fault, first, step, state)
                 state, run, losses, correct, records = self._armed(*given, operands)
         run = int(run)
         labels = stacked.labels[0].size
@@ -108,7 +110,7 @@ class Blocks:
             state,
             tuple(losses.numpy()[:run].tolist()),
             tuple(accuracies),
-            () if records is None else tuple(records.numpy()[:run]),
+            () if records is None else tuple(recorded(fault, r) for r in records[:run]),
         )
 
     def _made(self, steps: range) -> StepInputs:
@@ -136,7 +138,7 @@ class Blocks:
         return self._loop(run, state, count, stacked, [])[:-1]
 
     def _traced_armed(
-        self, state: State, count: tf.Tensor, stacked: StepInputs, fault: FaultOperands
+        self, state: State, count: tf.Tensor, stacked: StepInputs, fault: Operands
     ) -> tuple:
         """Build a block with sites; it returns the records too."""
         step = self._session.program.armed_step
@@ -145,7 +147,9 @@ class Blocks:
             own = fault._replace(step=fault.step + tf.cast(number, tf.int64))
             return step(state, inputs, own)
 
-        return self._loop(run, state, count, stacked, record_shape(fault.words))
+        is_unit = isinstance(fault, UnitOperands)
+        shape = unit_probe().shape if is_unit else record_shape(fault.words)
+        return self._loop(run, state, count, stacked, shape)
 
     def _loop(
         self,

@@ -22,7 +22,7 @@ from tpufi.layers.accumulator import accumulator
 from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import CLEAN, FaultContext
 from tpufi.layers.layer import LayerPass, Passes, Run
-from tpufi.layers.unit_context import UnitContext, UnitOperands, kept_layers
+from tpufi.layers.unit_context import UnitContext, UnitOperands
 from tpufi.ops import prepare_faults
 from tpufi.site_table import SiteTable
 from tpufi.training.operands import FaultOperands
@@ -177,7 +177,7 @@ def operands_of(
             parts = state.parameters, state.slots, state.statistics
             among = {n: x.shape.num_elements() for p in parts for n, x in p.items()}
         elif isinstance(fault.unit, SavedActivation):
-            among = kept_layers(step.table)
+            among = step.table.kept()
         return UnitOperands.of(fault, step.workload.dtype, number, among)
     return None if fault is None else FaultOperands.of(fault, number)
 

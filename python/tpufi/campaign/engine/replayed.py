@@ -15,8 +15,8 @@ from tpufi.campaign.journal.scores import scores_of_one
 from tpufi.campaign.subject import Subject
 from tpufi.campaign.subjects import recorded_subject
 from tpufi.errors import InputError
-from tpufi.fault import Fault
 from tpufi.faults.jsonl import fault_line
+from tpufi.faults.sampler import AnyFault
 from tpufi.training.devices import USUAL, Asked
 
 
@@ -139,7 +139,7 @@ def recorded_row(journal: Reader, number: int) -> Row:
     )
 
 
-def same_fault(subject: Subject, row: Row) -> Fault:
+def same_fault(subject: Subject, row: Row) -> AnyFault:
     """Return the fault of a row.
 
     Raises:

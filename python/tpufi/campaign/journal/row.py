@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tpufi.experiment.spread import Spread
 from tpufi.fault import Fault, single_bit
+from tpufi.faults.broken_unit import BrokenUnit, unit_text
 from tpufi.faults.jsonl import fault_line
 from tpufi.site_table import Site
 from tpufi.when_text import when_text
@@ -29,7 +30,7 @@ class FaultColumns:
       step: first faulty step in that epoch.
       duration: faulty steps.
       replica: faulty replica; -1: all.
-      start: flat index of the first faulty element.
+      start: flat index of the first faulty element; of a unit among those of its kind.
       count: faulty elements.
       operation: what is done to an element.
       bit: position of the flipped or stuck bit where it is one, 0 the least
@@ -38,7 +39,8 @@ class FaultColumns:
         compares it, so that a changed sampler is noticed.
       op: type of the site's operation: the class of a layer or optimiser of a workload,
         TensorFlow's name in a program; empty: not told.
-      site: name of a site of a program; None: `layer/direction/operand`.
+      site: name of a site of a program; the broken unit; None:
+        `layer/direction/operand`.
       item: number of the input that an inference answers; None in training.
       moment: when it is injected, as `tpufi.when_text` writes it, without its key;
         None: in every step of the duration.
@@ -63,9 +65,17 @@ class FaultColumns:
     moment: str | None = None
 
     @classmethod
-    def of(cls, fault: Fault, site: Site, item: int | None = None) -> "FaultColumns":
+    def of(
+        cls, fault: Fault | BrokenUnit, site: Site, item: int | None = None
+    ) -> "FaultColumns":
         """Return the columns of a fault at its site."""
         when = fault.when
+        if isinstance(fault, BrokenUnit):
+            name, bit = unit_text(fault.fault.unit), fault.bit
+            start, count = fault.start, 1
+        else:
+            name, bit = site.own_name or None, single_bit(fault)
+            start, count = fault.elements.start, fault.elements.count
         digest = hashlib.sha256(fault_line(fault).encode()).hexdigest()
         return cls(
             model=fault.model,
@@ -76,13 +86,13 @@ class FaultColumns:
             step=fault.step,
             duration=fault.duration,
             replica=fault.replica,
-            start=fault.elements.start,
-            count=fault.elements.count,
+            start=start,
+            count=count,
             operation=fault.operation,
-            bit=single_bit(fault),
+            bit=bit,
             fault_digest=digest[:16],
             op=site.op,
-            site=site.own_name or None,
+            site=name,
             item=item,
             moment=None
             if when is None

@@ -6,19 +6,14 @@ import pathlib
 
 from tpufi.campaign.own_step import KIND
 from tpufi.campaign.plan import Plan, check_seed
-from tpufi.campaign.plan_keys import (
-    cores,
-    read_program_sites,
-    read_range,
-    read_weights,
-    read_when,
-)
+from tpufi.campaign.plan_keys import cores, read_program_sites, read_weights
 from tpufi.campaign.program_source import (
     fault_entries,
     inject_into_operands,
     read_program_faults,
 )
 from tpufi.campaign.stop_rule import StopRule
+from tpufi.campaign.when_keys import read_range, read_when
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.plan import SamplingPlan

@@ -18,7 +18,10 @@ _TYPES = {
     "wall_s": "float64",
     "last_loss": "float64",
     **dict.fromkeys(
-        ("model", "layer", "direction", "operand", "op", "operation", "outcome"),
+        (
+            *("model", "layer", "direction", "operand", "op", "operation"),
+            *("outcome", "moment"),
+        ),
         "category",
     ),
     **dict.fromkeys(("epoch", "step", "steps_run"), "int32"),

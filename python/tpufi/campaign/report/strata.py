@@ -21,6 +21,7 @@ _TITLES = {
     "direction": "direction",
     "operand": "operand",
     "op": "operation type",
+    "moment": "moment",
     "value_class": "value class",
     "layer": "layer",
     "bit": "bit",
@@ -40,6 +41,9 @@ _OPERATIONS = {
     "add": "added noise",
     "multiply": "relative noise",
     "carry": "carries",
+    "corrupted": "several bits",
+    "missing": "messages that are missing",
+    "twice": "messages that come twice",
 }
 
 
@@ -52,10 +56,12 @@ class LayerOrder:
         and no sites of a program, so layers stand by name, and element types are not
         known.
       dtypes: (layer, direction, operand) -> element type.
+      dtype: of the workload, which a broken unit computes in; None: not known.
     """
 
     position: Mapping[str, int]
     dtypes: Mapping[tuple[str, str, str], str]
+    dtype: str | None = None
 
     @classmethod
     def of(cls, plan: Mapping[str, object]) -> "LayerOrder":
@@ -72,7 +78,8 @@ class LayerOrder:
                 {(row[1] or row[0], row[2], row[3]): row[5] for row in rows},
             )
         try:
-            sites: Iterable[Site] = workload(str(plan.get("workload"))).sites(1)
+            known = workload(str(plan.get("workload")))
+            sites: Iterable[Site] = known.sites(1)
         except InputError:
             return cls({}, {})
         sites = tuple(sites)
@@ -81,7 +88,12 @@ class LayerOrder:
         return cls(
             {layer: place for place, layer in enumerate(layers)},
             {(s.layer, s.direction, s.operand): s.dtype for s in sites},
+            known.dtype,
         )
+
+    def dtype_of(self, layer: str, direction: str, operand: str) -> str | None:
+        """Return the element type of a site, or of what a broken unit computes."""
+        return self.dtypes.get((layer, direction, operand), self.dtype)
 
     def sort_key(self, layer: str) -> tuple:
         """Return what to sort layers by; unknown ones come last, by name."""
@@ -109,6 +121,8 @@ def add_strata(
     titles = dict(_TITLES)
     if not any(experiments["op"].cat.categories):
         del titles["op"]  # Of a journal from before there were types.
+    if not len(experiments["moment"].cat.categories):
+        del titles["moment"]
     layers = sorted(experiments["layer"].cat.categories, key=order.sort_key)
     experiments["layer"] = experiments["layer"].cat.reorder_categories(layers)
     for name in ("bit", "epoch"):
@@ -116,7 +130,7 @@ def add_strata(
     experiments["value_class"] = _together(
         experiments,
         (*_SITE, "bit", "operation"),
-        lambda *values: value_class(order.dtypes.get(values[:3]), *values[3:]),
+        lambda *values: value_class(order.dtype_of(*values[:3]), *values[3:]),
     )
     if order.position:
         experiments["depth"] = depth_bands(experiments["layer"], order)

@@ -15,7 +15,7 @@ from tpufi.experiment.fork import GoldenWalk
 from tpufi.experiment.inject import NotActive
 from tpufi.experiment.judge import points
 from tpufi.experiment.validation import Validator
-from tpufi.fault import Fault
+from tpufi.faults.sampler import AnyFault
 from tpufi.golden import GoldenFolder
 from tpufi.outcomes.detection import detection_step
 from tpufi.outcomes.outcome import classify
@@ -100,7 +100,7 @@ class Experimenter(Runner):
             *((self._scored.alarms(), self._scored.scores()) if self._scored else ()),
         )
 
-    def fault(self, number: int) -> Fault:
+    def fault(self, number: int) -> AnyFault:
         """Return the fault of an experiment."""
         return self._sampler.draw(self.plan.seed, number)
 

@@ -7,12 +7,14 @@ from fractions import Fraction
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.stop_rule import StopRule
+from tpufi.campaign.unit_keys import recorded_unit
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.csv import parse_injection
 from tpufi.faults.error_model_file import parse_error_model
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan
+from tpufi.faults.unit_model import UnitModel
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.when_text import parse_when
 
@@ -73,7 +75,9 @@ def _sampling(recorded: dict | None) -> SamplingPlan:
     entries = dict(recorded)
     texts = entries.pop("error_models", {})
 
-    def model(name: str) -> FaultModel:
+    def model(name: str | dict) -> FaultModel | UnitModel:
+        if isinstance(name, dict):
+            return recorded_unit(name)
         if name not in texts:
             return any_fault_model(name)
         return parse_error_model(texts[name], name, name).fault_model

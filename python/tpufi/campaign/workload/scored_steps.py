@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from tpufi.campaign.workload.golden_scores import GoldenScores
-from tpufi.descriptor import Descriptor
 from tpufi.detect import Detector, WatchedSession
+from tpufi.experiment.follow import Armed
 from tpufi.training import Session, State, StepResult
 
 
@@ -34,7 +34,7 @@ class ScoredSteps:
         kept = self._golden.memories[number]
         self._memory, self._rows = tf.nest.map_structure(tf.constant, kept), []
 
-    def step(self, state: State, number: int, fault: Descriptor | None) -> StepResult:
+    def step(self, state: State, number: int, fault: Armed | None) -> StepResult:
         """Run the next step of the experiment."""
         found = self._watched.step(state, number, self._memory, fault)
         self._memory = found.memory

@@ -10,6 +10,7 @@ from tpufi.campaign.report.document import Section
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.rates import FEW
 from tpufi.campaign.report.templates import rendered
+from tpufi.campaign.unit_keys import recorded_unit
 from tpufi.outcomes.outcome import CLASSES
 
 _LONGEST = 1000  # Of a point; some name what the user wrote.
@@ -66,7 +67,10 @@ def _sampling(sampling: object) -> tuple[str | None, str]:
     """
     if not isinstance(sampling, dict):
         return None, ""
-    pairs = sampling.get("models", [])
+    pairs = [
+        (name if isinstance(name, str) else recorded_unit(name).name, weight)
+        for name, weight in sampling.get("models", [])
+    ]
     is_equal = len({weight for _, weight in pairs}) < 2
     models = "" if is_equal else ", ".join(f"{name} {weight}" for name, weight in pairs)
     sites = str(sampling.get("site_weights"))
