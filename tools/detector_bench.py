@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the bench of detectors, or makes its page from what has been run.
+
+run   trains the golden runs and runs the campaigns of docs/results/detectors/plans, in
+      turns, so that all have some experiments early; stopped, it goes on where it was
+page  writes page, tables and pictures from the experiments that are there
+"""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
+
+import tpufi
+from tpufi.campaign.engine.here_pool import HerePool, HereWorker
+from tpufi.campaign.engine.interrupt import interruptible
+from tpufi.campaign.engine.run import run_campaign
+from tpufi.campaign.engine.watcher import Watcher
+from tpufi.campaign.journal import database
+from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.members import note_members
+from tpufi.campaign.plan_file import read_plans
+from tpufi.campaign.workload.golden_check import check_golden
+from tpufi.campaign.workload.golden_scores import golden_scores
+from tpufi.campaign.workload.subject import WorkloadSubject
+from tpufi.cli import Parser, positive, run
+from tpufi.cli.command import set_log_level
+from tpufi.errors import InputError
+from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
+from tpufi.models import any_workload
+from tpufi.training import make_deterministic
+
+PAGE = pathlib.Path(__file__).parents[1] / "docs/results/detectors"
+# Plan -> folder of its golden runs, in the order of the turns.
+PLANS = {"transients": "golden", "intermittent": "golden", "clean": "clean"}
+WORKLOADS = ("RESNET", "RESNET_SGD", "EFFNET", "DECODER")
+REPLICAS, IMAGES, TEXTS = 3, 8, 2
+# Folder of golden runs -> seed, steps, steps between checkpoints.
+GOLDEN = {"golden": (123, 100, 20), "clean": (124, 500, 250)}
+
+
+def main(argv: Sequence[str] | None) -> int:
+    """Run the bench, or write its page."""
+    parser = Parser(description=__doc__)
+    parser.add_argument("what", choices=("run", "page"))
+    parser.add_argument(
+        "--out", type=pathlib.Path, required=True, help="folder of the campaigns"
+    )
+    parser.add_argument("--data", help="images, e.g. cifar10.npz (docs/data.md)")
+    parser.add_argument(
+        "--turn", type=positive, default=150, help="experiments in turn, default 150"
+    )
+    parser.add_argument(
+        "--most", type=positive, default=1500, help="experiments of a campaign"
+    )
+    options = parser.parse_args(argv)
+    set_log_level(options)
+    if options.data is None:
+        raise InputError("--data is missing: name the images, e.g. cifar10.npz")
+    return _run(options)
+
+
+class KeptWorker(HereWorker):
+    """The worker of this process; its runner, once made, serves all turns.
+
+    Args:
+      subject: what it runs.
+    """
+
+    def __init__(self, subject: WorkloadSubject):
+        super().__init__(subject.open)
+        self.subject = subject
+        self._is_ready = False
+
+    def ready(self) -> InputError | None:
+        if self._is_ready:
+            return None
+        error = super().ready()
+        self._is_ready = error is None
+        return error
+
+
+def _run(options: argparse.Namespace) -> int:
+    make_deterministic()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for file in PAGE.joinpath("plans").iterdir():
+        if file.is_file():
+            shutil.copy(file, options.out / file.name)
+    kept: dict[pathlib.Path, KeptWorker] = {}
+    with interruptible() as stopping:
+        for count in range(options.turn, options.most + options.turn, options.turn):
+            for plan, golden in PLANS.items():
+                train_all(options.out, golden, options.data)
+                plans = read_plans(options.out / f"{plan}.yaml")
+                note_members(options.out / "campaigns" / plan, plans)
+                for name, own in plans.items():
+                    folder = options.out / "campaigns" / plan / name
+                    if folder not in kept and not is_done(folder, own.stop.experiments):
+                        check_golden(own)
+                        found = golden_scores(own)
+                        kept[folder] = KeptWorker(WorkloadSubject(own, True, found))
+                    if folder in kept and not turn(
+                        kept[folder], folder, count, stopping
+                    ):
+                        raise KeyboardInterrupt
+    return 0
+
+
+def is_done(folder: pathlib.Path, experiments: int) -> bool:
+    """Return whether a campaign has all of its experiments."""
+    if not (folder / database.NAME).exists():
+        return False
+    with Reader.open(folder) as journal:
+        return journal.count() >= experiments
+
+
+def train_all(out: pathlib.Path, folder: str, data: str) -> None:
+    """Train golden runs of the workloads, or what is missing of them."""
+    seed, steps, every = GOLDEN[folder]
+    for name in WORKLOADS:
+        text = name == "DECODER"
+        workload = any_workload(f"{out / 'workloads.py'}:{name}")
+        config = GoldenConfig(
+            workload.name,
+            "python-text" if text else data,
+            seed,
+            REPLICAS,
+            TEXTS if text else IMAGES,
+            workload.learning_rate,
+        )
+        path = out / folder / name
+        if (
+            not path.exists()
+            or max(GoldenFolder(path).checkpoints(), default=0) < steps
+        ):
+            train_golden(config, path, steps, every)
+
+
+def turn(
+    worker: KeptWorker,
+    folder: pathlib.Path,
+    count: int,
+    stopping: Callable[[], bool],
+) -> bool:
+    """Run a campaign up to so many experiments; return whether it got there."""
+    subject = worker.subject
+    stop = subject.plan.stop
+    stop = dataclasses.replace(stop, experiments=min(count, stop.experiments))
+    plan = dataclasses.replace(subject.plan, stop=stop)
+    subject = dataclasses.replace(subject, plan=plan)
+    ended = run_campaign(
+        subject,
+        folder,
+        subject.manifest(),
+        subject.session(sys.argv, tpufi.__version__),
+        lambda: HerePool(worker),
+        Watcher(),
+        stopping=stopping,
+        allow_inactive=True,
+    )
+    print(f"{folder}: {ended.reason}", flush=True)
+    return ended.reason is not None
+
+
+if __name__ == "__main__":
+    run(main)
