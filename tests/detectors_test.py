@@ -109,6 +109,22 @@ def test_scores_of_clean_steps_raise_no_alarm(watched, watched_decoder):
             assert run.session.alarms(scores) == ()
 
 
+def test_no_sum_of_three_gradients_depends_on_who_reads_them():
+    session = _session("small_decoder")
+    watched = WatchedSession(session, _all())
+    watched.step(session.initial_state(), 0, watched.memory())
+    (traced,) = watched._clean._list_all_concrete_functions()
+    graph = traced.graph.as_graph_def()
+    nodes = [n for f in graph.library.function for n in f.node_def] + [*graph.node]
+    sums = [
+        sum(not name.startswith("^") for name in node.input)
+        for node in nodes
+        if node.op == "AddN" and tf.as_dtype(node.attr["T"].type).is_floating
+    ]
+    # The input gradients of query, key and value are three, and detectors read them.
+    assert sums and max(sums) == 2
+
+
 @every_detector
 def test_its_fault_raises_an_alarm(name, watched, watched_decoder):
     case, fault = CASES[name], None

@@ -99,6 +99,6 @@ def norm(tensors: dict[str, tf.Tensor]) -> tf.Tensor:
     parts = [tf.cast(x, tf.float32) for x in tensors.values()]
     scale = tf.reduce_max(tf.stack([largest(x) for x in parts]))
     safe = tf.where(scale > 0, scale, tf.ones_like(scale))
-    squares = tf.add_n([tf.reduce_sum(tf.square(x / safe)) for x in parts])
+    squares = tf.reduce_sum([tf.reduce_sum(tf.square(x / safe)) for x in parts])
     infinite = tf.constant(float("inf"))
     return tf.where(tf.math.is_finite(scale), safe * tf.sqrt(squares), infinite)

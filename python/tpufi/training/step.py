@@ -258,12 +258,14 @@ class TrainingStep:
         run = Run(*weights, True, context, probe, inputs.seeds, examples)
         run.observe = observer
         sources = [*state.parameters.values(), *([] if probe is None else [probe])]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(sources)
-            logits = self.workload.model(examples, run)
-            batch = self.replicas * self.per_replica
-            loss = self.workload.loss(logits, inputs.labels, batch, run)
-        gradients = tape.gradient(loss, sources)
+        logits = self.workload.model(examples, run)
+        batch = self.replicas * self.per_replica
+        loss = self.workload.loss(logits, inputs.labels, batch, run)
+        # A tape sums gradients by AddN, which on a CPU begins with the first term that
+        # nothing else reads any more: three terms then round as threads happen to run.
+        gradients = tf.gradients(
+            loss, sources, aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE
+        )
         guesses = tf.argmax(logits, -1, output_type=inputs.labels.dtype)
         correct = tf.reduce_sum(tf.cast(tf.equal(guesses, inputs.labels), tf.int64))
         sums, record = dict(zip(state.parameters, gradients, strict=False)), ()

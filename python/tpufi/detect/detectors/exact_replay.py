@@ -16,7 +16,8 @@ class ExactReplay(Detector):
     """Scores 1 if a step done again gives other bits, 0 if the same, or not done.
 
     Every n-th step is done again, and in a run that is protected also every suspicious
-    one. It is blind to a fault that does the same both times.
+    one. It is blind to a fault that does the same both times. A step that is not
+    repeatable looks faulty; docs/compatibility.md says what is not repeatable.
 
     Args:
       every: n, >= 1.
