@@ -4,20 +4,24 @@
 
 run   trains the golden runs and runs the campaigns of docs/results/detectors/plans, in
       turns, so that all have some experiments early; stopped, it goes on where it was
-page  writes report.md, tables and pictures from the experiments that are there
+page  writes report.md, tables, pictures and the data set from what is there
 """
 
 import argparse
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 import tpufi
 from tpufi.campaign.detector_bench import TOGETHER, Bench, joined
@@ -27,7 +31,11 @@ from tpufi.campaign.engine.interrupt import interruptible
 from tpufi.campaign.engine.run import run_campaign
 from tpufi.campaign.engine.watcher import Watcher
 from tpufi.campaign.journal import database
+from tpufi.campaign.journal.answers import ALARM, measures_of
+from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
+from tpufi.campaign.journal.scores import scores_of
+from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.members import campaign_folders, note_members
 from tpufi.campaign.plan_file import read_plans
 from tpufi.campaign.report.detector_bench import bench_document, long_tables
@@ -48,11 +56,13 @@ from tpufi.training import make_deterministic
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs/results/detectors"
 # Plan -> folder of its golden runs, in the order of the turns.
-PLANS = {"transients": "golden", "intermittent": "golden", "clean": "clean"}
+CLEAN = "clean"  # Scores of clean steps are all that it is for.
+PLANS = {"transients": "golden", CLEAN: "clean", "intermittent": "golden"}
 WORKLOADS = ("RESNET", "RESNET_SGD", "EFFNET", "DECODER")
 REPLICAS, IMAGES, TEXTS = 3, 8, 2
+DATA = "trainfi_v1"
 # Folder of golden runs -> seed, steps, steps between checkpoints.
-GOLDEN = {"golden": (123, 100, 20), "clean": (124, 500, 250)}
+GOLDEN = {"golden": (123, 100, 20), "clean": (124, 400, 200)}
 
 
 def main(argv: Sequence[str] | None) -> int:
@@ -116,23 +126,34 @@ def _run(options: argparse.Namespace) -> int:
                 note_members(options.out / "campaigns" / plan, plans)
                 for name, own in plans.items():
                     folder = options.out / "campaigns" / plan / name
-                    if folder not in kept and not is_done(folder, own.stop.experiments):
+                    if is_done(plan, folder, min(count, own.stop.experiments)):
+                        continue
+                    if stopping():
+                        raise KeyboardInterrupt
+                    if folder not in kept:
                         check_golden(own)
                         found = golden_scores(own)
                         kept[folder] = KeptWorker(WorkloadSubject(own, True, found))
-                    if folder in kept and not turn(
-                        kept[folder], folder, count, stopping
-                    ):
+                    if plan == CLEAN:
+                        keep_scores(kept.pop(folder).subject, folder)
+                    elif not turn(kept[folder], folder, count, stopping):
                         raise KeyboardInterrupt
     return 0
 
 
-def is_done(folder: pathlib.Path, experiments: int) -> bool:
-    """Return whether a campaign has all of its experiments."""
+def is_done(plan: str, folder: pathlib.Path, experiments: int) -> bool:
+    """Return whether a campaign has all experiments, or all scores of clean steps."""
     if not (folder / database.NAME).exists():
         return False
     with Reader.open(folder) as journal:
-        return journal.count() >= experiments
+        return plan == CLEAN or journal.count() >= experiments
+
+
+def keep_scores(subject: WorkloadSubject, folder: pathlib.Path) -> None:
+    """Begin the journal of a campaign: it has the scores of the golden run."""
+    written = subject.manifest(), subject.session(sys.argv, tpufi.__version__)
+    with Writer(folder, *written, subject.measures, subject.golden_scores):
+        print(f"{folder}: {subject.golden.steps} clean steps", flush=True)
 
 
 def train_all(out: pathlib.Path, folder: str, data: str) -> None:
@@ -191,9 +212,52 @@ def read_bench(out: pathlib.Path) -> Bench:
             with Reader.open(folder) as journal, journal.untrusted():
                 workload = str(journal.plan()["workload"]).rpartition(":")[2]
                 own = read_found(journal)
-            if own is not None and (len(own.numbers) or plan == "clean"):
-                found[plan == "clean"].append((workload, own))
+            if own is not None and (len(own.numbers) or plan == CLEAN):
+                found[plan == CLEAN].append((workload, own))
     return Bench(joined(found[False]), joined(found[True]))
+
+
+def write_data(out: pathlib.Path, page: pathlib.Path) -> None:
+    """Write the experiments of all campaigns as Parquet, and what they depend on.
+
+    The columns are the journal's (docs/journal.md), `plan` and `workload` before them,
+    and the scores of each step by each detector behind them, `score NAME`.
+    """
+    tables, manifests = [], {}
+    for plan in PLANS:
+        for folder in campaign_folders(out / "campaigns" / plan):
+            if not (folder / database.NAME).exists():
+                continue
+            with (
+                tempfile.TemporaryDirectory() as scratch,
+                Reader.open(folder) as journal,
+                journal.untrusted(),
+            ):
+                file = pathlib.Path(scratch) / "rows.parquet"
+                if not export(journal, file):
+                    continue
+                table = pq.read_table(file)
+                manifest = journal.manifest()
+                workload = str(journal.plan()["workload"]).rpartition(":")[2]
+                for place, (name, text) in enumerate(
+                    (("plan", plan), ("workload", workload))
+                ):
+                    column = pa.array([text] * len(table)).dictionary_encode()
+                    table = table.add_column(place, name, column)
+                for measure, label, _ in measures_of(journal):
+                    own = [scores.tolist() for _, scores in scores_of(journal, measure)]
+                    name = f"score {label.removeprefix(ALARM)}"
+                    table = table.append_column(
+                        name, pa.array(own, pa.list_(pa.float32()))
+                    )
+            tables.append(table)
+            manifest["plan"] = json.loads(manifest["plan"])
+            manifests[f"{plan}/{workload}"] = manifest
+    whole = pa.concat_tables(tables).unify_dictionaries()
+    pq.write_table(whole, page / f"{DATA}.parquet", compression="zstd")
+    with atomic_write(page / f"{DATA}.json") as file:
+        file.write_text(json.dumps(manifests, indent=1, sort_keys=True) + "\n")
+    print(page / f"{DATA}.parquet", len(whole))
 
 
 def write_page(out: pathlib.Path, page: pathlib.Path) -> int:
@@ -210,6 +274,7 @@ def write_page(out: pathlib.Path, page: pathlib.Path) -> int:
     with atomic_write(page / "report.md") as scratch:
         scratch.write_text(markdown(document), encoding="utf-8")
     print(page / "report.md")
+    write_data(out, page)
     return 0
 
 
