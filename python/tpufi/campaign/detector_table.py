@@ -11,10 +11,37 @@ from tpufi.campaign.effect import is_judged, is_visible
 from tpufi.campaign.journal.answers import ALARM, measures_of
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.scores import golden_scores_of, has_scores, scores_of
+from tpufi.faults.catalogue import FAULT_MODELS
+from tpufi.faults.error_model_file import TABLES
 from tpufi.outcomes.outcome import MASKED_IDENTICAL
 from tpufi.statistics.comparison import sign_test
 
-_FAULTS = "SELECT experiment, outcome, model, direction FROM experiment ORDER BY 1"
+_FAULTS = (
+    "SELECT experiment, outcome, model, direction, op, moment FROM experiment ORDER BY "
+    "1"
+)
+
+
+_COLUMNS = ("numbers", "outcomes", "models", "directions", "places", "families")
+
+# Kinds of faults, as a reader compares them.
+PUBLISHED, MEASURED = "published transients", "measured errors"
+REPEATED, OTHER = "intermittent", "other transients"
+FAMILIES = (PUBLISHED, MEASURED, REPEATED, OTHER)
+
+
+def family(model: str, moment: str | None) -> str:
+    """Return the kind of a fault.
+
+    Args:
+      model: its fault model.
+      moment: when it is injected, if not in all steps of its duration.
+    """
+    if moment is not None:
+        return REPEATED
+    if model in FAULT_MODELS:
+        return PUBLISHED
+    return MEASURED if model in TABLES else OTHER
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,6 +86,8 @@ class Found:
       outcomes: of each.
       models: fault model of each.
       directions: pass that the fault was in.
+      places: the same with the type of the operation.
+      families: kind of the faults, of `FAMILIES`.
       detectors: by name.
     """
 
@@ -66,7 +95,40 @@ class Found:
     outcomes: np.ndarray
     models: np.ndarray
     directions: np.ndarray
+    places: np.ndarray
+    families: np.ndarray
     detectors: Mapping[str, Scores]
+
+    @classmethod
+    def together(cls, parts: Sequence["Found"]) -> "Found":
+        """Return the experiments of several campaigns with the same detectors.
+
+        The steps of the golden run are those of the first.
+
+        Args:
+          parts: at least one.
+        """
+        columns = [
+            np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS
+        ]
+        detectors = {
+            name: dataclasses.replace(
+                scores,
+                steps=[own for part in parts for own in part.detectors[name].steps],
+            )
+            for name, scores in parts[0].detectors.items()
+        }
+        return cls(*columns, detectors)
+
+    def where(self, chosen: np.ndarray) -> "Found":
+        """Return some of the experiments; `chosen` has a truth value for each."""
+        places = np.flatnonzero(chosen)
+        detectors = {
+            name: dataclasses.replace(scores, steps=[scores.steps[i] for i in places])
+            for name, scores in self.detectors.items()
+        }
+        columns = [getattr(self, name)[places] for name in _COLUMNS]
+        return Found(*columns, detectors)
 
     @functools.cached_property
     def harmful(self) -> np.ndarray:
@@ -95,9 +157,14 @@ def read_found(journal: Reader) -> Found | None:
         return None
     plan = journal.plan()
     rows = [row for row in journal.query(_FAULTS) if is_judged(row[1])]
-    numbers, *columns = (np.array(c) for c in zip(*rows, strict=True)) if rows else (
-        [np.zeros(0, int)] * 4
+    texts = [
+        (number, outcome, model, direction, f"{direction} {op}", family(model, moment))
+        for number, outcome, model, direction, op, moment in rows
+    ]
+    columns = map(np.array, zip(*texts, strict=True)) if rows else (
+        [np.zeros(0, int)] * len(_COLUMNS)
     )  # fmt: skip
+    numbers, *others = columns
     found = {}
     for measure, label, _ in measures_of(journal):
         name = label.removeprefix(ALARM)
@@ -108,7 +175,7 @@ def read_found(journal: Reader) -> Found | None:
             golden_scores_of(journal, measure),
             [steps[number] for number in numbers.tolist()],
         )
-    return Found(numbers, *columns, found)
+    return Found(numbers, *others, found)
 
 
 def fitted_half(numbers: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
 from tpufi.faults.unit_model import UnitModel
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.site_table import Site, SiteTable
-from tpufi.user_file import named_parts
+from tpufi.user_file import named_parts, short_name
 from tpufi.when_text import when_text
 
 
@@ -66,8 +66,8 @@ class CampaignPlan(Plan):
         without which no outcome is "low test accuracy".
       injections: names and injections of files in place of `sampling`; experiment i
         has file i, and after the last one the first.
-      detectors: names of detectors and settings of each, see `tpufi.detect`; they watch
-        every step of the experiments and of the golden run.
+      detectors: names of detectors, or `file.py:NAME`, and settings of each, see
+        `tpufi.detect`; they watch every step of the experiments and of the golden run.
 
     Raises:
       InputError: unknown workload, or a number is out of range.
@@ -105,14 +105,22 @@ class CampaignPlan(Plan):
     def watching(self) -> dict[str, Any]:
         """Return the detectors (`tpufi.detect.Detector`) by name.
 
+        That of a file is `mine_NAME` of `mine.py:NAME`.
+
         Raises:
-          InputError: one is unknown, or a setting of it.
+          InputError: one is unknown, or a setting of it, or two have one name.
         """
         if not self.detectors:
             return {}
-        from tpufi.detect import detector
+        from tpufi.detect import any_detector
 
-        return {name: detector(name, **dict(given)) for name, given in self.detectors}
+        found = {
+            short_name(name): any_detector(name, **dict(given))
+            for name, given in self.detectors
+        }
+        if len(found) < len(self.detectors):
+            raise InputError("detectors: two have one name; rename a file or an object")
+        return found
 
     def sampler(self, per_replica: int = 128) -> FaultSource:
         """Return the source: `draw(plan.seed, i)` is the fault of experiment i.
@@ -156,9 +164,21 @@ class CampaignPlan(Plan):
             "validation": self.validation,
             "sampling": sampling,
             "thresholds": dataclasses.asdict(self.thresholds),
-            **({"detectors": self.detectors} if self.detectors else {}),
+            **self._detectors(),
             **allocation_entries(self.stop),
         }
+
+    def _detectors(self) -> dict[str, object]:
+        """Return what determines the detectors; files by their content."""
+        if not self.detectors:
+            return {}
+        named, own = [], {}
+        for name, given in self.detectors:
+            file, of = named_parts(name)
+            if of:
+                own[short_name(name)] = files_digest([pathlib.Path(file)])
+            named.append((short_name(name), given))
+        return {"detectors": named, **({"own detectors": own} if own else {})}
 
 
 def check_seed(seed: int) -> None:

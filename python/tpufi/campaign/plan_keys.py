@@ -18,6 +18,7 @@ from tpufi.faults.injection_file import InjectionFile
 from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan
 from tpufi.faults.unit_model import UnitModel
 from tpufi.messages import show_path
+from tpufi.user_file import beside, named_parts, whole_path
 from tpufi.when import When
 from tpufi.yaml_reader import Node
 
@@ -158,8 +159,8 @@ def read_detectors(
 ) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
     """Return names and settings of detectors.
 
-    They are a list of names, `all`, a mapping of names to settings, or a file of
-    `tpufi detect calibrate`.
+    They are a list of names or `file.py:NAME`, `all`, a mapping of these to settings,
+    or a file of `tpufi detect calibrate`.
     """
     if isinstance(node.value, str) and node.value.endswith(".json"):
         from tpufi.detect.calibration import read_calibration
@@ -177,8 +178,12 @@ def read_detectors(
     if "all" in found:
         from tpufi.detect import DETECTORS
 
-        found = dict.fromkeys(DETECTORS, ())
-    return tuple(found.items())
+        others = {name: given for name, given in found.items() if name != "all"}
+        found = dict.fromkeys(DETECTORS, ()) | others
+    return tuple(
+        (whole_path(beside(folder, name)) if named_parts(name)[1] else name, given)
+        for name, given in found.items()
+    )
 
 
 def refuse_drawing(nodes: dict[str, Node], drawing: tuple[str, ...]) -> None:

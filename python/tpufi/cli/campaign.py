@@ -12,6 +12,7 @@ from tpufi.cli import (
     campaign_compare,
     campaign_report,
     campaign_run,
+    campaign_verify,
     positive,
     print_lines,
     share,
@@ -186,6 +187,7 @@ COMMANDS = {
     ),
     "report": campaign_report.COMMAND,
     "compare": campaign_compare.COMMAND,
+    "verify": campaign_verify.COMMAND,
 }
 COMMAND = Command(
     __doc__,

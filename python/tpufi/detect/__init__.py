@@ -4,7 +4,7 @@
 `Sentinel` and `ProtectedStep` are imported when they are first used: they load Keras.
 """
 
-from tpufi.detect.catalogue import DETECTORS, detector
+from tpufi.detect.catalogue import DETECTORS, any_detector, detector
 from tpufi.detect.detector import Detector
 from tpufi.detect.recovery import Incident, ProtectedRun
 from tpufi.detect.signals import Network, Signals
@@ -23,6 +23,7 @@ __all__ = [
     "Signals",
     "WatchedSession",
     "WatchedStep",
+    "any_detector",
     "detector",
 ]
 

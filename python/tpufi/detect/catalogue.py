@@ -25,6 +25,7 @@ from tpufi.detect.detectors.variance_bounds import VarianceBounds
 from tpufi.detect.detectors.z_score import GradientNormZScore, LossZScore
 from tpufi.errors import InputError
 from tpufi.messages import quote
+from tpufi.user_file import named_parts, python_object, users_code
 
 DETECTORS: Mapping[str, type[Detector]] = MappingProxyType(
     {
@@ -67,6 +68,28 @@ def detector(name: str, **settings: float) -> Detector:
                 f"detector {name}: {quote(key)}; it has {', '.join(sorted(fields))}"
             )
     return DETECTORS[name](**settings)
+
+
+def any_detector(name: str, **settings: float) -> Detector:
+    """Return a detector by its name, or that of a Python file.
+
+    Args:
+      name: key of `DETECTORS`, or `file.py:NAME`; the file is run.
+      settings: fields other than they are, e.g. `threshold`.
+
+    Raises:
+      InputError: there is none, or it has no such field.
+    """
+    if not named_parts(name)[1]:
+        return detector(name, **settings)
+    found = python_object(name)
+    if not isinstance(found, Detector):
+        raise InputError(
+            f"{name}: {type(found).__name__}; expected a tpufi.detect.Detector "
+            "(docs/how_to/own_detector.md)"
+        )
+    with users_code(name):
+        return dataclasses.replace(found, **settings)
 
 
 def name_of(detector: Detector) -> str:

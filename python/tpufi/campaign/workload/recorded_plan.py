@@ -16,7 +16,10 @@ from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan
 from tpufi.faults.unit_model import UnitModel
 from tpufi.outcomes.outcome_thresholds import Thresholds
+from tpufi.user_file import named_parts
 from tpufi.when_text import parse_when
+
+_OWN = ("models", "workload", "detectors")
 
 
 def recorded_plan(
@@ -41,7 +44,10 @@ def recorded_plan(
         raise InputError("the journal has no manifest: its campaign was never begun")
     with journal.untrusted():
         plan, session = journal.plan(), journal.noted()[-1][0]
-        own = plan.get("own models") or plan.get("own workload")
+        own = any(plan.get(f"own {what}") for what in _OWN)
+        # And whatever a forged one names.
+        named = [plan.get("workload"), *(n for n, _ in plan.get("detectors", ()))]
+        own |= any(named_parts(str(name))[1] for name in named)
         if "kind" in plan or own:
             raise InputError(
                 "Python files of yours belong to the campaign, and a journal runs "

@@ -50,7 +50,7 @@ class WorkloadSubject(Subject):
 
     @property
     def measures(self) -> tuple[tuple[str, bool], ...]:
-        return tuple((ALARM + name, False) for name, _ in self.plan.detectors)
+        return tuple((ALARM + name, False) for name in self.plan.watching())
 
     @property
     def golden_scores(self) -> tuple[tuple[float, ...], ...]:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Section: what detectors found, and at which price in false alarms."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
+from tpufi.campaign.detector_bench import HALF, TOGETHER, Alarms, with_all
 from tpufi.campaign.detector_table import (
     Found,
     fitted_half,
@@ -18,8 +19,6 @@ from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.statistics.intervals import wilson
 
-_TOGETHER = "all together"
-_HALF = 0.5  # Coverage below which a cell is a blind spot.
 _EXPLAINED = (
     "All detectors saw every step of every experiment from its fault on, and every "
     "step of the golden run: comparisons are paired. Harmful: the outcome is not "
@@ -33,9 +32,6 @@ _FITTED = (
     "reported on those of odd number: no experiment is in both halves."
 )
 
-# Whether each detector raised an alarm in each experiment, or after how many steps.
-_Alarms = Mapping[str, np.ndarray]
-
 
 def sections(facts: Facts) -> Iterator[Section]:
     """Yield the section; none without detectors."""
@@ -47,9 +43,9 @@ def sections(facts: Facts) -> Iterator[Section]:
     blocks = [
         _EXPLAINED,
         _coverage(found, latencies, confidence),
-        _by(found, latencies, "outcome", found.outcomes, confidence),
-        _by(found, latencies, "fault model", found.models, confidence),
-        _by(found, latencies, "direction", found.directions, confidence),
+        coverage_by(found, latencies, "outcome", found.outcomes, confidence),
+        coverage_by(found, latencies, "fault model", found.models, confidence),
+        coverage_by(found, latencies, "direction", found.directions, confidence),
         _FITTED,
         _scored(found, confidence),
     ]
@@ -58,15 +54,8 @@ def sections(facts: Facts) -> Iterator[Section]:
     yield Section("detectors", "Detectors", tuple(blocks))
 
 
-def _with_all(latencies: _Alarms) -> dict[str, np.ndarray]:
-    """Return the latencies with those of the first detector to raise an alarm."""
-    whole = np.stack(list(latencies.values()))
-    first = np.where(whole < 0, np.iinfo(int).max, whole).min(0)
-    return {**latencies, _TOGETHER: np.where((whole < 0).all(0), -1, first)}
-
-
-def _coverage(found: Found, latencies: _Alarms, confidence: float) -> Table:
-    whole = _with_all(latencies)
+def _coverage(found: Found, latencies: Alarms, confidence: float) -> Table:
+    whole = with_all(latencies)
     alarms = {name: own >= 0 for name, own in whole.items()}
     best = max(latencies, key=lambda name: int(alarms[name][found.harmful].sum()))
     rows = []
@@ -74,7 +63,7 @@ def _coverage(found: Found, latencies: _Alarms, confidence: float) -> Table:
         scores = found.detectors.get(name)
         hit = own[found.harmful & (own >= 0)]
         p_value = None
-        if name not in (best, _TOGETHER):
+        if name not in (best, TOGETHER):
             p_value = PValue(
                 mcnemar(alarms[name][found.harmful], alarms[best][found.harmful])
             )
@@ -86,14 +75,16 @@ def _coverage(found: Found, latencies: _Alarms, confidence: float) -> Table:
             {
                 "detector": name,
                 "threshold": None if scores is None else scores.threshold,
-                **_share(alarms[name], found.harmful, "harmful", confidence),
+                **share_cells(alarms[name], found.harmful, "harmful", confidence),
                 "median steps to the alarm": float(np.median(hit))
                 if hit.size
                 else None,
                 "95 % within steps": (
                     float(np.quantile(hit, 0.95, method="higher")) if hit.size else None
                 ),
-                **_share(alarms[name], found.harmless, "changed but harmless", None),
+                **share_cells(
+                    alarms[name], found.harmless, "changed but harmless", None
+                ),
                 "clean steps": steps,
                 "alarms in them": golden,
                 "per million": None if golden is None else golden / steps * 1e6,
@@ -104,7 +95,7 @@ def _coverage(found: Found, latencies: _Alarms, confidence: float) -> Table:
     return Table.of("detectors", caption, rows)
 
 
-def _share(
+def share_cells(
     alarms: np.ndarray, among: np.ndarray, what: str, confidence: float | None
 ) -> dict[str, object]:
     """Return the cells of a share of experiments with an alarm."""
@@ -119,14 +110,14 @@ def _share(
     return cells
 
 
-def _by(
-    found: Found, latencies: _Alarms, title: str, values: np.ndarray, confidence: float
+def coverage_by(
+    found: Found, latencies: Alarms, title: str, values: np.ndarray, confidence: float
 ) -> Table:
     """Return the coverage of harmful experiments by a property of them."""
     harmful = found.harmful
     names = in_order(values[harmful].tolist())
     rows = []
-    for name, own in _with_all(latencies).items():
+    for name, own in with_all(latencies).items():
         row: dict[str, object] = {"detector": name}
         for value in names:
             among = harmful & (values == value)
@@ -149,8 +140,8 @@ def _scored(found: Found, confidence: float) -> Table:
             {
                 "detector": name,
                 "fitted threshold": threshold,
-                **_share(alarms, found.harmful & ~fitted, "harmful", confidence),
-                **_share(
+                **share_cells(alarms, found.harmful & ~fitted, "harmful", confidence),
+                **share_cells(
                     alarms, found.harmless & ~fitted, "changed but harmless", None
                 ),
                 "alarms in clean steps": scores.golden_alarms(threshold),
@@ -159,16 +150,16 @@ def _scored(found: Found, confidence: float) -> Table:
     return Table.of("detectors_scored", "Thresholds fitted on the other half.", rows)
 
 
-def _blind_spots(found: Found, latencies: _Alarms) -> Table:
+def _blind_spots(found: Found, latencies: Alarms) -> Table:
     """Return the cells whose harmful experiments mostly pass unseen."""
-    seen = _with_all(latencies)[_TOGETHER] >= 0
+    seen = with_all(latencies)[TOGETHER] >= 0
     rows = []
     cells = sorted({*zip(found.models, found.directions, strict=True)})
     for model, direction in cells:
         among = found.harmful & (found.models == model)
         among &= found.directions == direction
         total, hits = int(among.sum()), int(seen[among].sum())
-        if total and hits / total < _HALF:
+        if total and hits / total < HALF:
             rows.append(
                 {
                     "fault model": str(model),
