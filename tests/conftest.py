@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings for all tests."""
 
+import ctypes
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -10,8 +11,17 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 import pytest
 from hypothesis import settings
 
+# Names of malloc.h. TensorFlow's many threads share two heaps, and an array of 1 MiB or
+# more goes back to the system when it is freed, which a hole in a heap never does.
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3
+ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
+ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
+
 # By worker, in GiB.
 _PEAKS: dict[str, float] = {}
+# After the last release of programs, in GiB, and how much more calls for another one.
+_RESIDENT = pytest.StashKey[float]()
+_GROWTH = 0.25
 
 # For `./dev fuzz`.
 settings.register_profile("long", max_examples=1000, print_blob=True)
@@ -51,14 +61,22 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item, nextitem):
-    """After the last test of a file, forget its settings and free its programs."""
-    result = yield
-    if nextitem is None or nextitem.path != item.path:
-        from tests.memory import clear_caches, forget_determinism, release_programs
+    """After a file's last test, forget its settings and free its programs.
 
-        forget_determinism()
-        clear_caches()
-        release_programs()
+    Training steps that are no longer used go after the test that made memory grow.
+    """
+    result = yield
+    from tests import memory
+
+    stash = item.session.stash
+    if nextitem is None or nextitem.path != item.path:
+        memory.forget_determinism()
+        memory.clear_caches()
+        memory.release_programs()
+        stash[_RESIDENT] = memory.resident_gib()
+    elif memory.resident_gib() > stash.get(_RESIDENT, 0) + _GROWTH:
+        memory.release_steps()
+        stash[_RESIDENT] = memory.resident_gib()
     return result
 
 

@@ -10,8 +10,10 @@ them.
 
 import ctypes
 import gc
+import inspect
 import pathlib
 import sys
+from collections.abc import Callable
 
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
@@ -29,13 +31,35 @@ def release_programs() -> None:
 
     A program that is still referred to works on; XLA compiles it once more.
     """
-    registered = ops.gradient_registry._registry
-    for name in [n for n in registered if n.startswith("CustomGradient-")]:
-        del registered[name]
-    gc.collect()
+    _forget_gradients(lambda _: True)
     # The next program makes a new table.
     tf.raw_ops.DestroyResourceOp(resource=compiled_table(), ignore_lookup_error=True)
     ctypes.CDLL(None).malloc_trim(0)
+
+
+def release_steps() -> None:
+    """Forget the training steps that nothing but TensorFlow refers to.
+
+    Others work on, also untraced ones: a step takes the gradients of its layers while
+    it is traced, and looks them up at no later time.
+    """
+    _forget_gradients(_is_of_a_layer)
+    ctypes.CDLL(None).malloc_trim(0)
+
+
+def _forget_gradients(chosen: Callable[[Callable], bool]) -> None:
+    registered = ops.gradient_registry._registry
+    names = [n for n in registered if n.startswith("CustomGradient-")]
+    for name in [n for n in names if chosen(registered[n]["type"])]:
+        del registered[name]
+    gc.collect()
+
+
+def _is_of_a_layer(registered: Callable) -> bool:
+    """Return whether a gradient, in TensorFlow's two wrappers, is that of a layer."""
+    inner = inspect.getclosurevars(registered).nonlocals["tape_grad_fn"]
+    gradient = inspect.getclosurevars(inner).nonlocals["grad_fn"]
+    return gradient.__module__ == "tpufi.layers.layer"
 
 
 def forget_determinism() -> None:
@@ -56,10 +80,19 @@ def clear_caches() -> None:
                     value.cache_clear()
 
 
+def resident_gib() -> float:
+    """Return the memory this process holds, in GiB."""
+    return _status_gib("VmRSS")
+
+
 def peak_gib() -> float:
     """Return the most memory this process has held so far, in GiB."""
+    return _status_gib("VmHWM")
+
+
+def _status_gib(field: str) -> float:
     status = pathlib.Path("/proc/self/status").read_text()
-    (line,) = (row for row in status.splitlines() if row.startswith("VmHWM:"))
+    (line,) = (row for row in status.splitlines() if row.startswith(f"{field}:"))
     return int(line.split()[1]) / _GIB
 
 

@@ -6,8 +6,11 @@ import weakref
 import pytest
 import tensorflow as tf
 
-from tests.memory import compiled_table, release_programs
+from tests.memory import compiled_table, release_programs, release_steps
 from tests.modes import in_mode
+from tests.tiny_workload import TINY, tiny_batch
+from tpufi.descriptor import disarmed
+from tpufi.training import Program, initial_state
 
 
 @tf.custom_gradient
@@ -38,6 +41,34 @@ def test_a_program_is_gone_once_nothing_refers_to_it(mode):
     del program
     release_programs()
     assert graph() is None
+
+
+def test_unused_training_steps_are_gone_and_others_train_on():
+    state, (batch, keys) = initial_state(TINY, 1), tiny_batch(1, 2)
+
+    def loss(program, fault):
+        return program.step(state, batch, keys, 0.01, fault).loss
+
+    used, unused = Program(TINY, 1, 2), Program(TINY, 1, 2)
+    before = loss(used, None)
+    assert loss(unused, None) == before
+    (traced,) = unused._clean._list_all_concrete_functions()
+    graph = weakref.ref(traced.graph)
+    del unused, traced
+    release_steps()
+    assert graph() is None
+    assert loss(used, None) == loss(used, disarmed()) == before
+
+
+def test_a_graph_of_another_program_keeps_its_gradients():
+    program = tf.function(square, autograph=False)
+    assert float(program(tf.constant(3.0))) == 9.0
+    release_steps()
+    x = tf.constant(3.0)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = program(x)
+    assert float(tape.gradient(y, x)) == 6.0
 
 
 def test_compiled_programs_are_forgotten_and_compiled_anew():
