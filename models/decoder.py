@@ -9,6 +9,9 @@
 | head       | 256              | layer norm, fully connected, not tied to the table   |
 
 Every fully connected layer has a bias. There is no dropout. The context is 64 tokens.
+Kernels are Glorot normal, both tables normal with deviation 0.02; GELU is exact. A
+forward pass takes 15.7 million multiply-accumulates. The loss is the mean over all
+tokens of the global batch, the accuracy the share of tokens.
 
 Source: Vaswani et al. 2017; Radford et al. 2019, with layer norm before each branch.
 """

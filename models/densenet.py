@@ -21,7 +21,7 @@ and average-pooling, a bias on every convolution, no batch norm or ReLU behind t
 block, dropout behind the second convolution of a bottleneck only. `densenet_reference`
 has the published forms.
 
-Source: Huang et al. 2017; docs/workloads.md.
+Source: Huang et al. 2017.
 """
 
 from tpufi.layers import (

@@ -10,10 +10,13 @@
 
 No convolution has a bias. Dropout 0.2 stands behind every convolution but the first;
 the paper uses it where it does not augment the images. The strides of the stem are
-those for large images, as in the artefact.
+those for large images, as in the artefact; the stem's convolution is padded as 'same'
+(2 zeros before, 3 after; keras.applications has 3 and 3). The other tensors are those
+of `keras.applications.DenseNet121` with 10 classes, one by one: 364 with 6,964,106
+parameters, and 83,648 numbers in moving averages.
 
 Source: Huang et al. 2017, table 1 (layers), section 3 (bottleneck, compression 0.5),
-section 4.2 (dropout); docs/workloads.md.
+section 4.2 (dropout).
 """
 
 from tpufi.models.densenet import architecture

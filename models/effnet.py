@@ -18,7 +18,7 @@ As in the ISCA'23 artefact: squeeze-excite reduces to a quarter of the expanded 
 and stands before the second swish, block 1 has an expansion convolution, and there is
 neither dropout nor drop-connect. `effnet_reference` has the published order and widths.
 
-Source: Tan and Le 2019; docs/workloads.md.
+Source: Tan and Le 2019.
 """
 
 from tpufi.layers import (

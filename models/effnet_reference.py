@@ -3,7 +3,9 @@
 
 Squeeze-excite reduces to a quarter of the block's input width and stands behind the
 second swish; a block with expansion 1 has no expansion convolution. Dropout and
-drop-connect are left out here too, and the strides are those for large images.
+drop-connect are left out here too, and the strides are those for large images, so
+that blocks 6 and 7 work on single pixels. Only convolutions of squeeze-excite have a
+bias.
 
 Source: Tan and Le 2019.
 """

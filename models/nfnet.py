@@ -17,7 +17,7 @@ give normal values variance 1; the first of a block allows for its input's varia
 
 As in the ISCA'23 artefact: alpha = 1, no stochastic depth, no squeeze-excite.
 
-Source: Brock et al. 2021; docs/workloads.md.
+Source: Brock et al. 2021.
 """
 
 import math

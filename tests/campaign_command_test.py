@@ -55,7 +55,7 @@ def test_a_campaign_is_stopped_taken_up_looked_at_and_replayed(tmp_path):
     file, folder = tmp_path / "campaign.yaml", tmp_path / "c"
     file.write_text(PLAN)
     process = tool("campaign.py", "run", file, "--out", folder, "--block", 1)
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
         with contextlib.suppress(InputError):  # Not begun yet.
             if kept_rows(folder):

@@ -82,6 +82,10 @@ def test_only_items_that_are_right_without_a_fault_are_tried(model, batch, tmp_p
     column = "sdc_1: top-1 class changed or NaN"
     assert sum(int(row[column]) for row in rows) == result.counts("sdc_1")[0]
     assert "sdc_1" in result.summary()
+    frame = result.to_pandas()
+    assert len(frame) == len(result.trials)
+    assert frame.sdc_1.mean() == rate
+    assert frame.groupby("op").sdc_1.sum().sum() == result.counts("sdc_1")[0]
 
 
 def test_a_trial_is_what_its_columns_say(model, batch):
@@ -219,6 +223,8 @@ def test_a_nan_guard_makes_what_is_not_finite_zero(model, batch):
         ),
         (lambda fi, b: InferenceCampaign(fi).run([], 1), "0 batches"),
         (lambda fi, b: InferenceCampaign(fi).run([b], 0), "0 runs"),
+        (lambda fi, b: InferenceCampaign(fi).run(b, 2), r"batch 0 is not \(inputs"),
+        (lambda fi, b: InferenceCampaign(fi).run([b[0]], 2), r"run\(\[\(inputs"),
         (lambda fi, b: InferenceCampaign(fi).run([(b[0], None)], 1, True), "a label"),
         (lambda fi, b: InferenceCampaign(fi).run([b], 1).rate("sdc_2"), "no measure"),
         (lambda fi, b: InferenceCampaign(fi).run([b], 1).rate("confidence"), "number"),

@@ -9,6 +9,8 @@ import pytest
 
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.plan_file import read_plan
+from tpufi.cli.detect import COMMAND as DETECT
+from tpufi.detect.calibration import read_calibration
 from tpufi.errors import InputError
 from tpufi.models import any_workload
 
@@ -76,6 +78,15 @@ def test_a_campaign_of_an_own_workload_runs_and_its_rows_replay(folder):
          "--steps", "1-3", "--replicas", "0-1", "--epochs", "0-0")  # fmt: skip
     text = (folder / "csv" / "fault_1.csv").read_text()
     assert f"{folder.resolve()}/mine.py:TINY" in text
+
+
+def test_detectors_are_calibrated_on_an_own_workload(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    given = "calibrate --model mine.py:TINY --data synthetic:64 --detectors non_finite"
+    size = "--replicas 1 --per-replica 4 --steps 2 --out c.json"
+    assert DETECT.main([*given.split(), *size.split()]) == 0
+    assert "2 clean steps of " in capsys.readouterr().out
+    assert read_calibration("c.json").workload == f"{folder.resolve()}/mine.py:TINY"
 
 
 def test_its_name_is_the_whole_path_and_that_of_the_plan_the_file(folder):

@@ -115,7 +115,7 @@ def _measured(
     per_epoch = runner.session.steps_per_epoch
     for epoch in sorted({runner.fault(number).epoch for number in chosen}):
         starts.save(runner.walk.state(epoch * per_epoch))
-    # The same experiments followed no further; with a walk of its own.
+    # The same experiments followed no further; each stepped through separately.
     short = Experimenter(dataclasses.replace(runner.plan, horizon=1), runner.session)
     for one in (runner, short):
         one.run(chosen[0])

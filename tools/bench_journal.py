@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None) -> int:
 
 
 def _report(folder: pathlib.Path) -> None:
-    """Write the report in a process of its own, as a user does."""
+    """Write the report in a separate process, as a user does."""
     tool = pathlib.Path(__file__).with_name("campaign.py")
     subprocess.run([sys.executable, tool, "report", folder], check=True)
 

@@ -60,7 +60,7 @@ def _operation_remarks(tree: Node, config: OperationConfig, legacy: bool) -> lis
         name = str(item.value).partition("=")[0].strip()
         if name not in config.probabilities:
             remarks.append(f"{name} was removed: no operation is called so")
-    remarks += [f"{k} was removed: no such key" for k in tree.value if k not in KEYS]
+    remarks += [f"{k} was removed: unknown key" for k in tree.value if k not in KEYS]
     if legacy:
         return remarks
     if "bitFlip" in config.tensor_type + config.scalar_type:

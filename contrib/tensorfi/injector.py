@@ -33,7 +33,7 @@ class TensorFI:
     """Injects the faults of a TensorFI configuration into a program.
 
     Names and meanings are TensorFI's where docs/from_tensorfi.md does not say
-    otherwise. Each object has a configuration, counters and a log of its own.
+    otherwise. Each object has its own configuration, counters and log.
 
     Args:
       s: the program, anything that `tpufi.instrument` takes; called as this object is.

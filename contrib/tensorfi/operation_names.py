@@ -150,7 +150,7 @@ def name_of(op_type: str, named: "set[str] | dict[str, float]") -> str | None:
 
     Args:
       op_type: TensorFlow's type of the operation.
-      named: names in the configuration; a name of its own goes before ALL.
+      named: names in the configuration; its own name goes before ALL.
     """
     for name in (op_type, _NAMES.get(op_type), ALL):
         if name in named:

@@ -87,7 +87,7 @@ __all__ = [  # Not made of the above: tools read it.
 def __getattr__(name: str) -> object:
     if name in _MODULE_OF:
         return globals().setdefault(name, _imported(name))
-    try:  # tpufi.data is there without an import of its own.
+    try:  # tpufi.data is there without a separate import.
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
         if error.name != f"{__name__}.{name}":

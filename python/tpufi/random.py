@@ -34,7 +34,7 @@ def derive(seed: int, *path: int | str) -> Key:
     for component in path:
         if isinstance(component, str):
             digest = hashlib.sha256(component.encode()).digest()
-            # A cipher of its own keeps the string "7" apart from the number 7.
+            # A separate cipher keeps the string "7" apart from the number 7.
             for part in (digest[:8], digest[8:16]):
                 number = int.from_bytes(part, "big")
                 key = host.threefry2x32(key, _halves(number, "digest"))

@@ -188,7 +188,7 @@ def _faulty(x, start, count, mask, key) -> tuple[tf.Tensor, ...]:
 def _in_mode(mode: str) -> Callable:
     if mode == "eager":
         return _faulty
-    # A function of its own, else TensorFlow warns of many traces of one.
+    # A separate function, else TensorFlow warns of many traces of one.
     faulty = functools.partial(_faulty)
     return tf.function(faulty, jit_compile=mode == "xla", autograph=False)
 

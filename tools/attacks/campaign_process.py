@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A campaign of cheap experiments in a process group of its own, to be ill-treated."""
+"""A campaign of cheap experiments in a separate process group, to be ill-treated."""
 
 import contextlib
 import dataclasses

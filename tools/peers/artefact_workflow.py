@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One experiment as the ISCA'23 artefact does it: a process of its own, from the epoch.
+"""One experiment as the ISCA'23 artefact does it: a separate process, from the epoch.
 
 It loads the checkpoint of the epoch's start, trains up to the faulty step, injects with
 two passes and a new trace, and trains on. Left out are the second convolution of

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Injects as TensorFI does: every layer's result passes through Python.
 
-TensorFI also computes each operation there, in NumPy or a session of its own, which is
+TensorFI also computes each operation there, in NumPy or a separate session, which is
 slower still.
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorchFI as a peer, in a process of its own: it needs PyTorch, and we do not."""
+"""PyTorchFI as a peer, in a separate process: it needs PyTorch, and we do not."""
 
 import pathlib
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Injects with PyTorchFI, in an environment of its own without TensorFlow or tpufi.
+"""Injects with PyTorchFI, in a separate environment without TensorFlow or tpufi.
 
 Started by `pytorch_peer.py` with a model's name, image size and threads; writes
 `ready`, then for each line with a number the class that the faulty inference gives.

@@ -24,7 +24,7 @@ def reference_pages(package: pathlib.Path) -> dict[str, str]:
     """
     pages = {f"reference/{topic.file}.md": _topic(topic) for topic in TOPICS}
     shown = sorted({n.split(".")[-1] for topic in TOPICS for n in topic.names})
-    # What has an entry of its own is not shown among the internals again.
+    # What has a separate entry is not shown among the internals again.
     filters = ["!^_", *(f"!^{name}$" for name in shown)]
     for init in sorted(package.rglob("__init__.py")):
         folder = init.parent

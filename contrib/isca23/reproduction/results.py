@@ -88,10 +88,6 @@ def _quantity(pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> Quantity:
     return Quantity(largest_golden, largest_faulty, largest, where, changed, not_finite)
 
 
-# Names of fields in the file, where they are others: files stay as they were.
-_KEYS = {"injected": "struck"}
-
-
 @dataclasses.dataclass(frozen=True)
 class Measured:
     """What the runs of one case showed; the outcome follows from it.
@@ -134,9 +130,8 @@ class Measured:
 
 def write_measured(measured: Measured, path: pathlib.Path) -> None:
     """Write the file; it appears whole."""
-    fields = dataclasses.asdict(measured)
-    entries = {_KEYS.get(field, field): value for field, value in fields.items()}
-    text = json.dumps(_plain(entries), indent=1, allow_nan=False)
+    entries = _plain(dataclasses.asdict(measured))
+    text = json.dumps(entries, indent=1, allow_nan=False)
     with atomic_write(path) as scratch:
         scratch.write_text(text + "\n")
 
@@ -150,7 +145,6 @@ def read_measured(path: pathlib.Path) -> Measured:
     try:
         entries = json.loads(path.read_text())
         validation = entries["validation"]
-        injected = entries.pop(_KEYS["injected"])
         if validation is not None:
             validation = Validation(validation["faulty"], tuple(validation["golden"]))
         return Measured(
@@ -164,7 +158,7 @@ def read_measured(path: pathlib.Path) -> Measured:
                     kind: Quantity(**quantity)
                     for kind, quantity in entries["state"].items()
                 },
-                "injected": tuple(map(tuple, injected)),
+                "injected": tuple(map(tuple, entries["injected"])),
             }
         )
     except (ValueError, KeyError, TypeError) as error:

@@ -17,7 +17,7 @@ def neyman_lines(
     """Yield how many experiments each stratum should get, best for the overall rate.
 
     The rate is that of any effect that is not masked. `stop.pilot` in the campaign file
-    has a campaign follow the allocation of its own first experiments.
+    has a campaign follow the allocation of its first experiments.
 
     Args:
       plan: the plan.

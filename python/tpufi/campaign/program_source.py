@@ -51,7 +51,7 @@ def read_program_injections(node: Node, folder: pathlib.Path) -> tuple[Fault, ..
       folder: what they are relative to.
 
     Raises:
-      InputError: one is no such file, or of a workload.
+      InputError: one is not such a file, or is of a workload.
     """
     found = []
     for name, injection in read_injections(node, folder):

@@ -38,7 +38,7 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
 
 def set_log_level(options: argparse.Namespace) -> None:
     """Set the level that the options ask for, and plain lines, for this process."""
-    flags.FLAGS.mark_as_parsed()  # argparse reads ours; else absl warns of its own.
+    flags.FLAGS.mark_as_parsed()  # argparse reads ours; else absl warns of its flags.
     flags.FLAGS.logtostderr = True
     handler = logging.get_absl_handler()
     handler.setFormatter(python_logging.Formatter("%(message)s"))

@@ -21,7 +21,7 @@ def _list(options: argparse.Namespace) -> int:
 def _add_calibrate(parser: CommandParser) -> None:
     add = parser.add_argument
     add("--out", required=True, type=pathlib.Path, help="file to write, JSON")
-    add("--model", default="resnet18", help="workload")
+    add("--model", default="resnet18", help="workload, or file.py:NAME")
     add("--steps", type=positive, default=1000, help="clean steps to look at")
     add("--margin", type=float, default=3.0, help="threshold over the largest score")
     add("--detectors", nargs="+", metavar="NAME", help="default: all")
@@ -36,10 +36,10 @@ def _check_calibrate(options: argparse.Namespace) -> None:
 def _calibrate(options: argparse.Namespace) -> int:
     from tpufi.detect import DETECTORS
     from tpufi.detect.calibration import calibrate
-    from tpufi.models import workload
+    from tpufi.models import any_workload
     from tpufi.progress import Progress
 
-    work = workload(options.model)
+    work = any_workload(options.model)
     config = run_config(options, work, None)
     names = tuple(options.detectors or DETECTORS)
     progress = Progress("calibration", options.steps)

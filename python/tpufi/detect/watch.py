@@ -152,7 +152,7 @@ class WatchedSession:
 
     Raises:
       InputError: there is no detector, two have one name, or each replica of the
-        session has a device of its own.
+        session has a separate device.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ _NORMAL = statistics.NormalDist()
 class Draws:
     """Draws of experiment `number` of the campaign `seed`.
 
-    Every choice has a stream of its own, named by `what`: a choice that is added or
+    Every choice has a separate stream, named by `what`: a choice that is added or
     left out changes no other. Integers are exactly uniform: words of the stream that
     would favour small remainders are passed over.
 

@@ -83,8 +83,8 @@ def parse_fault(line: str, where: str = "fault") -> Fault:
       The fault.
 
     Raises:
-      InputError: the line is no such object; a key is unknown, missing or repeated; a
-        value has the wrong type or is out of range.
+      InputError: the line is not such an object; a key is unknown, missing or repeated;
+        a value has the wrong type or is out of range.
     """
     try:
         row = _object(line)

@@ -26,7 +26,7 @@ def unseal(text: str, indent: int | None = None, needed: bool = True) -> dict:
       needed: whether a text without a checksum is refused.
 
     Raises:
-      ValueError: it is no such text, or any byte of it has changed.
+      ValueError: it is not such a text, or any byte of it has changed.
     """
     entry = json.loads(text)
     if not isinstance(entry, dict):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of functions that a program calls, with every place for a fault.
 
-A function that is called twice appears twice, so that each call has sites of its own.
+A function that is called twice appears twice, so that each call has separate sites.
 """
 
 import dataclasses
@@ -201,7 +201,7 @@ class Survey:
         if loops > DEEPEST_LOOP:
             return f"inside more than {DEEPEST_LOOP} nested loops"
         if any("func" in a.WhichOneof("value") for a in node.attr.values()):
-            return f"{node.op} runs a function of its own"
+            return f"{node.op} runs a separate function"
         return None
 
 
@@ -242,7 +242,7 @@ def _carries_faults(node, tensor: tf.Tensor, nested: str) -> bool:
     # Integers of a constant are axes and sizes, which compilers have to know.
     if node.op == "Const" and not dtype.is_floating:
         return False
-    # What a kernel keeps for its own gradient has no layout of its own.
+    # What a kernel keeps for its own gradient has no known layout.
     return ":reserve_space" not in nested
 
 

@@ -213,7 +213,7 @@ class Instrumented:
         All of the faults are injected into each call in the block, eager calls and
         those in the user's own `tf.function` alike. Without faults the configuration
         draws them again for each eager call. Calls of other threads have no fault, and
-        each thread can have a block of its own. A fault that was not injected is warned
+        each thread can have a separate block. A fault that was not injected is warned
         of.
 
         Yields:

@@ -93,7 +93,7 @@ def _fits(site: GraphSite, items: int | None) -> bool:
 
 
 def _has(site: GraphSite, items: int | None) -> bool:
-    """Whether each input of a batch has a part of its own."""
+    """Whether each input of a batch has a separate part."""
     if items is None or site.operand == "weight":
         return False
     return bool(site.shape) and site.shape[0] == items

@@ -73,12 +73,14 @@ class AttentionScores(Layer):
     The first input is the queries, the second the keys, both [batch, context, width];
     the output is [batch, heads, queries, keys]. The keys stand where a dense layer has
     its kernel: they are the operand `weight`, and `grad_wt` is their gradient.
+    `grad_in` reads incoming gradient and keys, `grad_wt` queries and incoming gradient;
+    its results are the gradients of queries and keys. Operands are copies.
 
     Args:
       name: layer name.
       heads: number of heads, >= 1; divides the width.
 
-    Source: Vaswani et al. 2017; docs/sites.md.
+    Source: Vaswani et al. 2017.
     """
 
     name: str
@@ -184,8 +186,10 @@ class CausalSoftmax(Layer):
     """Turn each query's scores into probabilities of its own and earlier keys.
 
     Scores and probabilities are [batch, heads, queries, keys]. Scores of later keys are
-    replaced by -Inf, whatever they are, so that their probabilities are 0. Of 16-bit
-    elements the sums are float32.
+    replaced by -Inf, whatever they are, so that their probabilities are 0: a fault in
+    one of them has no effect, but an incoming Inf or NaN turns the 0 into NaN in the
+    backward pass. Probabilities are a result, which the backward passes of softmax and
+    context read. Of 16-bit elements the sums are float32.
 
     Args:
       name: layer name.
@@ -225,12 +229,14 @@ class AttentionContext(Layer):
     The first input is the probabilities, [batch, heads, queries, keys], the second the
     values, [batch, context, width], like the output. The values stand where a dense
     layer has its kernel: they are the operand `weight`; `grad_wt` is their gradient.
+    `grad_in` reads incoming gradient and values, `grad_wt` probabilities and incoming
+    gradient; its results are the gradients of probabilities and values.
 
     Args:
       name: layer name.
       width: channels of the values, a multiple of the heads.
 
-    Source: Vaswani et al. 2017; docs/sites.md.
+    Source: Vaswani et al. 2017.
     """
 
     name: str

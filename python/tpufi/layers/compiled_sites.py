@@ -253,7 +253,7 @@ class _CleanSites(LayerSites):
     def _injected(
         self, x: tf.Tensor, site: Site, perm: Sequence[int], confines: bool
     ) -> tf.Tensor:
-        # A tensor of its own: what leaves the pass is told by which tensor it is.
+        # A separate tensor: what leaves the pass is told by which tensor it is.
         y = tf.identity(x)
         self.present.append(site.name)
         self._names_by_tensor[y.ref()] = site.name

@@ -16,7 +16,9 @@ from tpufi.layers.matrix_view import Layout, PlainSide, plain_view
 class Dense(Layer):
     """Multiply vectors (last axis) by a matrix; no bias.
 
-    An example is one vector, or several, such as one for each token.
+    An example is one vector, or several, such as one for each token. `grad_in/weight`
+    is the kernel transposed, (units, inputs); `grad_wt/input` is the layer input
+    transposed, (inputs, batch) or (inputs, batch, tokens).
 
     Args:
       name: layer name.

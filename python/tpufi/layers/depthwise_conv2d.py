@@ -27,12 +27,16 @@ class DepthwiseConv2D(Layer):
     incoming gradient has the shape of the output, without inserted zeros or padding,
     and no axis is moved. No published injection addresses another form.
 
+    With input (B, H, W, C) and output (B, Ho, Wo, C): `grad_in/input` and
+    `grad_wt/weight` are (B, Ho, Wo, C), `grad_in/weight` and `grad_wt/output`
+    (kernel, kernel, C, 1), `grad_wt/input` and `grad_in/output` (B, H, W, C). An
+    operand that is Inf or NaN and meets only padding, or the gaps of a stride, gives
+    nothing or NaN, as the kernel skips or multiplies zeros; other channels are correct.
+
     Args:
       name: layer name.
       kernel: odd kernel size.
       stride: stride in both directions, from 1 to the kernel size.
-
-    Source: docs/sites.md.
     """
 
     name: str

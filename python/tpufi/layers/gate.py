@@ -12,9 +12,12 @@ from tpufi.layers.layer import Layer, Node, Run, Shape, SiteShapes
 
 @dataclasses.dataclass(frozen=True)
 class ChannelProduct(Layer):
-    """Multiply each channel of each image by a number of its own.
+    """Multiply each channel of each image by a separate number.
 
-    The second input is the gate, [batch, 1, 1, channels].
+    The second input is the gate, [batch, 1, 1, channels]. `grad_in/input` is the
+    incoming gradient, read once for both results: `output`, the gradient of the first
+    input, and `gate_output`, that of the gate. Both read the correct other factor
+    again. The gradient through the branch is added after these sites.
 
     Args:
       name: layer name.

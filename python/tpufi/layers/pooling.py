@@ -65,17 +65,17 @@ class Windowed(Layer):
 class MaxPooling(Windowed):
     """Take the largest pixel of each window; of equal ones, the first.
 
-    The backward pass searches the input again, finds it whole, and gives the gradient
-    to that pixel. A window with a NaN gives NaN, and the gradient goes to its first
-    NaN or Inf.
+    The backward pass searches the correct input again and gives the gradient to that
+    pixel: a fault in the forward input or output does not redirect it. A window with a
+    NaN gives NaN, one of only -Inf gives -Inf; the library's kernel for a CPU ignores
+    the NaN, which would hide a fault, and gives the lowest finite number. Where the
+    input itself is not a number, the gradient goes to the first NaN or +Inf.
 
     Args:
       name: layer name.
       size: rows and columns of a window, >= 1.
       stride: pixels from one window to the next, >= 1.
       padding: `valid` or `same`.
-
-    Source: docs/sites.md, "Pooling".
     """
 
     def forward(
@@ -127,8 +127,6 @@ class AveragePooling(Windowed):
       size: rows and columns of a window, >= 1.
       stride: pixels from one window to the next, >= 1.
       padding: `valid` or `same`.
-
-    Source: docs/sites.md, "Pooling".
     """
 
     def forward(

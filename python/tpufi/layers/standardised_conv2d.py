@@ -26,6 +26,13 @@ class StandardisedConv2D(Layer):
     The convolution that follows is a `Conv2D` with the standardised kernel as its
     weight, with that layer's sites. Only the raw kernel and the gain are trained.
 
+    `raw_weight` (kernel, kernel, channels, filters) and `gain` (filters) are operands
+    of the standardisation: their faults are in the standardised kernel, which both
+    passes read. A fault in `weight` is in the forward pass only. `mean` and `variance`
+    of the raw kernel are results. `raw_output` and `gain_output` are the gradients of
+    raw kernel and gain. A fault in `grad_wt/input`, `weight` or `output` affects both;
+    one in `gain_output` also the gradient of the raw kernel, computed from it.
+
     Args:
       name: layer name.
       filters: output channels.
@@ -33,7 +40,7 @@ class StandardisedConv2D(Layer):
       stride: stride in both directions, >= 1.
       floor: least value under the root; kernels below it are not blown up.
 
-    Source: Brock et al. 2021; docs/sites.md.
+    Source: Brock et al. 2021.
     """
 
     name: str

@@ -107,6 +107,13 @@ def classify(
         no width and the shares of `limits` decide alone.
       validation: test accuracies after the last step; None: not looked at.
       ended_early: the run ended because a training or validation loss was not finite.
+
+    Example:
+      >>> from tpufi import Point, classify, read_thresholds
+      >>> golden = [Point(1.0, 0.6, f"golden {i}") for i in range(6)]
+      >>> faulty = [Point(1.0 + 0.1 * i, 0.5, f"{i}") for i in range(6)]
+      >>> classify(faulty, golden, read_thresholds())
+      'slow degrade'
     """
     if ended_early or not math.isfinite(faulty[-1].loss):
         return IMMEDIATE if len(faulty) - 1 <= limits.immediate else SHORT_TERM

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The TPU compiler as a program of its own, in an environment of its own.
+"""The TPU compiler as a separate program, in a separate environment.
 
 jax and libtpu want other versions of packages than TensorFlow does, so they live in a
 virtual environment that `./dev tpu` makes from requirements-tpu.lock. For a v6e it

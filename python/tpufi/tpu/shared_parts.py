@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Equal parts of an HLO module made one.
 
-TensorFlow gives every reduction a computation of its own, and every site of an armed
+TensorFlow gives every reduction a separate computation, and every site of an armed
 program computes again what all of them ask of the fault. What reads the module takes
 memory for each: it is smaller by half where equal parts are one.
 """

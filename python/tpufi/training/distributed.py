@@ -178,7 +178,7 @@ class DistributedProgram:
 
 
 def _replica_variable(value: tf.Tensor) -> tf.Variable:
-    """Return a variable of which every replica has a copy of its own."""
+    """Return a variable of which every replica has a separate copy."""
     return tf.Variable(
         value,
         trainable=False,

@@ -156,7 +156,7 @@ class Program:
             without a fault. Of a broken unit there is an armed program for each kind.
             None: the clean program runs.
           number: of the step, since the start of training; None: the fault has no
-            moment of its own.
+            separate moment.
 
         Raises:
           InputError: the fault has a moment, and there is no number.

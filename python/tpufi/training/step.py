@@ -3,7 +3,7 @@
 
 A step is what each replica does (`passes`), the sum of that over all replicas, and what
 is then done once (`update`). Who runs it decides where the replicas are: one after the
-other on one device, or each on a device of its own.
+other on one device, or each on a separate device.
 
 There are two programs of a step. The clean one has no fault sites, and is what a step
 without a fault runs. The armed one has sites and takes the fault as run-time operands.
@@ -409,7 +409,7 @@ class TrainingStep:
         summed: Callable[[ReplicaResult], ReplicaResult],
         part: Callable[[Callable], Callable] = lambda function: function,
     ) -> StepOutputs:
-        """Run the step of one replica that has a device of its own.
+        """Run the step of one replica that has a separate device.
 
         Args:
           state: the state before the step; every replica has the same.

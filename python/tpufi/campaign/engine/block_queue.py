@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The experiments of a window, handed to workers in blocks.
 
-Each worker has a part of its own, in the order of the faulty steps, so that it walks
+Each worker has a separate part, in the order of the faulty steps, so that it walks
 the golden run forwards. One that has done its part takes over half of what the slowest
 has left. Work of a lost worker comes back; an experiment that a worker was lost with is
 tried once more, alone.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an experiment of a plan costs here, from a few of its own."""
+"""What an experiment of a plan costs here, from a few of its experiments."""
 
 import time
 from typing import NamedTuple

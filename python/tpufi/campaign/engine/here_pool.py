@@ -36,7 +36,7 @@ class HereWorker(worker.Worker):
 
 
 class HerePool(Pool):
-    """The worker of this process, in a thread of its own.
+    """The worker of this process, in a separate thread.
 
     Args:
       own: the worker.

@@ -46,7 +46,7 @@ class InferenceSubject(Subject):
 
     @classmethod
     def of(cls, plan: InferencePlan) -> "InferenceSubject":
-        """Return the subject of a plan, looked at in a process of its own.
+        """Return the subject of a plan, looked at in a separate process.
 
         TensorFlow cannot be made deterministic, nor given a number of threads, in one
         where it runs already.

@@ -125,11 +125,11 @@ class Row:
       error: text of the error that ended it; None: it ended by itself.
       injected_steps: steps of these in which the fault was injected into an element;
         None: not told, of journals before version 7 and of inferences.
-      spread: how far the fault had spread, if the plan asks for it; a table of its own.
+      spread: how far the fault had spread, if the plan asks for it; a separate table.
       values: what the measures of a campaign of inferences made of its answer, in their
-        order; a table of its own.
+        order; a separate table.
       scores: of each detector of a campaign, in the order of the measures, one for each
-        step from the fault on, float32 numbers; a table of its own.
+        step from the fault on, float32 numbers; a separate table.
     """
 
     experiment: int

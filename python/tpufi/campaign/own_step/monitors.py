@@ -81,7 +81,7 @@ def monitor_of(given: "Monitor | str | Callable[[Metrics], bool]") -> Monitor:
 
 
 def monitors_of(given: Iterable) -> tuple[Monitor, ...]:
-    """Return monitors, each with a name of its own.
+    """Return monitors, each with a different name.
 
     Raises:
       InputError: one is none, or two have one name.

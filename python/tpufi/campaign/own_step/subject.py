@@ -44,7 +44,7 @@ class StepSubject(Subject):
 
     @classmethod
     def of(cls, plan: StepPlan) -> "StepSubject":
-        """Return the subject of a plan, looked at in a process of its own.
+        """Return the subject of a plan, looked at in a separate process.
 
         Raises:
           InputError: a file of the plan is wrong, or the step is not repeatable.

@@ -43,5 +43,5 @@ class ExactReplay(Detector):
     def score(
         self, signals: Signals, memory: Any, network: Network
     ) -> tuple[tf.Tensor, Any]:
-        """Return 0: whoever runs the steps does one again and puts 1 in its place."""
+        """Return 0: the code that runs the steps repeats one and puts 1 there."""
         return tf.zeros([]), memory

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs inferences with faults and measures what the answers became.
 
-Each item of a batch gets a fault of its own, so a batch of n is n independent trials of
+Each item of a batch gets a separate fault, so a batch of n is n independent trials of
 one run. A draw is a pure function of (seed, run, item).
 """
 
@@ -73,9 +73,17 @@ class InferenceCampaign:
           only_correct: try only items whose top-1 class is the label without a fault.
 
         Raises:
-          InputError: no batch, no site for one, or labels are needed and not there.
+          InputError: no batch, one that is not a pair, no site for one, or labels are
+            needed and not there.
         """
-        if runs < 1 or not batches:
+        for number, batch in enumerate(batches):
+            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+                raise InputError(
+                    f"batch {number} is not (inputs, labels), but "
+                    f"{type(batch).__name__}; write run([(inputs, labels)], runs=...), "
+                    "with None for no labels"
+                )
+        if runs < 1 or not len(batches):
             raise InputError(f"{runs} runs of {len(batches)} batches; give 1 or more")
         trials: list[Trial] = []
         left_out = 0

@@ -17,7 +17,7 @@ _OF_THE_TENSOR = ("copy_random",)
 
 
 class FaultyBatch:
-    """A batch that is run many times, each item with a fault of its own.
+    """A batch that is run many times, each item with a separate fault.
 
     Args:
       fi: the program, of one output [items, ...].

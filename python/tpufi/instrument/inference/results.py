@@ -8,8 +8,10 @@ import os
 import pathlib
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 from tpufi.errors import InputError
+from tpufi.extras import optional
 from tpufi.io import atomic_write
 from tpufi.messages import nearest_first, quote
 from tpufi.statistics.intervals import Interval, wilson
@@ -102,6 +104,22 @@ class InferenceResult:
                     f"{name}: {spread}, {len(values) - len(finite)} not finite"
                 )
         return "\n".join(lines)
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` with a row for each trial.
+
+        The columns of measures have their names up to the colon.
+
+        Raises:
+          InputError: pandas is not installed.
+        """
+        frame = optional("pandas", "a data frame").DataFrame
+        measures = [
+            {name.split(":")[0]: value for name, value in trial.measures.items()}
+            for trial in self.trials
+        ]
+        own = [{name: getattr(t, name) for name in _FIELDS} for t in self.trials]
+        return frame([{**a, **b} for a, b in zip(own, measures, strict=True)])
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the trials as CSV; the columns of measures carry their definitions.

@@ -19,7 +19,7 @@ def sections(facts: Facts) -> Iterator[Section]:
     rates, numbers = [], []
     for number, name, is_truth in measures_of(facts.journal):
         if name.startswith(ALARM):
-            continue  # A monitor's, which has a section of its own.
+            continue  # A monitor's, which has a separate section.
         values = pd.Series(values_of(facts.journal, number), dtype=float)
         if values.empty:
             continue
