@@ -67,6 +67,13 @@ def test_loss_curves_stand_beside_golden_of_the_same_steps(report):
     assert "of 2 golden runs" in text_of(report, "typical")
 
 
+def test_it_has_a_sentence_for_a_paper_and_an_entry_to_cite(report):
+    text = text_of(report, "run")
+    assert "We injected 900 faults into resnet18 with tpufi " in text
+    assert "Wilson intervals with confidence 0.95" in text
+    assert "@software{tpufi, author = {{The tpufi authors}}, title = {tpufi: " in text
+
+
 def test_the_header_tells_data_model_optimiser_device_date_and_size(report):
     header = dict(report.header)
     assert header.pop("size").startswith("900 experiments at 15 steps of the golden ")

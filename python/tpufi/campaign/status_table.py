@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 
 from tpufi.campaign.allocation import Allocation
+from tpufi.campaign.inference import KIND
 from tpufi.campaign.journal.answers import measures_of, values_of
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.moment_table import moment_lines
@@ -67,8 +68,9 @@ def _outcomes(
         yield from _table(["measure", "experiments", "share", interval], measures, 1)
         yield ""
     heads = [*by, "outcome", "experiments", "share", interval]
+    cluster = "input" if journal.plan().get("kind") == KIND else "step"
     if not by:
-        heads.append("interval by step")
+        heads.append(f"interval by {cluster}")
     clustered = {} if by else _by_steps(journal, confidence)
     sizes = stratum_sizes(tally)
     rows = []
@@ -80,7 +82,8 @@ def _outcomes(
             rows.append(row if by else [*row, _shares(clustered[outcome])])
     yield from _table(heads, rows, len(by) + 1)
     name = "Clopper-Pearson" if exact else "Wilson"
-    robust = "" if by else "; by step: cluster-robust, for faults that share a step"
+    shared = f"by {cluster}: cluster-robust, for faults that share one"
+    robust = "" if by else f"; {shared}"
     yield f"intervals: {name}{robust}"
     widest = widest_interval(tally, sizes, confidence, method)
     yield (

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lines under the title: on what was run what, where and when."""
 
+from tpufi.campaign.inference import KIND
 from tpufi.campaign.report.cells import count_text, printable
 from tpufi.campaign.report.facts import Facts
 from tpufi.errors import InputError
@@ -56,7 +57,9 @@ def _date(facts: Facts) -> str:
 def _size(facts: Facts) -> str:
     seconds = sum(took for _, took in facts.sessions)
     took = f"{seconds / 3600:.3g} hours" if seconds >= 3600 else f"{seconds:.3g} s"
+    inferences = facts.plan.get("kind") == KIND
+    what = "inputs" if inferences else "steps of the golden run"
     return (
-        f"{count_text(len(facts.experiments))} experiments at {facts.steps} steps of "
-        f"the golden run, {took}"
+        f"{count_text(len(facts.experiments))} experiments at {facts.steps} {what}, "
+        f"{took}"
     )

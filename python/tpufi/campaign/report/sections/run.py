@@ -27,7 +27,25 @@ def sections(facts: Facts) -> Iterator[Section]:
     )
     tables = (_plan(facts), _manifest(facts), _sessions(facts), _unplanned(facts))
     kept = (table for table in tables if len(table))
-    yield Section("run", "What was run", (text, *kept))
+    yield Section("run", "What was run", (text, *_citation(facts, count), *kept))
+
+
+def _citation(facts: Facts, count: int) -> Iterator[str]:
+    """Yield a sentence for a paper and the entry to cite."""
+    noted = facts.sessions[0][0] if facts.sessions else {}
+    version = noted.get("tpufi", "of unknown version")
+    where = facts.plan.get("workload", noted.get("program", "a program"))
+    name = "Clopper-Pearson" if facts.options.exact else "Wilson"
+    yield (
+        f'For a methods section: "We injected {count_text(count)} faults into {where} '
+        f"with tpufi {version} (seed {facts.plan.get('seed')}); intervals are "
+        f'{name} intervals with confidence {facts.options.confidence:g}."'
+    )
+    yield (
+        "BibTeX: @software{tpufi, author = {{The tpufi authors}}, title = {tpufi: "
+        "hardware fault injection for TensorFlow training}, "
+        f"version = {{{version}}}}}"
+    )
 
 
 def _plan(facts: Facts) -> Table:
