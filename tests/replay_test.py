@@ -43,9 +43,7 @@ OUTPUT = Injection(
 
 @pytest.fixture(scope="module")
 def session():
-    """Return a program with the sites of these files alone; they trace fast."""
-    files = (OUTPUT, read_injection(PUBLISHED / "inj_masked.csv"))
-    return CONFIG.session(sites={injection.site_name for injection in files})
+    return CONFIG.session()
 
 
 @pytest.fixture(scope="module")
