@@ -110,6 +110,7 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
             values.get("validation", False),
             injections,
             detectors,
+            values.get("recovery", False),
         )
     )
 
@@ -143,6 +144,7 @@ _TYPES = _NEEDED | {
     "validation": Node.switch,
     "injections": Node.itself,
     "detectors": Node.itself,
+    "recovery": Node.switch,
 }
 _REQUIRED = tuple(_NEEDED)
 # What there is to draw from; the files of `injections` take its place.
