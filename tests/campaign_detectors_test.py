@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import math
 import pathlib
+import shutil
 from collections.abc import Callable
 
 import numpy as np
@@ -29,7 +30,7 @@ from tpufi.campaign.journal.writer import Writer
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.plan_file import read_plan
 from tpufi.campaign.report.options import Options
-from tpufi.campaign.report.write import write_report
+from tpufi.campaign.report.write import write_combined, write_report
 from tpufi.campaign.subject import Runner
 from tpufi.campaign.workload.golden_scores import golden_scores
 from tpufi.campaign.workload.recorded_plan import recorded_plan
@@ -176,6 +177,24 @@ def test_the_report_tells_coverage_and_false_alarms(campaign, tmp_path):
     assert int(cells["harmful"]) == found.harmful.sum()
     assert float(cells["per million"]) == 0
     assert int(cells["clean steps"]) == STEPS
+
+
+def test_the_report_on_several_campaigns_puts_their_detectors_together(
+    campaign, tmp_path
+):
+    folders = [tmp_path / "one", tmp_path / "other"]
+    for folder in folders:
+        shutil.copytree(campaign, folder)
+    write_combined(folders, tmp_path / "report", Options())
+    assert "## Detectors: Leaderboard" in (tmp_path / "report/report.md").read_text()
+    with Reader.open(campaign) as journal:
+        found = read_found(journal)
+    odd = found.numbers % 2 == 1
+    with open(tmp_path / "report/tables/leaderboard_default.csv", newline="") as file:
+        lines = {line["detector"]: line for line in csv.DictReader(file)}
+    for name, scores in found.detectors.items():
+        hits = (scores.latencies(scores.threshold) >= 0) & found.harmful & odd
+        assert int(lines[name]["covered"]) == 2 * hits.sum()
 
 
 def test_no_experiment_is_fitted_and_scored():

@@ -175,6 +175,17 @@ def test_the_page_has_the_numbers_of_the_bench(bench, tmp_path):
     assert float(row["interval, high"]) == pytest.approx(high)
 
 
+def test_a_bench_without_harm_has_a_page_too(tmp_path):
+    part = campaign(1)
+    masked = np.full(EXPERIMENTS, MASKED)
+    columns = (part.models, part.directions, part.places, part.families)
+    harmless = Found(part.numbers, masked, *columns, part.detectors)
+    page = bench_document(Bench({"one": harmless}, {}), "A bench", "Of nothing.")
+    assert "No harmful experiment is in the scored half." in markdown(page)
+    for table in page.tables():
+        table.write(tmp_path)
+
+
 def test_campaigns_with_other_detectors_are_refused(bench):
     part = campaign(1)
     less = Found(

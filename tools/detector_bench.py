@@ -4,7 +4,7 @@
 
 run   trains the golden runs and runs the campaigns of docs/results/detectors/plans, in
       turns, so that all have some experiments early; stopped, it goes on where it was
-page  writes report.md, tables, pictures and the data set from what is there
+page  writes report, tables, pictures and the data set from what is there
 """
 
 import argparse
@@ -40,8 +40,7 @@ from tpufi.campaign.members import campaign_folders, note_members
 from tpufi.campaign.plan_file import read_plans
 from tpufi.campaign.report.detector_bench import bench_document, long_tables
 from tpufi.campaign.report.document import Section, Table
-from tpufi.campaign.report.figures import drawn
-from tpufi.campaign.report.markdown import markdown
+from tpufi.campaign.report.write import write_document
 from tpufi.campaign.workload.golden_check import check_golden
 from tpufi.campaign.workload.golden_scores import golden_scores
 from tpufi.campaign.workload.subject import WorkloadSubject
@@ -245,6 +244,8 @@ def write_data(out: pathlib.Path, page: pathlib.Path) -> None:
                     column = pa.array([text] * len(table)).dictionary_encode()
                     table = table.add_column(place, name, column)
                 for measure, label, _ in measures_of(journal):
+                    if not label.startswith(ALARM):
+                        continue
                     own = [scores.tolist() for _, scores in scores_of(journal, measure)]
                     name = f"score {label.removeprefix(ALARM)}"
                     table = table.append_column(
@@ -264,15 +265,17 @@ def write_page(out: pathlib.Path, page: pathlib.Path) -> int:
     """Write page, tables and pictures."""
     bench = read_bench(out)
     document = bench_document(bench, TITLE, SUMMARY, (_goals(bench),))
-    for part in ("pictures", "tables"):
-        shutil.rmtree(page / part, ignore_errors=True)
-        (page / part).mkdir(parents=True)
-    for picture in document.pictures():
-        drawn(picture, page / "pictures" / f"{picture.key}.png")
-    for table in (*document.tables(), *long_tables(bench)):
-        table.write(page / "tables")
-    with atomic_write(page / "report.md") as scratch:
-        scratch.write_text(markdown(document), encoding="utf-8")
+    page.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = pathlib.Path(scratch) / "report"
+        write_document(document, made)
+        for table in long_tables(bench):
+            table.write(made / "tables")
+        for part in ("pictures", "tables"):
+            shutil.rmtree(page / part, ignore_errors=True)
+            shutil.copytree(made / part, page / part)
+        for part in ("report.md", "report.html"):
+            shutil.copy(made / part, page / part)
     print(page / "report.md")
     write_data(out, page)
     return 0

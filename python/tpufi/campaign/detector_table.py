@@ -167,6 +167,8 @@ def read_found(journal: Reader) -> Found | None:
     numbers, *others = columns
     found = {}
     for measure, label, _ in measures_of(journal):
+        if not label.startswith(ALARM):
+            continue  # Of recovery.
         name = label.removeprefix(ALARM)
         steps = dict(scores_of(journal, measure))
         found[name] = Scores(

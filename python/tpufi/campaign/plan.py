@@ -68,6 +68,7 @@ class CampaignPlan(Plan):
         has file i, and after the last one the first.
       detectors: names of detectors, or `file.py:NAME`, and settings of each, see
         `tpufi.detect`; they watch every step of the experiments and of the golden run.
+      recovery: do each experiment again with recovery from the detectors' alarms.
 
     Raises:
       InputError: unknown workload, or a number is out of range.
@@ -85,9 +86,12 @@ class CampaignPlan(Plan):
     validation: bool = False
     injections: tuple[tuple[str, InjectionFile], ...] = ()
     detectors: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
+    recovery: bool = False
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        if self.recovery and not self.detectors:
+            raise InputError("recovery: needs alarms; name detectors too")
         if not 1 <= self.horizon < 1 << 31:
             raise InputError(f"horizon: {self.horizon}; expected 1 up to 2**31 - 1")
         for name, injection in self.injections:
@@ -178,7 +182,10 @@ class CampaignPlan(Plan):
             if of:
                 own[short_name(name)] = files_digest([pathlib.Path(file)])
             named.append((short_name(name), given))
-        return {"detectors": named, **({"own detectors": own} if own else {})}
+        found: dict[str, object] = {"detectors": named}
+        if own:
+            found["own detectors"] = own
+        return found | ({"recovery": True} if self.recovery else {})
 
 
 def check_seed(seed: int) -> None:

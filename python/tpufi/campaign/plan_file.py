@@ -109,6 +109,7 @@ def _workload_plan(root: Node, folder: pathlib.Path) -> CampaignPlan:
             values.get("validation", False),
             injections,
             detectors,
+            values.get("recovery", False),
         )
     )
 
@@ -142,6 +143,7 @@ _TYPES = _NEEDED | {
     "validation": Node.switch,
     "injections": Node.itself,
     "detectors": Node.itself,
+    "recovery": Node.switch,
 }
 _REQUIRED = tuple(_NEEDED)
 # What there is to draw from; the files of `injections` take its place.

@@ -4,7 +4,10 @@
 import dataclasses
 from collections.abc import Mapping
 
+from tpufi.campaign.detector_bench import Bench
+from tpufi.campaign.detector_table import read_found
 from tpufi.campaign.report.cells import count_text, printable
+from tpufi.campaign.report.detector_bench import bench_sections
 from tpufi.campaign.report.document import Block, Document, Picture, Section, Table
 from tpufi.campaign.report.facts import Facts
 from tpufi.campaign.report.sections import outcomes
@@ -30,7 +33,22 @@ def combined(campaigns: Mapping[str, Facts]) -> Document:
             printable(name): f"{count_text(len(facts.experiments))} experiments"
             for name, facts in campaigns.items()
         },
-        sections=(_beside(campaigns), *map(_own, campaigns.items())),
+        sections=(
+            _beside(campaigns),
+            *_detectors(campaigns),
+            *map(_own, campaigns.items()),
+        ),
+    )
+
+
+def _detectors(campaigns: Mapping[str, Facts]) -> tuple[Section, ...]:
+    """Return what detectors found in all of them; none if one has no detectors."""
+    found = {name: read_found(facts.journal) for name, facts in campaigns.items()}
+    if not all(one is not None and len(one.numbers) for one in found.values()):
+        return ()
+    return tuple(
+        dataclasses.replace(section, title=f"Detectors: {section.title}")
+        for section in bench_sections(Bench(found, {}))
     )
 
 

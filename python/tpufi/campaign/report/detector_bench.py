@@ -58,14 +58,18 @@ def bench_document(
             "harmful in it": count_text(int(scored.harmful.sum())),
             "clean steps for false alarms": count_text(bench.clean_steps),
         },
-        (
-            Section("size", "Size", (_sizes(bench), _RULES)),
-            Section("leaderboard", "Leaderboard", tuple(_leaderboard(bench))),
-            Section("where", "Coverage by kind of fault", tuple(_by_all(bench))),
-            Section("blind_spots", "Blind spots", tuple(_blind_spots(bench))),
-            Section("roc", "ROC", (_roc(bench),)),
-            *closing,
-        ),
+        (*bench_sections(bench), *closing),
+    )
+
+
+def bench_sections(bench: Bench) -> tuple[Section, ...]:
+    """Return the sections of the page."""
+    return (
+        Section("size", "Size", (_sizes(bench), _RULES)),
+        Section("leaderboard", "Leaderboard", tuple(_leaderboard(bench))),
+        Section("where", "Coverage by kind of fault", tuple(_by_all(bench))),
+        Section("blind_spots", "Blind spots", tuple(_blind_spots(bench))),
+        Section("roc", "ROC", (_roc(bench),)),
     )
 
 
@@ -223,6 +227,9 @@ def _by_all(bench: Bench) -> Iterator[Block]:
 def _blind_spots(bench: Bench) -> Iterator[Block]:
     latencies = bench.latencies(True)
     found = bench.scored
+    if not found.harmful.any():
+        yield "No harmful experiment is in the scored half."
+        return
     rows, spots = [], []
     for name, own in latencies.items():
         for family, place in sorted({*zip(found.families, found.places, strict=True)}):

@@ -107,7 +107,7 @@ def write_report(
         _check(out)
         document = build(gather(str(folder), journal, options))
         with atomic_write(out, _REMEDY) as scratch:
-            _write(document, scratch)
+            write_document(document, scratch)
             if rows:
                 export(journal, scratch / "rows.parquet")
 
@@ -135,11 +135,16 @@ def write_combined(
             found[folder.name] = gather(str(folder), journal, options)
         document = combined(found)
         with atomic_write(out, _REMEDY) as scratch:
-            _write(document, scratch)
+            write_document(document, scratch)
 
 
-def _write(document: Document, folder: pathlib.Path) -> None:
-    """Make a folder with a report in it."""
+def write_document(document: Document, folder: pathlib.Path) -> None:
+    """Make a folder with a report in it: its pages, pictures and tables.
+
+    Args:
+      document: the report.
+      folder: not there yet.
+    """
     folder.mkdir()
     (folder / "pictures").mkdir()
     pictures = {

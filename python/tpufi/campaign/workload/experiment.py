@@ -9,6 +9,7 @@ from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.plan import CampaignPlan
 from tpufi.campaign.subject import Runner, no_sign
 from tpufi.campaign.workload.golden_scores import GoldenScores
+from tpufi.campaign.workload.recovered import NOT_DONE, RecoveredRuns
 from tpufi.campaign.workload.scored_steps import ScoredSteps
 from tpufi.experiment.follow import Course, Follower
 from tpufi.experiment.fork import GoldenWalk
@@ -18,7 +19,7 @@ from tpufi.experiment.validation import Validator
 from tpufi.faults.sampler import AnyFault
 from tpufi.golden import GoldenFolder
 from tpufi.outcomes.detection import detection_step
-from tpufi.outcomes.outcome import classify
+from tpufi.outcomes.outcome import Point, classify
 from tpufi.training import Session
 from tpufi.training.blocks import Blocks
 
@@ -61,6 +62,11 @@ class Experimenter(Runner):
             step=self._scored.step if self._scored else None,
         )
         self.control = self.follower.control
+        self._recovered = None
+        if self._scored and plan.recovery:
+            self._recovered = RecoveredRuns(
+                self._scored.watched, golden, self.walk, self.rows, alive
+            )
         self._band = [(f, f.curve()) for f in map(GoldenFolder, plan.band)]
 
     def run(self, number: int, attempt: int = 1) -> Row:
@@ -69,11 +75,14 @@ class Experimenter(Runner):
         columns = FaultColumns.of(fault, self._sampler.site(fault.site))
         course = Course()
         error = None
+        recovery = NOT_DONE
         try:
             filled = self.follower.filled(fault)
             if self._scored:
                 self._scored.begin(self.follower.first(fault))
             self.follower.follow(filled, self.plan.horizon, course)
+            if self._recovered:
+                recovery = self._recovery(filled)
         except NotActive as problem:
             error = str(problem)
         faulty = course.faulty
@@ -97,8 +106,27 @@ class Experimenter(Runner):
             error,
             course.injected_steps,
             tuple(sorted(course.spread)),
-            *((self._scored.alarms(), self._scored.scores()) if self._scored else ()),
+            *self._told(recovery),
         )
+
+    def _told(self, recovery: tuple[float, ...]) -> tuple:
+        """Return the values and the scores of the row."""
+        if not self._scored:
+            return ()
+        more = recovery if self._recovered else ()
+        return self._scored.alarms() + more, self._scored.scores()
+
+    def _recovery(self, fault: AnyFault) -> tuple[float, ...]:
+        """Do an experiment again under protection."""
+        first, limits = self.follower.first(fault), self.plan.thresholds
+        steps = range(first, first + self.plan.horizon)
+        golden = points(GoldenFolder(self.plan.golden), self.walk.curve, steps)
+        others = [points(folder, curve, steps) for folder, curve in self._band]
+
+        def judge(faulty: list[Point]) -> str:
+            return classify(faulty, golden, limits, others=others)
+
+        return self._recovered.values(fault, first, self.plan.horizon, judge)
 
     def fault(self, number: int) -> AnyFault:
         """Return the fault of an experiment."""

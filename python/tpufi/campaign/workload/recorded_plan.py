@@ -72,6 +72,7 @@ def recorded_plan(
                 (name, tuple((key, float(value)) for key, value in settings))
                 for name, settings in plan.get("detectors", ())
             ),
+            plan.get("recovery", False),
         ), manifest["deterministic"]
 
 

@@ -19,12 +19,15 @@ class ScoredSteps:
       session: whose steps are watched.
       detectors: by name.
       golden: what they remember of the golden run.
+
+    Attributes:
+      watched: the session under detectors.
     """
 
     def __init__(
         self, session: Session, detectors: dict[str, Detector], golden: GoldenScores
     ):
-        self._watched = WatchedSession(session, detectors)
+        self.watched = WatchedSession(session, detectors)
         self._golden = golden
         self._memory: Any = None
         self._rows: list[list[float]] = []
@@ -36,7 +39,7 @@ class ScoredSteps:
 
     def step(self, state: State, number: int, fault: Armed | None) -> StepResult:
         """Run the next step of the experiment."""
-        found = self._watched.step(state, number, self._memory, fault)
+        found = self.watched.step(state, number, self._memory, fault)
         self._memory = found.memory
         self._rows.append(list(found.scores.values()))
         return found.result
@@ -44,7 +47,7 @@ class ScoredSteps:
     def scores(self) -> tuple[tuple[float, ...], ...]:
         """Return the scores of the experiment's steps, for each detector."""
         if not self._rows:
-            return tuple(() for _ in self._watched.detectors)
+            return tuple(() for _ in self.watched.detectors)
         return tuple(zip(*self._rows, strict=True))
 
     def alarms(self) -> tuple[float, ...]:
@@ -52,6 +55,6 @@ class ScoredSteps:
         return tuple(
             next((float(i) for i, s in enumerate(own) if found.alarms(s)), math.nan)
             for found, own in zip(
-                self._watched.detectors.values(), self.scores(), strict=True
+                self.watched.detectors.values(), self.scores(), strict=True
             )
         )

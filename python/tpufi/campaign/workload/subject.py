@@ -13,6 +13,7 @@ from tpufi.campaign.subject import Subject, no_sign
 from tpufi.campaign.workload.experiment import Experimenter
 from tpufi.campaign.workload.gate import check_deterministic
 from tpufi.campaign.workload.golden_scores import GoldenScores, watched_alone
+from tpufi.campaign.workload.recovered import MEASURES
 from tpufi.errors import InputError
 from tpufi.experiment.control import control_of
 from tpufi.faults.sampler import FaultSource
@@ -50,7 +51,8 @@ class WorkloadSubject(Subject):
 
     @property
     def measures(self) -> tuple[tuple[str, bool], ...]:
-        return tuple((ALARM + name, False) for name in self.plan.watching())
+        alarms = tuple((ALARM + name, False) for name in self.plan.watching())
+        return alarms + (MEASURES if self.plan.recovery else ())
 
     @property
     def golden_scores(self) -> tuple[tuple[float, ...], ...]:
