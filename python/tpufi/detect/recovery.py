@@ -16,13 +16,14 @@ from tpufi.descriptor import Descriptor
 from tpufi.detect.watch import WatchedSession, WatchedStep
 from tpufi.errors import InputError
 from tpufi.training import State, StepResult, same_state
+from tpufi.units import UnitFault
 
 # How often a step is tried. A real machine moves the replicas to other devices for the
 # third time; a simulated fault of a device is absent then.
 FIRST, AGAIN, MOVED = range(3)
 
 # What is injected into a step, by its number and which time it is done.
-Faults = Callable[[int, int], Descriptor | None]
+Faults = Callable[[int, int], Descriptor | UnitFault | None]
 
 TRANSIENT, PERSISTENT = "transient", "persistent"
 UNCONFIRMED = "not confirmed"
