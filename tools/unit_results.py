@@ -237,7 +237,10 @@ def _panels(curves: Mapping[tuple[str, str], np.ndarray]) -> Figure:
                 axes.plot(shown, style, color=colour.light, label=when)
         axes.set_title(printable(unit, 44))
         axes.set_yscale("symlog", linthresh=1e-3)
+        axes.yaxis.set_major_formatter("{x:.3g}")
         axes.set_xlabel("steps from the fault", fontsize=8)
+        if place % _COLUMNS == 0:
+            axes.set_ylabel("loss above golden's", fontsize=8)
     named = {
         text: line
         for axes in figure.axes
