@@ -163,6 +163,16 @@ def test_three_workers_give_the_scores_of_one(subject, campaign, tmp_path):
             assert repr(a.values) == repr(b.values)
 
 
+def test_a_campaign_goes_on_where_it_was(subject, runner, campaign, tmp_path):
+    shutil.copytree(campaign, tmp_path / "campaign")
+    written = subject.manifest(), subject.session(["campaign.py"], "0")
+    scores = subject.measures, subject.golden_scores
+    with Writer(tmp_path / "campaign", *written, *scores) as journal:
+        assert journal.add([runner.run(EXPERIMENTS)]) == 1
+    with Reader.open(tmp_path / "campaign") as journal:
+        assert journal.count() == EXPERIMENTS + 1
+
+
 def test_the_report_tells_coverage_and_false_alarms(campaign, tmp_path):
     write_report(campaign, tmp_path / "report", Options())
     text = (tmp_path / "report" / "report.md").read_text()

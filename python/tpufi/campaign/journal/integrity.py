@@ -132,6 +132,11 @@ def _damaged(
     """Return the numbers of the batches whose digest is not that of their rows."""
     heads = [table for table in tables if table in _HEAD]
     found = digests(connection, tables if all_rows else heads, columns)
+    if not all_rows and "score" in tables:
+        # The scores of the golden run came with the first of the heads.
+        names = ", ".join(columns["score"])
+        golden = f"SELECT batch, {names} FROM score WHERE experiment = {schema.GOLDEN}"
+        schema.add_to_digests(connection.execute(golden), found)
     recorded = dict(connection.execute("SELECT id, digest FROM batch"))
     numbers = found.keys() | recorded.keys()
     if not all_rows:
