@@ -104,7 +104,8 @@ def test_every_identifier_is_there_once_and_every_link_leads_somewhere(page, hos
     assert len(links) > 20
     tables = {f"tables/{file.name}" for file in (hostile / "tables").iterdir()}
     assert {link for link in links if link.startswith("tables/")} == tables
-    within = [link for link in links if not link.startswith(("data:", "tables/"))]
+    beside = ("data:", "tables/", "pictures/")
+    within = [link for link in links if not link.startswith(beside)]
     assert {link.removeprefix("#") for link in within} <= set(found)
     labels = [a["aria-labelledby"] for _, a in page.elements if "aria-labelledby" in a]
     assert set(labels) <= set(found)
@@ -132,7 +133,7 @@ def test_markdown_names_its_pictures_and_tables(hostile):
     assert "<script" not in text and "\n</td>" not in text
     links = re.findall(r"(?<!\\)\]\(([^)]+)\)", text)
     assert {link for link in links if link.startswith("pictures/")} == {
-        f"pictures/{file.name}" for file in (hostile / "pictures").iterdir()
+        f"pictures/{file.name}" for file in (hostile / "pictures").glob("*.png")
     }
     assert {link for link in links if link.startswith("tables/")} == {
         f"tables/{file.name}" for file in (hostile / "tables").iterdir()
@@ -158,10 +159,13 @@ def test_tables_hold_the_numbers_in_full(hostile):
         assert float(row["interval, low"]) < float(row["interval, high"])
 
 
-def test_pictures_are_drawn(hostile):
-    for file in (hostile / "pictures").iterdir():
+def test_pictures_are_drawn_and_can_be_saved_as_svg(hostile, page):
+    linked = {a["href"] for a in page.all("a") if a.get("href", "").endswith(".svg")}
+    for file in (hostile / "pictures").glob("*.png"):
         pixels = image.imread(file)
         assert pixels.shape[1] > 500 and pixels.std() > 0.02, file.name
+        assert f"pictures/{file.stem}.svg" in linked
+        assert "<path" in file.with_suffix(".svg").read_text()
 
 
 def test_the_same_journal_gives_the_same_bytes_and_rows_on_request(tmp_path):

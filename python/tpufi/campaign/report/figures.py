@@ -94,11 +94,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def drawn(picture: Picture, file: pathlib.Path) -> str:
-    """Draw a picture, write it as PNG and return it as SVG for a page.
+    """Draw a picture, write it as PNG and SVG, and return it as SVG for a page.
 
     Args:
       picture: what to draw.
-      file: to write.
+      file: to write, the .png; the .svg lies beside it.
 
     Returns:
       An `svg` element whose colours are variables of CSS and whose identifiers begin
@@ -111,6 +111,8 @@ def drawn(picture: Picture, file: pathlib.Path) -> str:
         # The page has its own paper.
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+        alone = file.with_suffix(".svg")
+        figure.savefig(alone, format="svg", metadata=nothing)
     return _for_page(text.getvalue(), picture.key)
 
 

@@ -86,7 +86,7 @@ def write_report(
 
         report.html     the whole report in one file
         report.md       the same as Markdown, with
-        pictures/       a PNG for each picture, and
+        pictures/       a PNG and an SVG for each picture, and
         tables/         a CSV for each table
         rows.parquet    all experiments, on request
 
