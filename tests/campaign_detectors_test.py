@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from tests.campaign_files import write_plan
-from tests.campaign_runs import STEPS, known_workload, small_plan, train_small
+from tests.campaign_runs import (
+    SMALL_PLAN,
+    STEPS,
+    known_workload,
+    small_plan,
+    train_small,
+)
 from tpufi.campaign.detector_table import (
     Scores,
     fitted_half,
@@ -255,18 +261,6 @@ def test_mcnemars_test_looks_at_faults_that_only_one_detector_saw():
     assert mcnemar(first, first) == 1.0
 
 
-PLAN = """\
-workload: small
-golden: golden
-seed: 3
-experiments: 4
-epochs: 0
-steps: 1-4
-replicas: 0-1
-horizon: 3
-"""
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -283,7 +277,9 @@ horizon: 3
 )
 def test_a_plan_names_detectors(text, expected, tmp_path):
     known_workload()
-    assert read_plan(write_plan(tmp_path, PLAN + text)).detectors == tuple(expected)
+    assert read_plan(write_plan(tmp_path, SMALL_PLAN + text)).detectors == tuple(
+        expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -298,4 +294,4 @@ def test_a_plan_names_detectors(text, expected, tmp_path):
 def test_detectors_that_are_not_known_are_refused(text, message, tmp_path):
     known_workload()
     with pytest.raises(InputError, match=message):
-        read_plan(write_plan(tmp_path, PLAN + text))
+        read_plan(write_plan(tmp_path, SMALL_PLAN + text))

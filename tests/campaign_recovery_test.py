@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from tests.campaign_files import write_plan
-from tests.campaign_runs import known_workload, small_plan, train_small
+from tests.campaign_runs import SMALL_PLAN, known_workload, small_plan, train_small
 from tpufi.campaign.detector_table import read_found
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.writer import Writer
@@ -85,17 +85,7 @@ def test_the_report_tells_the_shares_and_detectors_stay_what_they_are(
     assert f",{EXPERIMENTS},{count}," in line
 
 
-PLAN = """\
-workload: small
-golden: golden
-seed: 3
-experiments: 4
-epochs: 0
-steps: 1-4
-replicas: 0-1
-horizon: 3
-recovery: yes
-"""
+PLAN = SMALL_PLAN + "recovery: yes\n"
 
 
 def test_a_plan_asks_for_recovery_and_needs_detectors_for_it(tmp_path):

@@ -28,6 +28,16 @@ from tpufi.outcomes.outcome_thresholds import read_thresholds
 SMALL = dataclasses.replace(TINY, name="small", input_shape=(32, 32, 3))
 CONFIG = GoldenConfig("small", "synthetic:64", replicas=2, per_replica=4)
 STEPS = 12  # Golden; 8 are an epoch.
+SMALL_PLAN = """\
+workload: small
+golden: golden
+seed: 3
+experiments: 4
+epochs: 0
+steps: 1-4
+replicas: 0-1
+horizon: 3
+"""  # Of the small network; more keys follow.
 
 
 def known_workload() -> None:
@@ -170,3 +180,12 @@ def kept_rows(folder: pathlib.Path) -> list[tuple]:
     with Reader.open(folder) as journal:
         rows = journal.query(f"SELECT {', '.join(names)} FROM experiment ORDER BY 1")
         return [(*row, journal.spread(row[0])) for row in list(rows)]
+
+
+def count_of(folder: pathlib.Path) -> int:
+    """Return how many rows a journal has; 0: it is not begun yet."""
+    try:
+        with Reader.open(folder) as journal:
+            return journal.count()
+    except Exception:  # noqa: BLE001 - not begun yet.
+        return 0

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from tests.campaign_files import write_plan
-from tests.campaign_runs import known_workload, small_plan, train_small
+from tests.campaign_runs import SMALL_PLAN, known_workload, small_plan, train_small
 from tests.docs_blocks import ROOT, blocks
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.scores import scores_of_one
@@ -17,17 +17,6 @@ from tpufi.campaign.workload.recorded_plan import recorded_plan
 from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.detect import any_detector
 from tpufi.errors import InputError
-
-PLAN = """\
-workload: small
-golden: golden
-seed: 3
-experiments: 4
-epochs: 0
-steps: 1-4
-replicas: 0-1
-horizon: 3
-"""
 
 
 @pytest.fixture
@@ -78,7 +67,7 @@ def subject_curve(golden: pathlib.Path) -> list[dict]:
 
 def test_a_plan_names_it_beside_all_others(file):
     known_workload()
-    text = PLAN + 'detectors: [all, "mine.py:DETECTOR"]'
+    text = SMALL_PLAN + 'detectors: [all, "mine.py:DETECTOR"]'
     plan = read_plan(write_plan(file.parent, text))
     assert [*plan.watching()][-1] == "mine_DETECTOR"
     assert len(plan.detectors) > 10
@@ -105,4 +94,4 @@ def test_two_of_one_name_are_refused(file, tmp_path):
     known_workload()
     text = f'detectors: ["mine.py:DETECTOR", "{other}:DETECTOR"]'
     with pytest.raises(InputError, match="two have one name"):
-        read_plan(write_plan(tmp_path, PLAN + text))
+        read_plan(write_plan(tmp_path, SMALL_PLAN + text))

@@ -13,6 +13,7 @@ import pytest
 
 from tests.campaign_runs import (
     SmallRunnerOf,
+    count_of,
     kept_rows,
     known_workload,
     run_small,
@@ -263,25 +264,17 @@ def test_a_killed_campaign_goes_on_and_its_rows_replay(golden, tmp_path):
     command = [sys.executable, "-m", "tests.unit_campaign_test", str(golden)]
     process = subprocess.Popen([*command, str(killed), "3"])
     deadline = time.monotonic() + 3600
-    while rows_of(killed) < 2 and time.monotonic() < deadline:
+    while count_of(killed) < 2 and time.monotonic() < deadline:
         time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert EXPERIMENTS > rows_of(killed) >= 1
+    assert EXPERIMENTS > count_of(killed) >= 1
     run_small(plan, killed, SmallRunnerOf(plan), 3, **how)
     assert kept_rows(killed) == kept_rows(whole)
     # Of the journal alone: no plan and no file beside it.
     for replayed in replay_experiments(killed, [0, 7, EXPERIMENTS - 1]):
         assert replayed.differences == ()
         assert any(line.startswith("when ") for line in replayed.lines())
-
-
-def rows_of(folder: pathlib.Path) -> int:
-    try:
-        with Reader.open(folder) as journal:
-            return journal.count()
-    except Exception:  # noqa: BLE001 - not begun yet.
-        return 0
 
 
 if __name__ == "__main__":

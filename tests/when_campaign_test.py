@@ -15,6 +15,7 @@ from tests.campaign_runs import (
     CONFIG,
     SmallRunnerOf,
     compiled_plan,
+    count_of,
     kept_rows,
     known_workload,
     run_small,
@@ -22,7 +23,6 @@ from tests.campaign_runs import (
     train_small,
 )
 from tpufi.campaign.engine.replayed import replay_experiments
-from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.schema import INCIDENTAL
 from tpufi.campaign.workload.experiment import Experimenter
 from tpufi.campaign.workload.subject import WorkloadSubject
@@ -260,24 +260,16 @@ def test_a_killed_campaign_goes_on_and_its_rows_replay(golden, tmp_path, workers
         command = [sys.executable, "-m", "tests.when_campaign_test", str(golden)]
         process = subprocess.Popen([*command, str(killed), str(workers)])
         deadline = time.monotonic() + 200
-        while rows_of(killed) < 4 and time.monotonic() < deadline:
+        while count_of(killed) < 4 and time.monotonic() < deadline:
             time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert rows_of(killed) >= 1
+    assert count_of(killed) >= 1
     run_small(plan, killed, SmallRunnerOf(plan), workers, **how)
     assert kept_rows(killed) == kept_rows(whole)
     for replayed in replay_experiments(killed, [0, 7, 17], subject=subject):
         assert replayed.differences == ()
         assert any(line.startswith("when rate=0.2") for line in replayed.lines())
-
-
-def rows_of(folder: pathlib.Path) -> int:
-    try:
-        with Reader.open(folder) as journal:
-            return journal.count()
-    except Exception:  # noqa: BLE001 - not begun yet.
-        return 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
@@ -201,18 +201,23 @@ def turn(
     return ended.reason is not None
 
 
+def _journals(out: pathlib.Path) -> Iterator[tuple[str, str, Reader]]:
+    """Yield the journals that are begun, open: plan, workload, journal."""
+    for plan in PLANS:
+        for folder in campaign_folders(out / "campaigns" / plan):
+            if (folder / database.NAME).exists():
+                with Reader.open(folder) as journal, journal.untrusted():
+                    workload = str(journal.plan()["workload"]).rpartition(":")[2]
+                    yield plan, workload, journal
+
+
 def read_bench(out: pathlib.Path) -> Bench:
     """Return what the campaigns in a folder found, as far as they are."""
     found: dict[bool, list[tuple[str, Found]]] = {True: [], False: []}
-    for plan in PLANS:
-        for folder in campaign_folders(out / "campaigns" / plan):
-            if not (folder / database.NAME).exists():
-                continue
-            with Reader.open(folder) as journal, journal.untrusted():
-                workload = str(journal.plan()["workload"]).rpartition(":")[2]
-                own = read_found(journal)
-            if own is not None and (len(own.numbers) or plan == CLEAN):
-                found[plan == CLEAN].append((workload, own))
+    for plan, workload, journal in _journals(out):
+        own = read_found(journal)
+        if own is not None and (len(own.numbers) or plan == CLEAN):
+            found[plan == CLEAN].append((workload, own))
     return Bench(joined(found[False]), joined(found[True]))
 
 
@@ -223,37 +228,25 @@ def write_data(out: pathlib.Path, page: pathlib.Path) -> None:
     and the scores of each step by each detector behind them, `score NAME`.
     """
     tables, manifests = [], {}
-    for plan in PLANS:
-        for folder in campaign_folders(out / "campaigns" / plan):
-            if not (folder / database.NAME).exists():
+    for plan, workload, journal in _journals(out):
+        with tempfile.TemporaryDirectory() as scratch:
+            file = pathlib.Path(scratch) / "rows.parquet"
+            if not export(journal, file):
                 continue
-            with (
-                tempfile.TemporaryDirectory() as scratch,
-                Reader.open(folder) as journal,
-                journal.untrusted(),
-            ):
-                file = pathlib.Path(scratch) / "rows.parquet"
-                if not export(journal, file):
-                    continue
-                table = pq.read_table(file)
-                manifest = journal.manifest()
-                workload = str(journal.plan()["workload"]).rpartition(":")[2]
-                for place, (name, text) in enumerate(
-                    (("plan", plan), ("workload", workload))
-                ):
-                    column = pa.array([text] * len(table)).dictionary_encode()
-                    table = table.add_column(place, name, column)
-                for measure, label, _ in measures_of(journal):
-                    if not label.startswith(ALARM):
-                        continue
-                    own = [scores.tolist() for _, scores in scores_of(journal, measure)]
-                    name = f"score {label.removeprefix(ALARM)}"
-                    table = table.append_column(
-                        name, pa.array(own, pa.list_(pa.float32()))
-                    )
-            tables.append(table)
-            manifest["plan"] = json.loads(manifest["plan"])
-            manifests[f"{plan}/{workload}"] = manifest
+            table = pq.read_table(file)
+        for place, (name, text) in enumerate((("plan", plan), ("workload", workload))):
+            column = pa.array([text] * len(table)).dictionary_encode()
+            table = table.add_column(place, name, column)
+        for measure, label, _ in measures_of(journal):
+            if label.startswith(ALARM):
+                own = [scores.tolist() for _, scores in scores_of(journal, measure)]
+                column = pa.array(own, pa.list_(pa.float32()))
+                name = f"score {label.removeprefix(ALARM)}"
+                table = table.append_column(name, column)
+        tables.append(table)
+        manifest = journal.manifest()
+        manifest["plan"] = json.loads(manifest["plan"])
+        manifests[f"{plan}/{workload}"] = manifest
     whole = pa.concat_tables(tables).unify_dictionaries()
     pq.write_table(whole, page / f"{DATA}.parquet", compression="zstd")
     with atomic_write(page / f"{DATA}.json") as file:

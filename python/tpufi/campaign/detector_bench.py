@@ -119,7 +119,7 @@ class Bench:
         found = dict.fromkeys((*self.detectors, TOGETHER), 0)
         for workload, part in self.clean.items():
             alarms = {
-                name: ~(scores.golden <= self._threshold(workload, name, fitted))
+                name: scores.golden_hits(self._threshold(workload, name, fitted))
                 for name, scores in part.detectors.items()
             }
             for name, own in alarms.items():

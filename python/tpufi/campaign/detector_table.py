@@ -3,11 +3,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tpufi.campaign.effect import is_judged, is_visible
+from tpufi.campaign.effect import in_order, is_judged, is_visible
 from tpufi.campaign.journal.answers import ALARM, measures_of
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.scores import golden_scores_of, has_scores, scores_of
@@ -66,9 +66,13 @@ class Scores:
         found = [np.flatnonzero(~(own <= threshold)) for own in self.steps]
         return np.array([hits[0] if hits.size else -1 for hits in found], int)
 
+    def golden_hits(self, threshold: float) -> np.ndarray:
+        """Return whether each step of the golden run raises an alarm."""
+        return ~(self.golden <= threshold)
+
     def golden_alarms(self, threshold: float) -> int:
         """Return how many steps of the golden run raise an alarm."""
-        return int((~(self.golden <= threshold)).sum())
+        return int(self.golden_hits(threshold).sum())
 
     @functools.cached_property
     def peaks(self) -> np.ndarray:
@@ -141,10 +145,43 @@ class Found:
         same = self.outcomes == MASKED_IDENTICAL
         return ~self.harmful & ~same
 
+    def harmful_by(self, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield each value that a harmful experiment has, and which of these have it.
+
+        Args:
+          values: of each experiment.
+        """
+        for value in in_order(values[self.harmful].tolist()):
+            yield value, self.harmful & (values == value)
+
+    def harmful_cells(
+        self, first: np.ndarray, second: np.ndarray
+    ) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yield the pairs of values that harmful experiments have, sorted, and which.
+
+        Args:
+          first: of each experiment.
+          second: likewise.
+        """
+        pairs = zip(first[self.harmful], second[self.harmful], strict=True)
+        for one, other in sorted({*pairs}):
+            among = self.harmful & (first == one) & (second == other)
+            yield str(one), str(other), among
+
     @property
     def golden_steps(self) -> int:
         """Steps of the golden run."""
         return len(next(iter(self.detectors.values())).golden)
+
+
+def covered(latencies: np.ndarray, among: np.ndarray) -> tuple[int, int]:
+    """Return how many of some experiments have an alarm, and how many they are.
+
+    Args:
+      latencies: of all experiments, see `Scores.latencies`.
+      among: whether each is one of them.
+    """
+    return int((latencies[among] >= 0).sum()), int(among.sum())
 
 
 def read_found(journal: Reader) -> Found | None:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from tpufi.campaign.journal.manifest import Manifest
 from tpufi.campaign.journal.row import FaultColumns, Row
 from tpufi.campaign.plan import Plan
-from tpufi.faults.sampler import AnyFault, FaultSource
+from tpufi.faults.broken_unit import AnyFault
+from tpufi.faults.sampler import FaultSource
 
 
 def no_sign() -> None:

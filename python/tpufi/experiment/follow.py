@@ -15,7 +15,7 @@ from tpufi.experiment.inject import check_injected, filled, injections_of
 from tpufi.experiment.propagation import AFTER, Propagation
 from tpufi.experiment.spread import Spread
 from tpufi.experiment.validation import Validator
-from tpufi.faults.sampler import AnyFault
+from tpufi.faults.broken_unit import AnyFault
 from tpufi.outcomes.outcome import Point, Validation
 from tpufi.training import Session, State, state_digest
 from tpufi.training.blocks import BlockResult, Blocks

@@ -6,7 +6,7 @@ import numpy as np
 from tpufi.descriptor import EVERY_REPLICA, read_record, record_numbers
 from tpufi.errors import InputError
 from tpufi.fault import Fault, Listed
-from tpufi.faults.broken_unit import BrokenUnit
+from tpufi.faults.broken_unit import AnyFault, BrokenUnit
 from tpufi.faults.injection_file import InjectionFile
 from tpufi.golden import GoldenConfig
 from tpufi.layers.unit_context import operations_of
@@ -78,9 +78,7 @@ def filled(
     return holding(fault, injected.golden.tolist())
 
 
-def check_injected(
-    fault: Fault | BrokenUnit, record: np.ndarray, times: int = 1
-) -> int:
+def check_injected(fault: AnyFault, record: np.ndarray, times: int = 1) -> int:
     """Return how many elements a step had the fault in.
 
     Of a broken unit they are the values that passed through it: how many these are,
@@ -112,11 +110,11 @@ def check_injected(
 
 
 def injections_of(
-    fault: Fault | BrokenUnit, table: SiteTable, replicas: int, first: int, steps: int
+    fault: AnyFault, table: SiteTable, replicas: int, first: int, steps: int
 ) -> tuple[int, ...]:
     """Return how many replicas a fault is injected into in each step, from its first.
 
-    A unit counts if it is broken in any operation that may be one of its own: it may
+    A unit counts if it is broken in any operation that may be one of the unit: it may
     have no part in that, but without one it has no part in the step.
 
     Args:

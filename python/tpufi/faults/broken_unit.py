@@ -6,6 +6,7 @@ import json
 from typing import ClassVar
 
 from tpufi.errors import InputError
+from tpufi.fault import Fault
 from tpufi.site_table import SiteTable
 from tpufi.units import (
     Link,
@@ -117,6 +118,10 @@ class BrokenUnit:
             "when": when_text(fault.when),
         }
         return json.dumps(row, separators=(",", ":"))
+
+
+# What a campaign injects.
+AnyFault = Fault | BrokenUnit
 
 
 def kind_text(unit: Unit) -> str:

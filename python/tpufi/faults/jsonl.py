@@ -12,7 +12,7 @@ from typing import Any
 
 from tpufi.errors import InputError
 from tpufi.fault import AffectedOutputs, Elements, Fault, Listed, Strided, listed_runs
-from tpufi.faults.broken_unit import BrokenUnit
+from tpufi.faults.broken_unit import AnyFault, BrokenUnit
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.sampler import Sampler
 from tpufi.messages import nearest_first, quote
@@ -34,7 +34,7 @@ _LIMIT = 1 << 63
 _LONGEST = 1 << 16
 
 
-def fault_line(fault: Fault | BrokenUnit) -> str:
+def fault_line(fault: AnyFault) -> str:
     """Return the fault as one line of JSON, without the line end.
 
     The same fault is always the same text. `keep` and `words` are hexadecimal. Listed

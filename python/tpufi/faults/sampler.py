@@ -14,15 +14,12 @@ from tpufi.element import element
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.affected_outputs import draw_affected_outputs
-from tpufi.faults.broken_unit import BrokenUnit
+from tpufi.faults.broken_unit import AnyFault
 from tpufi.faults.draws import Draws
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.unit_model import UnitModel
 from tpufi.site_table import Site, SiteTable
-
-# What a campaign injects.
-AnyFault = Fault | BrokenUnit
 
 
 class _Choice(NamedTuple):

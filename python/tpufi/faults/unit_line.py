@@ -34,7 +34,7 @@ def parse_unit(text: str) -> Unit:
     """Return the unit of a text that `unit_text` wrote.
 
     Raises:
-      InputError: it is none, or there is no such unit.
+      InputError: it is none, or the unit is unknown.
 
     Example:
       >>> parse_unit("link:twice@1/4")

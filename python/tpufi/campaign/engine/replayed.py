@@ -15,8 +15,8 @@ from tpufi.campaign.journal.scores import scores_of_one
 from tpufi.campaign.subject import Subject
 from tpufi.campaign.subjects import recorded_subject
 from tpufi.errors import InputError
+from tpufi.faults.broken_unit import AnyFault
 from tpufi.faults.jsonl import fault_line
-from tpufi.faults.sampler import AnyFault
 from tpufi.training.devices import USUAL, Asked
 
 

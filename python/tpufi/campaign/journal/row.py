@@ -7,8 +7,8 @@ import struct
 from collections.abc import Sequence
 
 from tpufi.experiment.spread import Spread
-from tpufi.fault import Fault, single_bit
-from tpufi.faults.broken_unit import BrokenUnit, unit_text
+from tpufi.fault import single_bit
+from tpufi.faults.broken_unit import AnyFault, BrokenUnit, unit_text
 from tpufi.faults.jsonl import fault_line
 from tpufi.site_table import Site
 from tpufi.when_text import when_text
@@ -65,9 +65,7 @@ class FaultColumns:
     moment: str | None = None
 
     @classmethod
-    def of(
-        cls, fault: Fault | BrokenUnit, site: Site, item: int | None = None
-    ) -> "FaultColumns":
+    def of(cls, fault: AnyFault, site: Site, item: int | None = None) -> "FaultColumns":
         """Return the columns of a fault at its site."""
         when = fault.when
         if isinstance(fault, BrokenUnit):

@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from tpufi.campaign.detector_bench import HALF, TOGETHER, Bench
-from tpufi.campaign.detector_table import Found, mcnemar
-from tpufi.campaign.effect import in_order
+from tpufi.campaign.detector_table import covered, mcnemar
 from tpufi.campaign.report.cells import PValue, Share, count_text
 from tpufi.campaign.report.document import Block, Document, Picture, Section, Table
 from tpufi.campaign.report.figures import FIRST, INK, LINE, SECOND, THIRD, new_figure
@@ -84,8 +83,8 @@ def long_tables(bench: Bench, confidence: float = 0.95) -> tuple[Table, ...]:
     for fitted, by in itertools.product((False, True), _properties(bench)):
         title, values = by
         for name, own in bench.latencies(fitted).items():
-            for value, among in _groups(bench.scored, values):
-                hits, total = int((own[among] >= 0).sum()), int(among.sum())
+            for value, among in bench.scored.harmful_by(values):
+                hits, total = covered(own, among)
                 rows.append(
                     {
                         "detector": name,
@@ -120,12 +119,6 @@ def _properties(bench: Bench) -> tuple[tuple[str, np.ndarray], ...]:
         ("fault model", found.models),
         ("family and place", np.array(cells)),
     )
-
-
-def _groups(found: Found, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield each value that a harmful experiment has, and which of these have it."""
-    for value in in_order(values[found.harmful].tolist()):
-        yield value, found.harmful & (values == value)
 
 
 def _sizes(bench: Bench) -> Table:
@@ -209,7 +202,7 @@ def _by_all(bench: Bench) -> Iterator[Block]:
         groups = [
             (f"{value} ({int(among.sum())})", among)
             for _, values in by
-            for value, among in _groups(bench.scored, values)
+            for value, among in bench.scored.harmful_by(values)
         ]
         rows = [
             {"detector": name}
@@ -232,16 +225,12 @@ def _blind_spots(bench: Bench) -> Iterator[Block]:
         return
     rows, spots = [], []
     for name, own in latencies.items():
-        for family, place in sorted({*zip(found.families, found.places, strict=True)}):
-            among = found.harmful & (found.families == family)
-            among &= found.places == place
-            total, hits = int(among.sum()), int((own[among] >= 0).sum())
-            if not total:
-                continue
+        for family, place, among in found.harmful_cells(found.families, found.places):
+            hits, total = covered(own, among)
             row = {
                 "detector": name,
-                "family": str(family),
-                "place": str(place),
+                "family": family,
+                "place": place,
                 "harmful": total,
                 "covered": hits,
                 "share": Share(hits / total),

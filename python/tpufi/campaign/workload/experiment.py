@@ -16,7 +16,7 @@ from tpufi.experiment.fork import GoldenWalk
 from tpufi.experiment.inject import NotActive
 from tpufi.experiment.judge import points
 from tpufi.experiment.validation import Validator
-from tpufi.faults.sampler import AnyFault
+from tpufi.faults.broken_unit import AnyFault
 from tpufi.golden import GoldenFolder
 from tpufi.outcomes.detection import detection_step
 from tpufi.outcomes.outcome import Point, classify

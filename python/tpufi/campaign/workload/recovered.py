@@ -23,7 +23,7 @@ from tpufi.detect.recovery import (
 )
 from tpufi.experiment.fork import GoldenWalk
 from tpufi.experiment.inject import injections_of
-from tpufi.faults.sampler import AnyFault
+from tpufi.faults.broken_unit import AnyFault
 from tpufi.outcomes.outcome import Point
 from tpufi.training import state_digest
 from tpufi.units import UnitFault

@@ -8,12 +8,12 @@ import numpy as np
 from tpufi.campaign.detector_bench import HALF, TOGETHER, Alarms, with_all
 from tpufi.campaign.detector_table import (
     Found,
+    covered,
     fitted_half,
     fitted_threshold,
     mcnemar,
     read_found,
 )
-from tpufi.campaign.effect import in_order
 from tpufi.campaign.report.cells import PValue, Share
 from tpufi.campaign.report.document import Section, Table
 from tpufi.campaign.report.facts import Facts
@@ -114,14 +114,12 @@ def coverage_by(
     found: Found, latencies: Alarms, title: str, values: np.ndarray, confidence: float
 ) -> Table:
     """Return the coverage of harmful experiments by a property of them."""
-    harmful = found.harmful
-    names = in_order(values[harmful].tolist())
+    groups = list(found.harmful_by(values))
     rows = []
     for name, own in with_all(latencies).items():
         row: dict[str, object] = {"detector": name}
-        for value in names:
-            among = harmful & (values == value)
-            hits, total = int((own[among] >= 0).sum()), int(among.sum())
+        for value, among in groups:
+            hits, total = covered(own, among)
             row[f"{value} ({total})"] = Share(hits / total)
             row[f"{value}, interval"] = wilson(hits, total, confidence)
         rows.append(row)
@@ -152,18 +150,15 @@ def _scored(found: Found, confidence: float) -> Table:
 
 def _blind_spots(found: Found, latencies: Alarms) -> Table:
     """Return the cells whose harmful experiments mostly pass unseen."""
-    seen = with_all(latencies)[TOGETHER] >= 0
+    together = with_all(latencies)[TOGETHER]
     rows = []
-    cells = sorted({*zip(found.models, found.directions, strict=True)})
-    for model, direction in cells:
-        among = found.harmful & (found.models == model)
-        among &= found.directions == direction
-        total, hits = int(among.sum()), int(seen[among].sum())
-        if total and hits / total < HALF:
+    for model, direction, among in found.harmful_cells(found.models, found.directions):
+        hits, total = covered(together, among)
+        if hits / total < HALF:
             rows.append(
                 {
-                    "fault model": str(model),
-                    "direction": str(direction),
+                    "fault model": model,
+                    "direction": direction,
                     "harmful": total,
                     "covered": hits,
                     "share": Share(hits / total),
