@@ -13,7 +13,7 @@ LONGEST = 500
 
 # What needs no fault: errors, files, text, numbers, and the compiled libraries.
 GROUND = frozenset(
-    "_former _library _toml element errors extras file_name integers io messages "
+    "_library _toml element errors extras file_name integers io messages "
     "own_process progress random statistics text_table untrusted user_file "
     "value_ranges when when_text yaml_reader".split()
 )
@@ -52,18 +52,14 @@ MAY_IMPORT = {
     "campaign": FOLLOWED | {"detect", "instrument"},
     "show": FOLLOWED | {"campaign"},
     "selftest": FOLLOWED,
-    "injection": DRAWN,
     # What only users of one other tool need; the core imports none of it.
     "contrib.isca23": FOLLOWED | {"campaign"},
     "contrib.tensorfi": FOLLOWED | {"instrument"},
     "contrib.__init__": frozenset(),
 }
-# Former names, which go in 0.2, stand for packages of contrib.
-FORMER = {"artefact_checkpoint", "gradient_comparison"}
-TOP = {"cli", "__init__", "__main__", *FORMER}  # These may import everything.
+TOP = {"cli", "__init__", "__main__"}  # These may import everything.
 NAMES_CONTRIB = {
-    "artefact_checkpoint.py", "gradient_comparison.py", "instrument/tensorfi.py",
-    "instrument/__init__.py",  # Takes a configuration of TensorFI itself, until 0.2.
+    "instrument/__init__.py",  # Tells what reads a configuration of TensorFI.
     "cli/compare_gradients.py", "cli/convert_config.py", "cli/import_checkpoint.py",
     "cli/reproduce.py",
 }  # fmt: skip
@@ -121,7 +117,7 @@ def test_the_rooms_have_no_circle():
     assert sorted(order) == sorted(edges), f"circle: {sorted(edges.keys() - {*order})}"
 
 
-def test_only_commands_and_former_names_name_contrib():
+def test_only_commands_name_contrib():
     naming = {
         path.relative_to(PACKAGE).as_posix()
         for path in modules()

@@ -111,3 +111,17 @@ def test_a_workload_refuses_a_keras_model(model):
     with pytest.raises(InputError, match=told) as caught:
         tpufi.Workload("mine", model, None, None, 0.1)
     assert "\n" not in str(caught.value) and "instrument(model)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"config": "faults.yaml"}, r"config 'faults.yaml' is no plan; tpufi.contrib."),
+        ({"config": {"Ops": []}}, r"config {'Ops': \[\]} is no plan; tpufi.contrib."),
+        ({"gradient": "mine"}, "gradient 'mine' is unknown; choose straight_through, "),
+    ],
+)
+def test_an_option_that_is_none_is_one_line(how, told):
+    with pytest.raises(InputError, match=told) as caught:
+        tpufi.instrument(tf.nn.relu, **how)
+    assert "\n" not in str(caught.value)

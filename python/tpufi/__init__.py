@@ -9,7 +9,7 @@ once, else together with the first name that needs them, or by `import tpufi.ops
 import importlib
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _MODULE_OF = {
     "InputError": "tpufi.errors",

@@ -2,7 +2,6 @@
 """Faults as TensorFlow operations; the same bits in eager, graph and XLA mode."""
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,11 +12,17 @@ from tpufi import gradients as _gradients  # noqa: F401  Registers those of the 
 from tpufi._library import ops as _ops
 from tpufi.descriptor import reaches
 from tpufi.element import element
+from tpufi.errors import InputError
 from tpufi.integers import integer
+from tpufi.messages import quote
 from tpufi.site_table import Site
 
-# The value of the attribute for `zero_at_faulty`.
-_ZERO_AT_FAULTY = "zero_at_struck"
+# Values of the attribute, which saved programs hold, by the names of options.
+_GRADIENTS = {
+    "straight_through": "straight_through",
+    "zero_at_faulty": "zero_at_struck",
+    "true": "true",
+}
 
 IntLike = int | np.integer | tf.Tensor
 
@@ -205,19 +210,17 @@ def inject_fault(
 def gradient_attribute(gradient: str) -> str:
     """Return how the operations call a gradient option.
 
-    Saved programs hold the attribute, so its values keep their first names.
-
     Args:
-      gradient: `straight_through`, `zero_at_faulty` or `true`; `zero_at_struck` is the
-        former name of `zero_at_faulty`.
+      gradient: `straight_through`, `zero_at_faulty` or `true`.
+
+    Raises:
+      InputError: it is none of them.
     """
-    if gradient == _ZERO_AT_FAULTY:
-        warnings.warn(
-            f"gradient={gradient!r} goes in 0.2: use 'zero_at_faulty'",
-            DeprecationWarning,
-            stacklevel=3,
+    if gradient not in _GRADIENTS:
+        raise InputError(
+            f"gradient {quote(gradient)} is unknown; choose {', '.join(_GRADIENTS)}"
         )
-    return _ZERO_AT_FAULTY if gradient == "zero_at_faulty" else gradient
+    return _GRADIENTS[gradient]
 
 
 class Planes(NamedTuple):

@@ -90,7 +90,7 @@ def program_parser() -> Parser:
 
 
 def versions() -> str:
-    """Return the versions in one line, e.g. `tpufi 0.1.0, Python 3.11.2`."""
+    """Return the versions in one line, e.g. `tpufi 0.2.0, Python 3.11.2`."""
     import importlib.metadata  # Here: 30 ms.
 
     found = [f"tpufi {tpufi.__version__}"]

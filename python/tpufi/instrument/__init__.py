@@ -6,12 +6,9 @@ behind it, as in `tpufi.instrument.flip`.
 """
 
 import functools
-import importlib
 import inspect
-import os
 import sys
 import types
-import warnings
 from collections.abc import Mapping, Sequence
 
 from tpufi.errors import InputError
@@ -25,6 +22,7 @@ from tpufi.instrument.programs import as_callable
 from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
 from tpufi.instrument.weights import WeightFault
+from tpufi.messages import quote
 from tpufi.ops import gradient_attribute
 
 __all__ = [
@@ -44,7 +42,7 @@ __all__ = [
 
 def instrument(
     program: object,
-    config: "Plan | str | os.PathLike[str] | Mapping | None" = None,
+    config: Plan | None = None,
     *,
     sites: Sequence[object] | None = None,
     exclude: Sequence[object] = (),
@@ -125,27 +123,13 @@ def instrument(
     )
 
 
-def _plan(config: "Plan | str | os.PathLike[str] | Mapping") -> Plan:
-    if not isinstance(config, str | os.PathLike | Mapping):
+def _plan(config: Plan) -> Plan:
+    if callable(getattr(config, "choose", None)):
         return config
-    warnings.warn(
-        "a file or mapping as config goes in 0.2: use "
-        "tpufi.contrib.tensorfi.any_plan.read_plan",
-        DeprecationWarning,
-        stacklevel=4,
+    raise InputError(
+        f"config {quote(config)} is no plan; tpufi.contrib.tensorfi.any_plan"
+        ".read_plan makes one of a file or mapping"
     )
-    return importlib.import_module("tpufi.contrib.tensorfi.any_plan").read_plan(config)
-
-
-def __getattr__(name: str) -> object:
-    if name != "Strike":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(
-        "tpufi.instrument.Strike goes in 0.2: use tpufi.instrument.InjectionRecord",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return InjectionRecord
 
 
 class _Package(types.ModuleType):

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import pathlib
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -44,16 +43,6 @@ class Run:
 
     outputs: Any
     injections: tuple[InjectionRecord, ...]
-
-    @property
-    def strikes(self) -> tuple[InjectionRecord, ...]:
-        """Former name of `injections`."""
-        warnings.warn(
-            "Run.strikes goes in 0.2: use Run.injections",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return self.injections
 
 
 class Instrumented:
@@ -177,15 +166,6 @@ class Instrumented:
         run = self._run(faults, args, kwargs)
         warn_of_uninjected(faults, run.injections, self._ids.name, stacklevel=2)
         return run
-
-    def strike(self, faults: AnyFault | Sequence[AnyFault], *args, **kwargs) -> Run:
-        """Former name of `run`."""
-        warnings.warn(
-            "Instrumented.strike goes in 0.2: use Instrumented.run",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return self.run(faults, *args, **kwargs)
 
     def executions(self, *args, **kwargs) -> tuple[Execution, ...]:
         """Return every execution of an armed site in such a call, by running it."""

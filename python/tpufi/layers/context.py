@@ -9,7 +9,6 @@ backward pass reports faults without state, host callbacks or extra outputs.
 
 import dataclasses
 import functools
-import warnings
 from collections.abc import Callable, Mapping, Sequence, Set
 from typing import NamedTuple, TypeVar
 
@@ -197,19 +196,6 @@ class LayerSites:
         site = self._site_of(x, direction, operand, perm)
         return self._injected(x, site, perm, confines)
 
-    def strike(
-        self,
-        x: tf.Tensor,
-        direction: str,
-        operand: str,
-        perm: Sequence[int] = (),
-        *,
-        confines: bool = False,
-    ) -> tf.Tensor:
-        """Former name of `inject`."""
-        _warn_of_former_name("strike", "inject")
-        return self.inject(x, direction, operand, perm, confines=confines)
-
     def product(
         self,
         direction: str,
@@ -278,17 +264,6 @@ class LayerSites:
         y = rarely(test, changed, lambda: tf.identity(same))
         y.set_shape(same.shape)
         return y
-
-    def if_struck(
-        self,
-        direction: str,
-        operand: str,
-        changed: Callable[[], tf.Tensor],
-        same: tf.Tensor,
-    ) -> tf.Tensor:
-        """Former name of `if_injected`."""
-        _warn_of_former_name("if_struck", "if_injected")
-        return self.if_injected(direction, operand, changed, same)
 
     def records(self) -> tuple[tf.Tensor, ...]:
         """Return the sum of what the sites reported; nothing in a clean program."""
@@ -440,11 +415,3 @@ class LayerSites:
 
     def _any_named(self, names: Sequence[str]) -> tf.Tensor:
         return tf.reduce_any(self._named(names))
-
-
-def _warn_of_former_name(former: str, name: str) -> None:
-    warnings.warn(
-        f"LayerSites.{former} goes in 0.2: use LayerSites.{name}",
-        DeprecationWarning,
-        stacklevel=3,
-    )

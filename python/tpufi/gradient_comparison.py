@@ -1,6 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""Former name of `tpufi.contrib.isca23.gradient_comparison`."""
-
-from tpufi._former import stand_for
-
-stand_for(__name__, "tpufi.contrib.isca23.gradient_comparison")
