@@ -9,14 +9,16 @@ import sys
 import pytest
 
 from tests.tiny_workload import TINY
+from tpufi.descriptor import disarmed
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES
 from tpufi.models import WORKLOADS
-from tpufi.tpu.comparison import compare
+from tpufi.tpu.comparison import compare, with_unit
 from tpufi.tpu.compiler import compile_for, interpreter, versions
 from tpufi.tpu.export import export_step
-from tpufi.tpu.page import add_result, has_result
+from tpufi.tpu.page import add_result, result_of
 from tpufi.tpu.request import Request, described
+from tpufi.units import ProcessingElement
 
 PER_REPLICA = 8
 RESULTS = pathlib.Path("docs/results")
@@ -45,18 +47,26 @@ def test_both_programs_compile_for_a_tpu_without_host_traffic(tmp_path):
     assert result["experiment_100"] == pytest.approx((99 + 2 * ratio) / 100, abs=1e-4)
     assert result["experiment_1000"] < result["experiment_100"]
     assert (tmp_path / "tiny_armed.txt").read_text().startswith("HloModule")
-    assert not has_result(result, tmp_path)
+    assert result_of(result, tmp_path) is None
     add_result(result, tmp_path)
-    assert has_result(described(request) | {"versions": versions()}, tmp_path)
+    step = described(request) | {"versions": versions()}
+    assert result_of(step, tmp_path) == json.loads(json.dumps(result))
+    unit = ProcessingElement(8, 8, "output", "output")
+    result = with_unit(result, request, unit)
+    broken = result["programs"]["unit pe:8x8/output/output"]
+    assert result["host_transfers"] == 0 < broken["conditionals"]
+    assert clean["cycles"] < broken["cycles"] < broken["cycles_with_branches"]
+    add_result(result, tmp_path)
     page = (tmp_path / "tpu.md").read_text()
     assert f"{armed['cycles']:,}" in page
+    assert f"{broken['cycles_with_branches']:,}" in page
     assert result["versions"]["libtpu"] in page
 
 
 @pytest.mark.slow
 def test_the_step_of_eight_chips_sums_over_all_of_them():
     _compiler()
-    module = export_step(TINY, PER_REPLICA, 8, armed=True)
+    module = export_step(TINY, PER_REPLICA, 8, fault=disarmed())
     compiled = compile_for(module, "v5e:2x4", 8)
     assert "all-reduce" in compiled.text
     assert "replica_groups={{0,1,2,3,4,5,6,7}}" in compiled.text.replace(" ", "")
@@ -66,7 +76,7 @@ def test_the_step_of_eight_chips_sums_over_all_of_them():
 @pytest.mark.slow
 def test_an_unknown_topology_is_one_line():
     _compiler()
-    module = export_step(TINY, 1, armed=False)
+    module = export_step(TINY, 1, fault=None)
     with pytest.raises(InputError, match="refuses topology 'v99:2x2'") as refused:
         compile_for(module, "v99:2x2")
     assert "\n" not in str(refused.value)
@@ -116,6 +126,7 @@ def test_the_page_shows_workloads_as_they_are_now():
     [
         (["--model", "resnet19"], "resnet19"),
         (["--model", "decoder", "--replicas", "0"], "--replicas"),
+        (["--model", "decoder", "--unit", "pe:8x8/sideways"], "sideways"),
         (["--model", "decoder", "--lowering", "lean"], "--lowering"),
     ],
 )

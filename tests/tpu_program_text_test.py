@@ -54,6 +54,10 @@ def test_the_path_without_a_fault_takes_the_cheapest_branch():
     assert read_program(PROGRAM).cycles_without_branches == 200 + 7 + 10
 
 
+def test_a_fault_in_every_operation_takes_the_most_expensive_branch():
+    assert read_program(PROGRAM).cycles_with_branches == 200 + 7 + 1000
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
+from tpufi.campaign.unit_keys import named_unit
 from tpufi.cli import Parser, positive, run
+from tpufi.faults.broken_unit import kind_text
 from tpufi.models import workload
-from tpufi.tpu.comparison import compare
+from tpufi.tpu.comparison import UNIT, compare, with_unit
 from tpufi.tpu.compiler import environment_for, interpreter, versions
-from tpufi.tpu.page import add_result, has_result, result_line
+from tpufi.tpu.page import add_result, result_line, result_of
 from tpufi.tpu.request import DTYPES, Request, described
 
 
@@ -38,6 +40,9 @@ def main(argv: Sequence[str] | None) -> int:
         help="chips that run the step together, at most those of the topology",
     )
     parser.add_argument(
+        "--unit", help="a unit to break, such as pe:128x128/output: a third program"
+    )
+    parser.add_argument(
         "--save-hlo", type=pathlib.Path, help="folder for the optimised programs"
     )
     parser.add_argument(
@@ -48,6 +53,7 @@ def main(argv: Sequence[str] | None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="JSON on the last line")
     options = parser.parse_args(argv)
+    unit = named_unit(options.unit).unit if options.unit else None
     request = Request(
         workload(options.model),
         options.topology,
@@ -57,12 +63,17 @@ def main(argv: Sequence[str] | None) -> int:
     )
     environment = environment_for(request.topology)
     interpreter(environment)
+    found = None
     if options.new and options.page:
         step = described(request) | {"versions": versions(environment)}
-        if has_result(step, options.page):
+        found = result_of(step, options.page)
+        if found and (unit is None or UNIT + kind_text(unit) in found["programs"]):
             print(f"{options.page} has {step}")
             return 0
-    result = compare(request, save=options.save_hlo, report=_say)
+    how = {"save": options.save_hlo, "report": _say}
+    result = found or compare(request, **how)
+    if unit:
+        result = with_unit(result, request, unit, **how)
     print(result_line(result))
     if options.page:
         add_result(result, options.page)

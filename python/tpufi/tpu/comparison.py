@@ -4,14 +4,18 @@
 import pathlib
 from collections.abc import Callable
 
+from tpufi.descriptor import Descriptor, disarmed
 from tpufi.errors import InputError
+from tpufi.faults.broken_unit import kind_text
 from tpufi.own_process import in_own_process
 from tpufi.tpu.accepted_models import accepted_models
 from tpufi.tpu.compiler import compile_for
 from tpufi.tpu.export import export_step
 from tpufi.tpu.request import Request, described
+from tpufi.units import Unit, UnitFault
 
-CLEAN, ARMED = "clean", "armed"
+CLEAN, ARMED, UNIT = "clean", "armed", "unit "
+_IN_NAMES = str.maketrans(" :/", "___")
 Report = Callable[[str], None]
 _EXPERIMENTS = (100, 1000)
 
@@ -37,7 +41,10 @@ def compare(
     Raises:
       InputError: a program does not compile, or the compiler gives no estimates.
     """
-    programs = {name: _compiled(request, name, save, report) for name in (CLEAN, ARMED)}
+    programs = {
+        name: _compiled(request, name, fault, save, report)
+        for name, fault in {CLEAN: None, ARMED: disarmed()}.items()
+    }
     clean, armed = programs[CLEAN], programs[ARMED]
     versions, chip = (clean.pop(key) for key in ("versions", "chip"))
     for key in ("versions", "chip"):
@@ -64,8 +71,41 @@ def compare(
     }
 
 
+def with_unit(
+    result: dict,
+    request: Request,
+    unit: Unit,
+    *,
+    save: pathlib.Path | None = None,
+    report: Report = lambda line: None,
+) -> dict:
+    """Return a result with one more program: the step with a unit that may be broken.
+
+    Args:
+      result: what `compare` returned of the same request.
+      request: what was compared.
+      unit: the unit; its place is a run-time operand.
+      save: folder for the optimised program.
+      report: called with a line before the compilation.
+
+    Raises:
+      InputError: the program does not compile, or the compiler gives no estimates.
+    """
+    name = UNIT + kind_text(unit)
+    program = _compiled(request, name, UnitFault(unit).whole, save, report)
+    for key in ("versions", "chip"):
+        program.pop(key)
+    programs = result["programs"] | {name: program}
+    transfers = result["host_transfers"] + program["host_transfers"]
+    return result | {"programs": programs, "host_transfers": transfers}
+
+
 def _compiled(
-    request: Request, name: str, save: pathlib.Path | None, report: Report
+    request: Request,
+    name: str,
+    fault: Descriptor | UnitFault | None,
+    save: pathlib.Path | None,
+    report: Report,
 ) -> dict:
     """Export and compile one program; its text goes to the folder `save`."""
     workload = request.typed_workload
@@ -76,13 +116,14 @@ def _compiled(
         workload,
         request.per_replica,
         request.replicas,
-        armed=name == ARMED,
+        fault=fault,
         sites=request.sites if name == ARMED else None,
     )
     compiled = compile_for(module, request.topology, request.replicas)
     if save:
         save.mkdir(parents=True, exist_ok=True)
-        (save / f"{workload.name}_{name}.txt").write_text(compiled.text)
+        file = f"{workload.name}_{name}.txt".translate(_IN_NAMES)
+        (save / file).write_text(compiled.text)
     cost, figures = compiled.cost, compiled.figures
     if cost.cycles == 0:
         raise InputError(
@@ -91,6 +132,7 @@ def _compiled(
         )
     return {
         "cycles": cost.cycles_without_branches,
+        "cycles_with_branches": cost.cycles_with_branches,
         "cycles_of_all": cost.cycles,
         "fusions": cost.fusions,
         "conditionals": cost.conditionals,

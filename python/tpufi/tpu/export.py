@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from tpufi.descriptor import disarmed
+from tpufi.descriptor import Descriptor
 from tpufi.tpu.shared_parts import share_parts
 from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.operands import FaultOperands
 from tpufi.training.state import State, initial_state
-from tpufi.training.step import StepInputs, StepOutputs, TrainingStep
+from tpufi.training.step import StepInputs, StepOutputs, TrainingStep, operands_of
+from tpufi.units import UnitFault
 from tpufi.workload import Workload
 
 _SEED = 0  # Values do not matter, only shapes.
@@ -27,7 +27,7 @@ def export_step(
     per_replica: int,
     replicas: int = 1,
     *,
-    armed: bool,
+    fault: Descriptor | UnitFault | None,
     sites: Iterable[str] | None = None,
 ) -> bytes:
     """Return the step as a serialised HloModuleProto.
@@ -36,27 +36,31 @@ def export_step(
       workload: what is trained.
       per_replica: examples of the replica, >= 1.
       replicas: how many chips run the program together, >= 1.
-      armed: whether the program has fault sites.
+      fault: one that the program can take; None: it is the clean one.
       sites: names of the sites of an armed program; None: all.
     """
     names = None if sites is None else frozenset(sites)
     training_step = TrainingStep(workload, replicas, per_replica, True, names)
+    state = initial_state(workload, _SEED)
+    operands = operands_of(fault, 0, training_step, state) or ()
+    given = [x for x in operands if tf.is_tensor(x)]
 
     def step(
-        state: State, inputs: StepInputs, replica: tf.Tensor, *fault: tf.Tensor
+        state: State, inputs: StepInputs, replica: tf.Tensor, *given: tf.Tensor
     ) -> StepOutputs:
+        fields = iter(given)
+        taken = (next(fields) if tf.is_tensor(x) else x for x in operands)
         return training_step.on_device(
             state,
             inputs,
             replica,
-            FaultOperands(*fault) if fault else None,
+            type(operands)(*taken) if given else None,
             lambda own: sum_over_chips(own, replicas),
         )
 
     outputs = workload.model.output_shape(workload.input_shape)[:-1]
-    none = FaultOperands.of(disarmed(), 0)
     arguments = (
-        initial_state(workload, _SEED),
+        state,
         StepInputs(
             tf.zeros((per_replica, *workload.input_shape), workload.input_dtype),
             tf.zeros((per_replica, *outputs), tf.int32),
@@ -64,7 +68,7 @@ def export_step(
             tf.constant(workload.learning_rate, tf.float32),
         ),
         tf.constant(0, tf.int64),
-        *(none[:4] if armed else ()),
+        *given,
     )
     compiled = tf.function(step, jit_compile=True, autograph=False)
     device = tf.zeros(

@@ -11,6 +11,7 @@ from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES
 from tpufi.io import atomic_write
 from tpufi.text_table import markdown_records
+from tpufi.tpu.comparison import UNIT
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica")
 _HEADS = ("workload", "topology", "type", "chips", "batch")
@@ -29,6 +30,14 @@ cycles are its estimates. [docs/performance.md](../performance.md) says what the
 experiment of N steps has N - 1 clean steps and two armed ones, that of the fault and
 its control. Of workloads with more than 1,500 sites the armed step has those of the
 artefact's lists.
+"""
+_UNITS = """
+## A broken unit
+
+The step of a training with one [broken unit](../how_to/broken_unit.md), whose place,
+bits and moment are operands. `whole` is a step in which no operation draws an
+injection, `broken` one in which all do: of each conditional the most expensive branch.
+A loop within a branch counts once.
 """
 
 
@@ -64,18 +73,20 @@ def add_result(result: dict, folder: pathlib.Path) -> None:
     _write(folder / "tpu.md", page(results))
 
 
-def has_result(result: dict, folder: pathlib.Path) -> bool:
-    """Whether the page has a result of the same step, made by the same versions.
+def result_of(step: dict, folder: pathlib.Path) -> dict | None:
+    """Return the page's result of a step, if it was made by the same versions.
 
     Args:
-      result: the entries of a result that say what was compared, and `versions`.
+      step: the entries of a result that say what was compared, and `versions`.
       folder: folder of `tpu.json`.
 
     Raises:
       InputError: `tpu.json` is not what `add_result` writes.
     """
-    same = [old for old in _stored(folder) if _key(old) == _key(result)]
-    return any(old["versions"] == result["versions"] for old in same)
+    for old in _stored(folder):
+        if _key(old) == _key(step) and old["versions"] == step["versions"]:
+            return old
+    return None
 
 
 def page(results: Sequence[dict]) -> str:
@@ -113,6 +124,21 @@ def page(results: Sequence[dict]) -> str:
         for r in results
         for name, p in r["programs"].items()
     ]
+    units = [
+        {
+            **{head: r[name] for head, name in zip(_HEADS, _KEY, strict=True)},
+            "unit": name.removeprefix(UNIT),
+            "clean": f"{clean:,}",
+            "whole": f"{p['cycles']:,}",
+            "broken": f"{p['cycles_with_branches']:,}",
+            "whole / clean": f"{p['cycles'] / clean:.2f}",
+            "broken / clean": f"{p['cycles_with_branches'] / clean:.2f}",
+        }
+        for r in results
+        for clean in [r["programs"]["clean"]["cycles"]]
+        for name, p in r["programs"].items()
+        if name.startswith(UNIT)
+    ]
     versions = {json.dumps(r["versions"], sort_keys=True) for r in results}
     names = "; ".join(
         ", ".join(f"{n} {v}" for n, v in json.loads(one).items())
@@ -122,6 +148,7 @@ def page(results: Sequence[dict]) -> str:
         (
             _HEAD,
             markdown_records(steps),
+            *((_UNITS, markdown_records(units)) if units else ()),
             "\n## The programs\n\nWhat the compiler took is processor time and the "
             "largest resident memory.\n",
             markdown_records(programs),

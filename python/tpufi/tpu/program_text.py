@@ -8,7 +8,7 @@ is called, by a loop or a conditional, is counted once wherever it stands in the
 import dataclasses
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 _HEAD = re.compile(r"^(?:ENTRY )?(%[\w.\-]+) .*\{$")
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
@@ -38,6 +38,8 @@ class ProgramCost:
       cycles: sum of the estimated cycles of every fusion in the text.
       cycles_without_branches: the same with the cheapest branch of every conditional
         only: what runs where no fault is injected.
+      cycles_with_branches: the same with the most expensive branches: what runs where
+        every conditional injects.
       copied_bytes: what copies between memories move in one run, conditionals at
         their least; they have no estimate.
       fusions: fusions and other kernels that have an estimate.
@@ -47,6 +49,7 @@ class ProgramCost:
 
     cycles: int
     cycles_without_branches: int
+    cycles_with_branches: int
     copied_bytes: int
     fusions: int
     conditionals: int
@@ -72,8 +75,9 @@ def read_program(text: str) -> ProgramCost:
     estimates = [int(n) for n in _CYCLES.findall(text)]
     return ProgramCost(
         cycles=sum(estimates),
-        cycles_without_branches=_least(computations, entry, _cycles),
-        copied_bytes=_least(computations, entry, _copied),
+        cycles_without_branches=_sum(computations, entry, _cycles, min),
+        cycles_with_branches=_sum(computations, entry, _cycles, max),
+        copied_bytes=_sum(computations, entry, _copied, min),
         fusions=len(estimates),
         conditionals=sum(bool(_BRANCHES.search(line)) for line in lines),
         host_transfers=tuple(
@@ -100,21 +104,26 @@ def _computations(text: str) -> dict[str, list[str]]:
     return found
 
 
-def _least(
+def _sum(
     computations: dict[str, list[str]],
     name: str | None,
     measure: Callable[[str], int],
+    choose: Callable[[Iterable[int]], int],
 ) -> int:
-    """Sum a measure over a computation and its calls, conditionals at their least."""
+    """Sum a measure over a computation and its calls; `choose` takes one branch."""
+
+    def of(called: str) -> int:
+        return _sum(computations, called, measure, choose)
+
     total = 0
     for line in computations.get(name, ()):
         total += measure(line)
         if branches := _branches(line):
-            total += min(_least(computations, branch, measure) for branch in branches)
+            total += choose(map(of, branches))
         # A fusion's own estimate covers what it calls; a loop has none.
         elif not _CYCLES.search(line):
             for called in _CALLED.findall(line):
-                total += _least(computations, called, measure)
+                total += of(called)
     return total
 
 
