@@ -93,6 +93,8 @@ def test_a_plan_of_workloads_has_one_for_each(tmp_path):
         "resnet18": "a", "decoder": "b"
     }  # fmt: skip
     assert read_plan(path, "decoder") == plans["decoder"]
+    path.write_text(WORKLOADS.replace("seed: 7", "seed: [7, 8]"))
+    assert [plan.seed for plan in read_plans(path).values()] == [7, 8]
     path.write_text(WORKLOADS.replace("[resnet18, decoder]", "decoder").replace(
         "[a, b]", "b"))  # fmt: skip
     assert read_plans(path) == {"": plans["decoder"]}
@@ -103,6 +105,7 @@ def test_a_plan_of_workloads_has_one_for_each(tmp_path):
     ("old", "new", "message"),
     [
         ("[a, b]", "[a]", ":2: golden: 1 items for 2 in workload; give one for each"),
+        ("seed: 7", "seed: [7]", ":3: seed: 1 items for 2 in workload; give one for"),
         ("[a, b]", "a", ":2: golden: 'a'; expected a list, one item for each"),
         ("[resnet18, decoder]", "[]", ":1: workload: a list; expected"),
         ("decoder", "resnet18", ":1: workload: 'resnet18' stands twice"),

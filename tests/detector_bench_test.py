@@ -9,6 +9,7 @@ from scipy import stats
 
 from tpufi.campaign.detector_bench import TOGETHER, Bench, area, curve, joined, with_all
 from tpufi.campaign.detector_table import (
+    BROKEN,
     MEASURED,
     OTHER,
     PUBLISHED,
@@ -150,6 +151,7 @@ def test_a_fault_has_the_family_of_its_model_and_moment():
     assert family("ANATOMY", None) == MEASURED
     assert family("STUCK_AT_1", None) == OTHER
     assert family("ZERO", "rate=0.3") == REPEATED
+    assert family("lane rate=0.3", "rate=0.3", "VectorLane") == BROKEN
 
 
 def test_the_page_has_the_numbers_of_the_bench(bench, tmp_path):
@@ -157,6 +159,12 @@ def test_the_page_has_the_numbers_of_the_bench(bench, tmp_path):
     assert len(page.splitlines()) < 120
     board = page[page.index("## Leaderboard") :]
     assert board.index("| good |") < board.index("| bad |")
+    boards = (t for t in bench_document(bench, "A", "B").tables() if "leader" in t.key)
+    rows = next(boards).frame.to_dict("records")
+    (good,) = (row for row in rows if row["detector"] == "good")
+    found = bench.scored
+    missed = int(found.harmful.sum()) - good["covered"]
+    assert float(good["SPFM"]) == pytest.approx(1 - missed / len(found.numbers))
     coverage, _ = long_tables(bench)
     coverage.write(tmp_path)
     with open(tmp_path / "coverage.csv", newline="") as file:

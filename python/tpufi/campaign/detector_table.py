@@ -15,6 +15,7 @@ from tpufi.faults.catalogue import FAULT_MODELS
 from tpufi.faults.error_model_file import TABLES
 from tpufi.outcomes.outcome import MASKED_IDENTICAL
 from tpufi.statistics.comparison import sign_test
+from tpufi.units import UNITS
 
 _FAULTS = (
     "SELECT experiment, outcome, model, direction, op, moment FROM experiment ORDER BY "
@@ -26,17 +27,20 @@ _COLUMNS = ("numbers", "outcomes", "models", "directions", "places", "families")
 
 # Kinds of faults, as a reader compares them.
 PUBLISHED, MEASURED = "published transients", "measured errors"
-REPEATED, OTHER = "intermittent", "other transients"
-FAMILIES = (PUBLISHED, MEASURED, REPEATED, OTHER)
+REPEATED, OTHER, BROKEN = "intermittent", "other transients", "broken units"
+FAMILIES = (PUBLISHED, MEASURED, REPEATED, OTHER, BROKEN)
 
 
-def family(model: str, moment: str | None) -> str:
+def family(model: str, moment: str | None, op: str = "") -> str:
     """Return the kind of a fault.
 
     Args:
       model: its fault model.
       moment: when it is injected, if not in all steps of its duration.
+      op: type of the operation, of a broken unit its class.
     """
+    if op in UNITS:
+        return BROKEN
     if moment is not None:
         return REPEATED
     if model in FAULT_MODELS:
@@ -195,7 +199,14 @@ def read_found(journal: Reader) -> Found | None:
     plan = journal.plan()
     rows = [row for row in journal.query(_FAULTS) if is_judged(row[1])]
     texts = [
-        (number, outcome, model, direction, f"{direction} {op}", family(model, moment))
+        (
+            number,
+            outcome,
+            model,
+            direction,
+            f"{direction} {op}",
+            family(model, moment, op),
+        )
         for number, outcome, model, direction, op, moment in rows
     ]
     columns = map(np.array, zip(*texts, strict=True)) if rows else (

@@ -17,7 +17,7 @@ _LIST = "campaigns.txt"
 _LONGEST = 1 << 20
 # What can be a list, and what then has an item for each of its items.
 _BESIDE = {"workload": ("golden",), "program": ()}
-_MAY_BE_LISTS = {"workload": (), "program": ("inputs",)}
+_MAY_BE_LISTS = {"workload": ("seed",), "program": ("inputs", "seed")}
 
 
 def members_of(root: Node) -> dict[str, Node]:

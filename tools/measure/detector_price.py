@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What watching a training step costs, detector by detector."""
+
+from measure.paired import interleaved, ratios
+from tpufi.detect import WatchedSession
+from tpufi.detect.catalogue import DETECTORS, detector
+from tpufi.detect.detectors.exact_replay import ExactReplay
+from tpufi.golden import GoldenConfig
+
+ALL = "all together"
+
+
+def detector_prices(config: GoldenConfig, rounds: int) -> dict[str, dict[str, float]]:
+    """Return what a watched clean step takes in unwatched ones, by detector.
+
+    One step each in turns; ratios are paired, medians with intervals of 95 %.
+
+    Args:
+      config: what is trained.
+      rounds: how often, >= 2.
+
+    Returns:
+      `median`, `least` and `most` of each detector but of exact replay, whose price
+      is that of the steps that it does again.
+    """
+    session = config.session()
+    state = session.initial_state()
+    names = [n for n, kind in DETECTORS.items() if not issubclass(kind, ExactReplay)]
+    sets = {name: {name: detector(name)} for name in names}
+    sets[ALL] = {name: detector(name) for name in names}
+
+    def watched(detectors: dict):
+        own = WatchedSession(session, detectors)
+        memory = own.memory()
+        return lambda: own.step(state, 1, memory).scores
+
+    variants = {name: watched(own) for name, own in sets.items()}
+    variants["clean"] = lambda: session.step(state, 1).loss
+    for work in variants.values():
+        work()
+    seconds = interleaved(variants, rounds)
+    found = {name: ratios(seconds[name], seconds["clean"]) for name in sets}
+    return {
+        name: {"median": r.median, "least": r.least, "most": r.most}
+        for name, r in found.items()
+    }
