@@ -42,7 +42,7 @@ from tpufi.campaign.members import campaign_folders, note_members
 from tpufi.campaign.plan_file import read_plans
 from tpufi.campaign.report.detector_bench import bench_document, long_tables
 from tpufi.campaign.report.document import Section, Table
-from tpufi.campaign.report.write import write_document
+from tpufi.campaign.report.write import write_beside
 from tpufi.campaign.workload.golden_check import check_golden
 from tpufi.campaign.workload.golden_scores import golden_scores
 from tpufi.campaign.workload.recovered import RECOVERY as MEASURE
@@ -296,17 +296,7 @@ def write_page(out: pathlib.Path, page: pathlib.Path) -> int:
     bench = read_bench(out)
     closing = (_recovery(out), _prices(out), _goals(bench))
     document = bench_document(bench, TITLE, SUMMARY, (*filter(None, closing),))
-    page.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        made = pathlib.Path(scratch) / "report"
-        write_document(document, made)
-        for table in long_tables(bench):
-            table.write(made / "tables")
-        for part in ("pictures", "tables"):
-            shutil.rmtree(page / part, ignore_errors=True)
-            shutil.copytree(made / part, page / part)
-        for part in ("report.md", "report.html"):
-            shutil.copy(made / part, page / part)
+    write_beside(document, page, long_tables(bench))
     print(page / "report.md")
     write_data(out, page)
     return 0

@@ -19,12 +19,11 @@ from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report.cells import Share, count_text, printable
 from tpufi.campaign.report.document import Block, Document, Picture, Section, Table
 from tpufi.campaign.report.facts import Facts, gather
-from tpufi.campaign.report.figures import FIRST, INK, SECOND, THIRD, drawn, new_figure
-from tpufi.campaign.report.markdown import markdown
+from tpufi.campaign.report.figures import FIRST, INK, SECOND, THIRD, new_figure
 from tpufi.campaign.report.options import Options
+from tpufi.campaign.report.write import write_beside
 from tpufi.cli import Parser, run
 from tpufi.errors import InputError
-from tpufi.io import atomic_write
 from tpufi.when import ALWAYS, ONCE
 from tpufi.when_text import parse_when
 
@@ -45,33 +44,9 @@ def main(argv: Sequence[str] | None) -> int:
             journal = journals.enter_context(Reader.open(folder))
             journals.enter_context(journal.untrusted())
             found[folder.name] = gather(str(folder), journal, Options())
-        write(found, options.out)
+        write_beside(page(found), options.out)
     print(options.out / "report.md")
     return 0
-
-
-def write(campaigns: Mapping[str, Facts], out: pathlib.Path) -> None:
-    """Write `report.md`, and what it shows into `pictures` and `tables`.
-
-    Args:
-      campaigns: what each found, by its name.
-      out: a folder that is there; of what else it has nothing is touched.
-
-    Raises:
-      InputError: a campaign has no broken units.
-    """
-    document = page(campaigns)
-    for name in ("pictures", "tables"):
-        with atomic_write(out / name) as scratch:
-            scratch.mkdir()
-            if name == "pictures":
-                for picture in document.pictures():
-                    drawn(picture, scratch / f"{picture.key}.png")
-            else:
-                for table in document.tables():
-                    table.write(scratch)
-    with atomic_write(out / "report.md") as scratch:
-        scratch.write_text(markdown(document), encoding="utf-8")
 
 
 def page(campaigns: Mapping[str, Facts]) -> Document:

@@ -4,13 +4,14 @@
 import contextlib
 import os
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.report.cells import count_text, printable
 from tpufi.campaign.report.combined import combined
-from tpufi.campaign.report.document import Document
+from tpufi.campaign.report.document import Document, Table
 from tpufi.campaign.report.facts import Facts, gather
 from tpufi.campaign.report.figures import drawn
 from tpufi.campaign.report.header import header
@@ -33,7 +34,7 @@ from tpufi.campaign.report.sections import (
 )
 from tpufi.campaign.report.templates import html_page
 from tpufi.errors import InputError
-from tpufi.io import atomic_write
+from tpufi.io import atomic_write, make_folder
 from tpufi.messages import show_path
 
 PAGE = "report.html"
@@ -157,6 +158,27 @@ def write_document(document: Document, folder: pathlib.Path) -> None:
     (folder / "report.md").write_text(markdown(document), encoding="utf-8")
     page = html_page(document, pictures)
     (folder / PAGE).write_text(page, encoding="utf-8")
+
+
+def write_beside(
+    document: Document, folder: pathlib.Path, more: Sequence[Table] = ()
+) -> None:
+    """Write a report into a folder that has other files too, and leave these alone.
+
+    Args:
+      document: the report.
+      folder: is made if it is not there.
+      more: tables that are no part of the pages.
+    """
+    make_folder(folder, _REMEDY)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        made = pathlib.Path(scratch) / "report"
+        write_document(document, made)
+        for table in more:
+            table.write(made / "tables")
+        for part in made.iterdir():
+            with atomic_write(folder / part.name, _REMEDY) as place:
+                part.rename(place)
 
 
 def _check(out: pathlib.Path) -> None:
