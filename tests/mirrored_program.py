@@ -16,6 +16,8 @@ import tensorflow as tf
 from tests.mirrored_replicas import Replicas
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.descriptor import read_record, replacing
+from tpufi.layers import Dense, GlobalAveragePooling, Sequence
+from tpufi.models.resnet18 import convolution
 from tpufi.optimizers import SGD
 from tpufi.training import Program, initial_state
 from tpufi.training.distributed import DistributedProgram
@@ -96,8 +98,24 @@ def replicas_apart(workload, strategy, batch, keys) -> float:
     return apart
 
 
-def with_stale_link(how: str, program, state: State, replicas: Replicas) -> dict:
+def with_stale_link(strategy) -> dict[str, dict]:
     """Run a step in which replica 5 hands on a third of what it computed before."""
+    # Few layers: a program with a unit is traced for each device.
+    layers = convolution("conv1", 4, 3), GlobalAveragePooling("pool"), Dense("fc", 10)
+    workload = dataclasses.replace(TINY, optimizer=SGD(), model=Sequence(layers))
+    replicas = Replicas(workload, strategy, PER_REPLICA)
+    programs = {
+        "virtual": Program(workload, REPLICAS, PER_REPLICA),
+        "mirrored": DistributedProgram(workload, strategy, PER_REPLICA),
+    }
+    state = initial_state(workload, 7)
+    return {
+        how: _stale_step(how, program, state, replicas)
+        for how, program in programs.items()
+    }
+
+
+def _stale_step(how: str, program, state: State, replicas: Replicas) -> dict:
     fault = UnitFault(Link("stale", 1, 3), "zero", replica=5, first=1)
     first, second = (tiny_batch(REPLICAS, PER_REPLICA, seed) for seed in (0, 1))
     before = program.step(state, *first, RATE, fault, 0).state
@@ -160,11 +178,7 @@ def main() -> None:
     ]
     report["copies_equal"] = all(len(c) == 1 for c in copies)
     report["traces"] = [program.traces for program in programs.values()]
-    begin = initial_state(workload, 7)
-    report["stale"] = {
-        how: with_stale_link(how, program, begin, replicas)
-        for how, program in programs.items()
-    }
+    report["stale"] = with_stale_link(strategy)
     batch, keys = tiny_batch(REPLICAS, PER_REPLICA)
     report["replicas_apart"] = replicas_apart(workload, strategy, batch, keys)
     json.dump(report, sys.stdout)
