@@ -57,6 +57,12 @@ def test_a_fault_is_injected_into_one_replica_once(report):
         assert [step[how]["injected"] for step in report["steps"]] == [0, 0, 1]
 
 
+@pytest.mark.parametrize("how", BOTH)
+def test_a_stale_link_hands_on_what_its_own_replica_computed_before(report, how):
+    assert report["stale"][how]["share_of_bound"] <= 1
+    assert report["stale"][how]["passed"] == 0
+
+
 def test_all_replicas_hold_the_same_bits_after_the_update(report):
     assert report["copies_equal"]
 

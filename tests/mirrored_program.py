@@ -16,6 +16,8 @@ import tensorflow as tf
 from tests.mirrored_replicas import Replicas
 from tests.tiny_workload import TINY, tiny_batch
 from tpufi.descriptor import read_record, replacing
+from tpufi.layers import Dense, GlobalAveragePooling, Sequence
+from tpufi.models.resnet18 import convolution
 from tpufi.optimizers import SGD
 from tpufi.training import Program, initial_state
 from tpufi.training.distributed import DistributedProgram
@@ -23,6 +25,7 @@ from tpufi.training.program import StepResult
 from tpufi.training.state import State
 from tpufi.training.step import ReplicaResult
 from tpufi.training.strategies import make_strategy
+from tpufi.units import Link, UnitFault
 
 REPLICAS, PER_REPLICA, STEPS = 8, 2, 3
 RATE, FAULTY = np.float32(0.001), 1e3
@@ -95,6 +98,42 @@ def replicas_apart(workload, strategy, batch, keys) -> float:
     return apart
 
 
+def with_stale_link(strategy) -> dict[str, dict]:
+    """Run a step in which replica 5 hands on a third of what it computed before."""
+    # Few layers: a program with a unit is traced for each device.
+    layers = convolution("conv1", 4, 3), GlobalAveragePooling("pool"), Dense("fc", 10)
+    workload = dataclasses.replace(TINY, optimizer=SGD(), model=Sequence(layers))
+    replicas = Replicas(workload, strategy, PER_REPLICA)
+    programs = {
+        "virtual": Program(workload, REPLICAS, PER_REPLICA),
+        "mirrored": DistributedProgram(workload, strategy, PER_REPLICA),
+    }
+    state = initial_state(workload, 7)
+    return {
+        how: _stale_step(how, program, state, replicas)
+        for how, program in programs.items()
+    }
+
+
+def _stale_step(how: str, program, state: State, replicas: Replicas) -> dict:
+    fault = UnitFault(Link("stale", 1, 3), "zero", replica=5, first=1)
+    first, second = (tiny_batch(REPLICAS, PER_REPLICA, seed) for seed in (0, 1))
+    before = program.step(state, *first, RATE, fault, 0).state
+    after = program.step(before, *second, RATE, fault, 1)
+    old = replicas(how, state, *first)
+    own = replicas(how, before._replace(sent=()), *second)
+    size, start = sum(x[5].size for x in own.gradients.values()), 0
+    for name, now in sorted(own.gradients.items()):
+        place = start + np.arange(now[5].size).reshape(now[5].shape)
+        stale = (place >= size // 3) & (place < size * 2 // 3)
+        now[5][stale] = old.gradients[name][5][stale]
+        start += now[5].size
+    return {
+        "share_of_bound": share_of_bound(before, after, own),
+        "passed": int(after.record[0]) - (size * 2 // 3 - size // 3),
+    }
+
+
 def main() -> None:
     """Run the same steps both ways, the last with a fault in replica 5."""
     # A kernel may share a sum among as many threads as are free: with one there is one
@@ -139,6 +178,7 @@ def main() -> None:
     ]
     report["copies_equal"] = all(len(c) == 1 for c in copies)
     report["traces"] = [program.traces for program in programs.values()]
+    report["stale"] = with_stale_link(strategy)
     batch, keys = tiny_batch(REPLICAS, PER_REPLICA)
     report["replicas_apart"] = replicas_apart(workload, strategy, batch, keys)
     json.dump(report, sys.stdout)

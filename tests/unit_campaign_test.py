@@ -20,6 +20,7 @@ from tests.campaign_runs import (
     small_plan,
     train_small,
 )
+from tests.cli_test import one_line, run_tool
 from tpufi.campaign.engine.replayed import replay_experiments
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.schema import INCIDENTAL
@@ -30,6 +31,8 @@ from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.workload.experiment import Experimenter
 from tpufi.campaign.workload.golden_scores import golden_scores
 from tpufi.campaign.workload.subject import WorkloadSubject
+from tpufi.cli import WRONG_INPUT
+from tpufi.cli.replay import COMMAND
 from tpufi.errors import InputError
 from tpufi.experiment.follow import Course
 from tpufi.experiment.inject import NotActive, check_injected, injections_of
@@ -55,12 +58,14 @@ HORIZON, EXPERIMENTS = 20, 18
 PATIENT = {"timeout": 3600, "start_timeout": 3600}
 ELEMENT = ProcessingElement(8, 8, "output", "output")
 LIMITS = read_thresholds()
-# Two programs: a few seconds of tracing each.
+# Three programs: a few seconds of tracing each.
 FEW = (
     UnitModel(ELEMENT, bits=(0, 30), when=When(rate=0.02)),
     UnitModel(ELEMENT, operations=("stuck_1",), bits=(20, 24)),
     UnitModel(Link("corrupted", 0, 8), when=When(rate=0.1)),
+    UnitModel(Link("stale", 0, 8), when=When(rate=0.3)),
 )
+KILLED = FEW[:1] + FEW[3:]
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +138,8 @@ def test_a_row_describes_the_whole_unit(golden, opened):
 
 def test_a_line_replays_the_steps_of_its_experiment(golden, opened):
     runner = Experimenter(plan_of(golden), opened)
-    for number in range(3):
+    stale = next(n for n in range(EXPERIMENTS) if runner.fault(n).stale)
+    for number in {0, 1, 2, stale}:
         row, line = runner.run(number), runner.fault(number).line()
         how = {"horizon": HORIZON, "session": opened}
         found = replay_unit(parse_broken_unit(line), golden, LIMITS, **how)
@@ -144,8 +150,63 @@ def test_a_line_replays_the_steps_of_its_experiment(golden, opened):
         told = list(found.lines())
         assert told[0].startswith(row.fault.site) and row.outcome in told[-1]
     absent = dataclasses.replace(broken(ELEMENT).fault, replica=9)
-    with pytest.raises(InputError, match="replica 9: the golden run has replicas 0 to"):
-        replay_unit(broken(ELEMENT, fault=absent), golden, LIMITS, session=opened)
+    how = {"horizon": 2, "session": opened}
+    for fault, message in (
+        (broken(ELEMENT, fault=absent), "replica 9: the golden run has replicas 0 to"),
+        (broken(Link("stale"), step=0), "stale link in step 0 .* has no step before"),
+    ):
+        with pytest.raises(InputError, match=message):
+            replay_unit(fault, golden, LIMITS, **how)
+
+
+def test_the_command_prints_the_replay_of_a_line(golden, opened, capsys):
+    fault = broken(Link("corrupted", 1, 8))
+    found = replay_unit(fault, golden, LIMITS, horizon=3, session=opened)
+    given = ["--unit", fault.line(), "--golden", str(golden), "--horizon", "3"]
+    assert COMMAND.main(given) == 0
+    *table, thresholds = capsys.readouterr().out.splitlines()
+    assert table == list(found.lines())
+    assert table[0] == "link:corrupted@1/8, stuck_1"
+    assert [line.split()[0] for line in table[-4:-1]] == ["2", "3", "4"]
+    assert table[-1] == f"outcome: {found.outcome}"
+    assert thresholds == f"thresholds: {LIMITS}"
+    # The options move the unit, as they move an injection.
+    assert COMMAND.main([*given, "--step", "5"]) == 0
+    assert "\n   5 " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{", "", "expected one JSON object with the keys model, unit,"),
+        ("link:corrupted@1/8", "link:late@1/8", "error 'late' is unknown; choose"),
+        ("link:corrupted@1/8", "memory:fc/kernal@3", "no 'fc/kernal' here; nearest"),
+        ("link:corrupted@1/8", "saved:conv9@0", "no 'conv9' here; nearest"),
+        ("link:corrupted@1/8", "memory:fc/kernel@99", "lies outside fc/kernel of 80"),
+        ('"replica":1', '"replica":9', "replica 9: the golden run has replicas 0 to"),
+        ('"step":2', '"step":60', "an epoch of synthetic:64 has steps 0 to 7"),
+    ],
+)
+def test_the_command_tells_a_line_that_cannot_be_replayed_in_one(
+    golden, old, new, message, capsys
+):
+    line = broken(Link("corrupted", 1, 8)).line()
+    assert old in line
+    given = "--unit", line.replace(old, new, 1), "--golden", golden
+    assert run_tool(COMMAND, *given) == WRONG_INPUT
+    assert message in one_line(capsys)
+
+
+def test_a_stale_link_begins_with_the_message_of_the_step_before(golden, opened):
+    fault, course = broken(Link("stale", 1, 3)), Course()
+    Experimenter(plan_of(golden), opened).follower.follow(fault, 4, course)
+    unit = fault.descriptor(opened.program.table, first=2)
+    state = opened.step(opened.initial_state(), 0).state
+    state = opened.step(state, 1, unit.whole).state
+    for number in range(2, 6):
+        state = opened.step(state, number, unit).state
+    assert course.state == state_digest(state) != ""
+    assert (course.diverged, course.injected_steps) == (0, 4)
 
 
 def test_a_unit_that_is_never_broken_is_masked(golden, opened):
@@ -198,6 +259,7 @@ def test_status_and_report_group_by_kind_and_rate(golden, opened, tmp_path):
     for title in ("By fault model", "By operation type", "By moment"):
         assert title in page
     assert "link:corrupted rate=0.1" in page and "exponent bit" in page
+    assert "messages of the step before" in page
 
 
 @pytest.mark.slow
@@ -223,10 +285,12 @@ def test_all_units_run_in_experiments_that_repeat(golden):
 
 @pytest.mark.slow
 def test_detectors_score_the_steps_of_a_broken_unit(golden):
-    link = FEW[2:]
-    plan = plan_of(golden, link, detectors=(("non_finite", ()), ("update_jump", ())))
+    links = FEW[2:]
+    detectors = (("non_finite", ()), ("exact_replay", (("every", 1.0),)))
+    plan = plan_of(golden, links, detectors=detectors, recovery=True)
     watched = WorkloadSubject(plan, True, golden_scores(plan)).open()
-    alone = Experimenter(plan_of(golden, link), watched.session)
+    alone = Experimenter(plan_of(golden, links), watched.session)
+    assert len({watched.fault(number).model for number in range(4)}) == len(links)
     for number in range(4):
         row, other = watched.run(number), alone.run(number)
         assert row.losses == other.losses and row.state_digest == other.state_digest
@@ -254,7 +318,7 @@ def test_fifty_steps_with_a_unit_have_the_same_bits_twice(tmp_path, compiled):
 @pytest.mark.slow
 def test_a_killed_campaign_goes_on_and_its_rows_replay(golden, tmp_path):
     """Kill three workers; the rows are those of a run in one piece, with one."""
-    plan = plan_of(golden, FEW[:2])
+    plan = plan_of(golden, KILLED)
     whole = tmp_path / "whole"
     subject = WorkloadSubject(plan)
     how = {"manifest": subject.manifest(), "session": subject.session(["c"], "0")}
@@ -279,7 +343,7 @@ def test_a_killed_campaign_goes_on_and_its_rows_replay(golden, tmp_path):
 
 if __name__ == "__main__":
     known_workload()
-    PLAN = plan_of(pathlib.Path(sys.argv[1]), FEW[:2])
+    PLAN = plan_of(pathlib.Path(sys.argv[1]), KILLED)
     run_small(
         PLAN,
         pathlib.Path(sys.argv[2]),

@@ -85,6 +85,8 @@ def test_units_stand_in_a_list_beside_fault_models_with_weights(tmp_path):
     assert found["saved rate=0.5"][0] == saved
     assert found["link:missing once"][0].unit == Link("missing", 0, 8)
     assert "RBFLIP" in found
+    stale = {m.name: m for m in models_of(tmp_path, "{link: stale, chunks: 8}")}
+    assert stale == {"link:stale always": UnitModel(Link("stale", 0, 8), ("chunk",))}
     # A journal has them, and gives the same ones back.
     assert _sampling(sampling_entries(sampling)) == sampling
 
@@ -176,6 +178,7 @@ def test_a_line_is_read_as_the_unit_it_was_written_of():
         UnitModel(MemoryAddress("*"), when=When(every=3)),
         UnitModel(SavedActivation("*")),
         UnitModel(Link("twice", 0, 8)),
+        UnitModel(Link("stale", 0, 8)),
     )
     for number in range(100):
         fault = draw.draw(9, number)
@@ -232,6 +235,7 @@ BROKEN = {
     "lane_text": ("{lane: some}", "faults.lane: 'some'; expected a whole number"),
     "link": ("{link: late}", "faults.link: 'late'; expected one of"),
     "link_operation": ("{link: twice, operation: flip}", "expected a link that"),
+    "stale_bit": ("{link: stale, bit: 3}", "bit: nothing of it keeps or"),
     "chunk": ("{link: twice, chunks: 4, chunk: 4}", "chunk 4 is not 0 to 3"),
     "trigger": ("{lane: any, when: {exponents: [3]}}", "give when no between and no"),
     "twice": ("[{lane: 1}, {lane: 2}]", "lane always twice; name it once"),
@@ -275,6 +279,15 @@ def test_what_the_workload_lacks_is_one_line(tmp_path, faults, message):
     plan_of(tmp_path, faults)
     with pytest.raises(InputError, match=message):
         subject_of(tmp_path / "campaign.yaml").source  # noqa: B018
+
+
+def test_a_stale_link_needs_a_step_before_it(tmp_path):
+    link = equally([UnitModel(Link("stale", 0, 8))])
+    with pytest.raises(InputError, match="link:stale always needs the step before"):
+        SamplingPlan(link, epochs=(0, 1), steps=(0, 3))
+    later = plan_of(tmp_path, "{link: stale}").moments(8)
+    assert later.stale == ("link:stale always",)
+    assert plan_of(tmp_path, "{link: twice}").moments(8).stale == ()
 
 
 def test_a_program_of_the_user_has_no_units(tmp_path):

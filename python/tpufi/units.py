@@ -37,6 +37,11 @@ class Unit(abc.ABC):
     place: tuple[int, ...]
 
     @property
+    def stale(self) -> bool:
+        """Whether it hands on what a replica sent in the step before."""
+        return False
+
+    @property
     def key(self) -> tuple[str | int, ...]:
         """`built` as constants that a trace is known by; see `built_of`."""
         return type(self).__name__, *dataclasses.astuple(self.built)
@@ -219,7 +224,7 @@ class SavedActivation(Unit):
         return (self.element,)
 
 
-LINK_ERRORS = ("corrupted", "missing", "twice")
+LINK_ERRORS = ("corrupted", "missing", "twice", "stale")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +236,9 @@ class Link(Unit):
 
     Args:
       error: `corrupted`: the operation of the fault is applied to each number of the
-        chunk; `missing`: they are zero; `twice`: they are added twice.
+        chunk; `missing`: they are zero; `twice`: they are added twice; `stale`: they
+        are those that the replica computed in the step before, whatever its link made
+        of them then.
       chunk: number of the chunk, 0 to chunks - 1.
       chunks: of a message, >= 1.
 
@@ -251,6 +258,10 @@ class Link(Unit):
     @property
     def built(self) -> "Link":
         return Link(self.error)
+
+    @property
+    def stale(self) -> bool:
+        return self.error == "stale"
 
     @property
     def place(self) -> tuple[int, ...]:

@@ -253,11 +253,7 @@ class Moments(NamedTuple):
             plan.steps[1],
             plan.epochs[0] * steps_per_epoch + plan.steps[0],
             plan.epochs[1] * steps_per_epoch + plan.steps[1],
-            tuple(
-                model.name
-                for model, _ in plan.models
-                if isinstance(model, FaultModel) and model.rule.stale
-            ),
+            tuple(model.name for model, _ in plan.models if model.stale),
             (plan.epochs[1] - plan.epochs[0] + 1) * (plan.steps[1] - plan.steps[0] + 1),
         )
 

@@ -19,6 +19,7 @@ from tpufi.errors import InputError
 from tpufi.layers.layer import LayerPass, Passes
 from tpufi.training import Program, Session, State, StepResult, same_state
 from tpufi.training.program import step_inputs
+from tpufi.training.sent import with_sent
 from tpufi.training.state import Tensors
 from tpufi.training.step import FaultOperands, Looked, ReplicaResult, Watch, operands_of
 
@@ -205,6 +206,7 @@ class WatchedSession:
         program, given = self.session.program, self.session.inputs(number)
         with program.running():
             inputs = step_inputs(*given)
+            state = with_sent(state, fault, number, program.replicas)
             if fault is None:
                 found, told = self._clean(state, inputs, memory)
             else:

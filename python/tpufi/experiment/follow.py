@@ -15,7 +15,7 @@ from tpufi.experiment.inject import check_injected, filled, injections_of
 from tpufi.experiment.propagation import AFTER, Propagation
 from tpufi.experiment.spread import Spread
 from tpufi.experiment.validation import Validator
-from tpufi.faults.broken_unit import AnyFault
+from tpufi.faults.broken_unit import AnyFault, BrokenUnit
 from tpufi.outcomes.outcome import Point, Validation
 from tpufi.training import Session, State, state_digest
 from tpufi.training.blocks import BlockResult, Blocks
@@ -174,7 +174,7 @@ class Follower:
         Raises:
           NotActive: not all of a stale fault's elements could be read.
         """
-        if not fault.stale:
+        if isinstance(fault, BrokenUnit) or not fault.stale:
             return fault
         first = self.first(fault)
         before = self._walk.state(first - 1)
@@ -211,7 +211,7 @@ class Follower:
         row = fault.descriptor(program.table, self._rows, first)
         times = injections_of(fault, program.table, program.replicas, first, horizon)
         run = _Run(row, first, fault, horizon, course, observer, with_fault, times)
-        state = self._walk.state(run.first)
+        state = self._walk.entry(run.first, row)
         in_blocks = self._blocks is not None and observer is None
         while not course.ended and (step := len(course.faulty)) < horizon:
             if in_blocks and (count := self._unseen(run, step)):
@@ -395,9 +395,10 @@ class _Run:
         """Return what a step is told; None: it is clean.
 
         Between two injections the clean program runs where it gives the armed one's
-        bits.
+        bits, unless a stale link will hand on what it does not tell.
         """
-        if step >= self.over or (control == GOLDEN and not self.times[step]):
+        between = control == GOLDEN and not self.times[step]
+        if step >= self.over or (between and not self.fault.stale):
             return None
         return self._faulty if self.with_fault else self._nothing
 

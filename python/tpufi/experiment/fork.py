@@ -3,12 +3,14 @@
 
 from collections.abc import Callable, Iterable
 
+from tpufi.descriptor import Descriptor
 from tpufi.errors import InputError
 from tpufi.experiment.control import Control
 from tpufi.golden import GoldenFolder
 from tpufi.progress import Progress
 from tpufi.training import Session, State, state_digest
 from tpufi.training.blocks import Blocks
+from tpufi.training.sent import is_stale
 from tpufi.units import UnitFault
 
 
@@ -69,6 +71,30 @@ class GoldenWalk:
         # Stale faults read the step before the faulty one.
         self._reached = {n: s for n, s in self._reached.items() if n >= number - 1}
         return self._reached[number]
+
+    def entry(self, number: int, fault: Descriptor | UnitFault) -> State:
+        """Return the state that an experiment begins with before step `number`.
+
+        That is `state(number)`; of a stale link with what replicas sent in the step
+        before, which is run once more by the program of the unit, whole.
+
+        Args:
+          number: of the step.
+          fault: what the experiment injects.
+
+        Raises:
+          InputError: as `state` does, or a stale link has no step before it.
+        """
+        if not is_stale(fault):
+            return self.state(number)
+        if number == 0:
+            raise InputError(
+                "a stale link in step 0 of training has no step before it; choose a "
+                "later step"
+            )
+        before = self._session.step(self.state(number - 1), number - 1, fault.whole)
+        self._alive()
+        return self.state(number)._replace(sent=before.state.sent)
 
     def ahead(self, number: int) -> State:
         """Return a later state than the last one asked for; all between are kept."""

@@ -16,6 +16,7 @@ from tpufi.outcomes.outcome import Point, classify
 from tpufi.outcomes.outcome_thresholds import Thresholds
 from tpufi.text_table import aligned_table
 from tpufi.training import Session
+from tpufi.training.step import operands_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,9 @@ def replay_unit(
         )
     walk = GoldenWalk(folder, session, shown=True)
     first = step_number(folder, session, fault.epoch, fault.step, walk.curve)
+    # A unit that the workload lacks is told before the way to that step.
+    unit = fault.descriptor(session.program.table, first=first)
+    operands_of(unit, first, session.program.training_step, session.initial_state())
     last = first + horizon if horizon else max(walk.curve) + 1
     course, records = Course(), []
 

@@ -3,7 +3,6 @@
 
 import dataclasses
 import json
-from typing import ClassVar
 
 from tpufi.errors import InputError
 from tpufi.fault import Fault
@@ -43,7 +42,10 @@ class BrokenUnit:
     step: int
     fault: UnitFault
 
-    stale: ClassVar[bool] = False
+    @property
+    def stale(self) -> bool:
+        """Whether it needs the step before."""
+        return self.fault.unit.stale
 
     @property
     def when(self) -> When:

@@ -36,6 +36,11 @@ class FaultModel:
     rule: ValueRule
     confined_to: int | None = None
 
+    @property
+    def stale(self) -> bool:
+        """Whether its faults need the step before."""
+        return self.rule.stale
+
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise InputError(

@@ -248,14 +248,12 @@ class SamplingPlan:
                 )
             if names.count(name) > 1:
                 raise InputError(f"plan: models: {name} twice; name it once")
-            if isinstance(model, UnitModel):
-                if self.durations != (1, 1):
-                    raise InputError(
-                        f"plan: durations: of faults of a tensor; how long {name} is "
-                        "broken its when says; remove durations"
-                    )
-                continue
-            if model.rule.stale and self.epochs[0] == 0 and self.steps[0] == 0:
+            if isinstance(model, UnitModel) and self.durations != (1, 1):
+                raise InputError(
+                    f"plan: durations: of faults of a tensor; how long {name} is "
+                    "broken its when says; remove durations"
+                )
+            if model.stale and self.epochs[0] == 0 and self.steps[0] == 0:
                 raise InputError(
                     f"plan: models: {name} needs the step before, and epoch 0, step 0 "
                     "has none; begin steps or epochs at 1"

@@ -115,6 +115,11 @@ class UnitModel:
         return f"{kind} {when_text(dataclasses.replace(self.when, key=0))}"
 
     @property
+    def stale(self) -> bool:
+        """Whether its faults need the step before."""
+        return self.unit.stale
+
+    @property
     def has_bits(self) -> bool:
         """Whether a bit is drawn."""
         corrupts = not isinstance(self.unit, Link) or self.unit.error == "corrupted"

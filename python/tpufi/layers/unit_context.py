@@ -20,6 +20,7 @@ from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.context import FaultContext, LayerSites, Product, Report
 from tpufi.layers.element_faults import Counts, ElementFault, Written, altered
+from tpufi.layers.link_error import transmitted
 from tpufi.layers.rarely import rarely
 from tpufi.layers.reach import same_bits, where_bits
 from tpufi.site_table import SiteTable
@@ -177,8 +178,13 @@ class UnitContext(FaultContext):
         )
         return self._one_element(x, index, self.injected[-1] & mine)
 
-    def sent(self, gradients: Tensors) -> tuple[Tensors, tf.Tensor]:
-        """Return the message of a replica as its link leaves it, and what that did."""
+    def sent(self, gradients: Tensors, before: Tensors) -> tuple[Tensors, tf.Tensor]:
+        """Return the message of a replica as its link leaves it, and what that did.
+
+        Args:
+          gradients: the message, by the names of the parameters.
+          before: that of the step before; empty unless the link is stale.
+        """
         unit = self.unit
         if not isinstance(unit, Link):
             return gradients, self.probe()
@@ -189,10 +195,13 @@ class UnitContext(FaultContext):
         found, records, start = {}, [], 0
         for (name, x), size in zip(gradients.items(), sizes, strict=True):
 
-            def faulty(x=x, size=size, start=start) -> tuple[tf.Tensor, tf.Tensor]:
+            def faulty(
+                name=name, x=x, size=size, start=start
+            ) -> tuple[tf.Tensor, tf.Tensor]:
                 place = tf.range(size, dtype=tf.int64) + start
                 inside = tf.reshape((place >= first) & (place < end), x.shape)
-                new = where_bits(inside, _transmitted(x, unit, self.operands.bits), x)
+                bits, old = self.operands.bits, before.get(name)
+                new = where_bits(inside, transmitted(x, unit, bits, old), x)
                 return new, counted(_differing(x, new, inside))
 
             met = self.injected[-1] & (first < start + size) & (end > start)
@@ -452,13 +461,6 @@ def operations_of(unit: Unit, table: SiteTable) -> Sequence[int]:
     if isinstance(unit, VectorLane):
         return [i for i in ids if table[i].operand not in _GIVEN]
     return [len(table)]
-
-
-def _transmitted(x: tf.Tensor, unit: Link, bits: tf.Tensor) -> tf.Tensor:
-    """Return numbers as a broken link hands them on."""
-    if unit.error == "twice":
-        return x + x
-    return tf.zeros_like(x) if unit.error == "missing" else altered(x, bits)
 
 
 def _differing(old: tf.Tensor, new: tf.Tensor, met: tf.Tensor) -> Counts:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tpufi.descriptor import Descriptor, record_shape
 from tpufi.layers.unit_context import UnitOperands, unit_probe
 from tpufi.training.program import Program, StepResult, recorded
+from tpufi.training.sent import with_sent
 from tpufi.training.session import Session
 from tpufi.training.state import State
 from tpufi.training.step import Operands, StepInputs, StepOutputs, operands_of
@@ -93,14 +94,15 @@ class Blocks:
         if then:
             following = range(steps.stop, steps.stop + then)
             self._ahead = following, self._maker.submit(self._stacked, following)
+        step = self._session.program.training_step
         with self._session.program.running():
             inputs = tf.nest.map_structure(tf.constant, stacked)
+            state = with_sent(state, fault, first, step.replicas)
             given = state, tf.constant(count), inputs
             if fault is None:
                 state, run, losses, correct = self._block(*given)
                 records = None
             else:
-                step = self._session.program.training_step
                 operands = operands_of(fault, first, step, state)
                 state, run, losses, correct, records = self._armed(*given, operands)
         run = int(run)

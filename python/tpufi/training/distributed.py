@@ -19,7 +19,8 @@ from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled
 from tpufi.training.program import Program, StepResult, recorded
-from tpufi.training.state import State
+from tpufi.training.sent import with_sent
+from tpufi.training.state import State, Tensors
 from tpufi.training.step import (
     Operands,
     ReplicaResult,
@@ -96,24 +97,27 @@ class DistributedProgram:
             )
 
         operands = operands_of(fault, number, self.training_step, state)
+        before = with_sent(state, fault, number, self.replicas).sent
         with exact_arithmetic():
-            loss, correct, record = self._step(
+            loss, correct, record, sent = self._step(
                 split(batch.images),
                 split(batch.labels),
                 split(keys, tf.uint32),
                 tf.constant(rate, tf.float32),
                 operands,
+                tf.nest.map_structure(split, before),
             )
+        local = self.strategy.experimental_local_results
         self._newest = tf.nest.map_structure(
-            lambda v: tf.identity(self.strategy.experimental_local_results(v)[0]),
-            self.variables,
-        )
+            lambda v: tf.identity(local(v)[0]), self.variables
+        )._replace(sent=sent)
         accuracy = int(correct) / batch.labels.size
         record = None if fault is None else recorded(fault, record)
         return StepResult(self._newest, float(loss), accuracy, record)
 
     def _load(self, state: State) -> None:
-        """Copy a state to every replica's device."""
+        """Copy a state to every replica's device, without what replicas sent."""
+        state = state._replace(sent=())
         if self.variables is None:
             with self.strategy.scope():
                 self.variables = tf.nest.map_structure(_replica_variable, state)
@@ -130,13 +134,17 @@ class DistributedProgram:
         seeds: object,
         rate: tf.Tensor,
         fault: Operands | None,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        before: object,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Tensors | tuple[()]]:
         self.traces += 1
         compiling("the training step of all replicas")
         results = self.strategy.run(
-            self._replica_step, args=(images, labels, seeds, rate, fault)
+            self._replica_step, args=(images, labels, seeds, rate, fault, before)
         )
-        return tuple(self.strategy.experimental_local_results(r)[0] for r in results)
+        local = self.strategy.experimental_local_results
+        *results, sent = results
+        sent = tf.nest.map_structure(lambda x: tf.stack(local(x)), sent)
+        return *(local(r)[0] for r in results), sent
 
     def _replica_step(
         self,
@@ -145,10 +153,12 @@ class DistributedProgram:
         seed: tf.Tensor,
         rate: tf.Tensor,
         fault: Operands | None,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        before: Tensors | tuple[()],
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, Tensors | tuple[()]]:
         context = tf.distribute.get_replica_context()
         replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
         state = tf.nest.map_structure(tf.identity, self.variables)
+        state = state._replace(sent=before)
         inputs = StepInputs(images, labels, seed, rate)
         how = {}
         if self.compiled and not self._on_tpu:
@@ -158,12 +168,13 @@ class DistributedProgram:
             )
         step = self.training_step.on_device
         found = step(state, inputs, replica, fault, self._summed, **how)
+        stored = found.state._replace(sent=())
         for variable, value in zip(
-            tf.nest.flatten(self.variables), tf.nest.flatten(found.state), strict=True
+            tf.nest.flatten(self.variables), tf.nest.flatten(stored), strict=True
         ):
             variable.assign(value)
         record = tf.zeros([]) if fault is None else found.record
-        return found.loss, found.correct, record
+        return found.loss, found.correct, record, found.state.sent
 
     def _summed(self, own: ReplicaResult) -> ReplicaResult:
         if self._on_tpu:

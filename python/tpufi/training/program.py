@@ -20,6 +20,7 @@ from tpufi.layers.unit_context import read_counts
 from tpufi.progress import compiling
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed, warn_of_hang
+from tpufi.training.sent import with_sent
 from tpufi.training.state import State
 from tpufi.training.step import (
     Operands,
@@ -164,6 +165,7 @@ class Program:
         with self.running():
             inputs = step_inputs(batch, keys, rate)
             operands = operands_of(fault, number, self.training_step, state)
+            state = with_sent(state, fault, number, self.replicas)
             if operands is None:
                 found = self._clean(state, inputs)
             else:
@@ -174,7 +176,7 @@ class Program:
         """Return the summed loss and the number of correct classifications."""
         with self.running():
             loss, correct = self._evaluate(
-                state,
+                state._replace(sent=()),
                 tf.constant(batch.images),
                 tf.constant(batch.labels),
                 tf.constant(batch.present),

@@ -27,12 +27,16 @@ class State(NamedTuple):
       slots: optimiser slots, `weight/slot`.
       statistics: moving averages.
       updates: int64 scalar, number of updates done.
+      sent: what each replica gave its link in the step before, by parameter name and
+        behind an axis of replicas: a stale link hands it on. Empty after the step of
+        any other program; digests and comparisons leave it out.
     """
 
     parameters: Tensors
     slots: Tensors
     statistics: Tensors
     updates: tf.Tensor
+    sent: Tensors | tuple[()] = ()
 
 
 def initial_state(workload: Workload, seed: int) -> State:

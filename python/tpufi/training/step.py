@@ -43,6 +43,8 @@ class ReplicaResult(NamedTuple):
       loss: its share of the mean loss.
       correct: int64, labels predicted correctly.
       record: see `tpufi.descriptor.read_record`; empty in a clean step.
+      sent: the gradients that it gave a stale link; they are not summed. Of all
+        replicas see `State.sent`.
     """
 
     gradients: Tensors
@@ -50,6 +52,7 @@ class ReplicaResult(NamedTuple):
     loss: tf.Tensor
     correct: tf.Tensor
     record: tf.Tensor | tuple[()]
+    sent: Tensors | tuple[()] = ()
 
 
 class StepInputs(NamedTuple):
@@ -246,7 +249,7 @@ class TrainingStep:
         """Run forward and backward pass of one replica.
 
         Args:
-          state: the state before the step.
+          state: the state before the step, with what this replica sent before.
           inputs: those of this replica.
           context: its sites.
           observer: sees its layers; None: nothing does.
@@ -269,10 +272,12 @@ class TrainingStep:
         guesses = tf.argmax(logits, -1, output_type=inputs.labels.dtype)
         correct = tf.reduce_sum(tf.cast(tf.equal(guesses, inputs.labels), tf.int64))
         sums, record = dict(zip(state.parameters, gradients, strict=False)), ()
+        given = ()
         if probe is not None:
             record = run.probe + gradients[-1]
         if isinstance(context, UnitContext):
-            sums, sent = context.sent(sums)
+            given = sums if context.unit.stale else ()
+            sums, sent = context.sent(sums, dict(state.sent))
             record += read + sent
         return ReplicaResult(
             sums,
@@ -280,6 +285,7 @@ class TrainingStep:
             loss,
             correct,
             record,
+            given,
         )
 
     def update(
@@ -366,19 +372,23 @@ class TrainingStep:
         def body(replica: tf.Tensor, total: ReplicaResult, noted: Any) -> tuple:
             observer = watch.observer() if watch else None
             mine = (tensor[replica] for tensor in inputs[:3])
+            before = tf.nest.map_structure(lambda x: x[replica], state.sent)
             own = self.passes(
-                state,
+                state._replace(sent=before),
                 StepInputs(*mine, inputs.rate),
                 self.context(replica, fault),
                 observer,
             )
-            summed = tf.nest.map_structure(tf.add, total, own)
+            summed = tf.nest.map_structure(tf.add, *map(_summands, (total, own)))
 
             def kept(all_: tf.Tensor, mine: tf.Tensor) -> tf.Tensor:
                 return tf.tensor_scatter_nd_update(all_, [[replica]], [mine])
 
             told = watch.note(own, observer) if watch else ()
-            return replica + 1, summed, tf.nest.map_structure(kept, noted, told)
+            sent, noted = tf.nest.map_structure(
+                kept, (total.sent, noted), (own.sent, told)
+            )
+            return replica + 1, summed._replace(sent=sent), noted
 
         nothing = ReplicaResult(
             {name: tf.zeros_like(w) for name, w in state.parameters.items()},
@@ -386,6 +396,7 @@ class TrainingStep:
             tf.zeros([], self.workload.dtype),
             tf.zeros([], tf.int64),
             context.probe() if fault else (),
+            tf.nest.map_structure(tf.zeros_like, state.sent),
         )
         unseen = tf.nest.map_structure(
             lambda x: tf.zeros([self.replicas, *x.shape], x.dtype),
@@ -412,7 +423,8 @@ class TrainingStep:
         """Run the step of one replica that has a separate device.
 
         Args:
-          state: the state before the step; every replica has the same.
+          state: the state before the step; every replica has the same, and what it
+            sent itself.
           inputs: those of this replica.
           replica: its number, an int64 scalar.
           fault: what to inject; None: the step is clean.
@@ -430,7 +442,8 @@ class TrainingStep:
             return self._finished(state, total, rate, context)
 
         own = part(before)(state, inputs, replica, fault)
-        return part(after)(state, summed(own), inputs.rate, fault)
+        total = summed(_summands(own))._replace(sent=own.sent)
+        return part(after)(state, total, inputs.rate, fault)
 
     def _finished(
         self, state: State, total: ReplicaResult, rate: tf.Tensor, context: FaultContext
@@ -438,7 +451,13 @@ class TrainingStep:
         state, record = self.update(state, total, rate, context)
         if context.table:
             record = total.record + record
+        state = state._replace(sent=total.sent)
         return StepOutputs(state, total.loss, total.correct, record)
+
+
+def _summands(own: ReplicaResult) -> ReplicaResult:
+    """Return what of a replica is added to what others contribute."""
+    return own._replace(sent=())
 
 
 def stored(state: State, context: FaultContext) -> tuple[State, tf.Tensor | tuple[()]]:
@@ -448,7 +467,7 @@ def stored(state: State, context: FaultContext) -> tuple[State, tf.Tensor | tupl
     parts = state.parameters, state.slots, state.statistics
     found, record = context.read({n: x for part in parts for n, x in part.items()})
     parts = ({name: found[name] for name in part} for part in parts)
-    return State(*parts, state.updates), record
+    return State(*parts, state.updates, state.sent), record
 
 
 def examples_of(workload: Workload, examples: tf.Tensor) -> tf.Tensor:

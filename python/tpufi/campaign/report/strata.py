@@ -44,6 +44,7 @@ _OPERATIONS = {
     "corrupted": "several bits",
     "missing": "messages that are missing",
     "twice": "messages that come twice",
+    "stale": "messages of the step before",
 }
 
 

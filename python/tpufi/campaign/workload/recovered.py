@@ -26,6 +26,7 @@ from tpufi.experiment.inject import injections_of
 from tpufi.faults.broken_unit import AnyFault
 from tpufi.outcomes.outcome import Point
 from tpufi.training import state_digest
+from tpufi.training.sent import is_stale
 from tpufi.units import UnitFault
 
 _OUTCOMES = (IDENTICAL, WITHIN, LOST, FALSE_ALARM, UNSEEN)
@@ -42,7 +43,9 @@ class RecoveredRuns:
     """Runs experiments under protection.
 
     A fault whose moments are drawn is not there when a step is done again, as on a
-    machine; any other fault with a moment is, until the replicas are moved.
+    machine; any other fault with a moment is, until the replicas are moved. Where a
+    stale link is not there its program runs with the link whole, which tells what
+    replicas sent.
 
     Args:
       watched: the session under detectors.
@@ -82,13 +85,15 @@ class RecoveredRuns:
         row = fault.descriptor(program.table, self._rows, first)
         times = injections_of(fault, program.table, program.replicas, first, horizon)
         stays = fault.when is not None and fault.when.rate == 1
+        nothing = row.whole if is_stale(row) else None
 
         def faults(number: int, attempt: int) -> Descriptor | UnitFault | None:
             there = attempt == FIRST or (stays and attempt < MOVED)
-            return row if there and times[number - first] else None
+            return row if there and times[number - first] else nothing
 
         memory = tf.nest.map_structure(tf.constant, self._golden.memories[first])
-        run = ProtectedRun(self._watched, self._walk.state(first), first, memory)
+        begin = self._walk.entry(first, row)
+        run = ProtectedRun(self._watched, begin, first, memory)
         points = []
         for _ in range(horizon):
             result = run.step(faults)
