@@ -50,6 +50,7 @@ CHOSEN = (
     ("history_bounds", ()),
     ("state_checksum", ()),
     ("update_jump", ()),
+    ("conv_checksums", ()),
     ("exact_replay", (("every", 1.0),)),
 )
 

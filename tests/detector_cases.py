@@ -266,4 +266,5 @@ CASES = {
     ),
     "linear_products": Case(worst_of_layers, "conv1/grad_wt/output", 10.0),
     "dense_checksums": Case(worst_of_layers, "fc/forward/output", 100.0),
+    "conv_checksums": Case(worst_of_layers, "conv1/forward/output", 100.0),
 }

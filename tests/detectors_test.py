@@ -12,7 +12,7 @@ from tests.detector_cases import CASES, NETWORK, Step, run_of_adam
 from tests.small_decoder import SMALL_DECODER
 from tests.tiny_workload import TINY
 from tpufi.data import Batches, load_dataset
-from tpufi.descriptor import disarmed, replacing
+from tpufi.descriptor import disarmed, fault_row, replacing
 from tpufi.detect import DETECTORS, WatchedSession, detector
 from tpufi.detect.watch import named
 from tpufi.element import to_words
@@ -141,6 +141,19 @@ def test_its_fault_raises_an_alarm(name, watched, watched_decoder):
         state = state._replace(parameters=changed)
     found = watched.session.step(state, BEFORE, watched.memory, fault)
     assert name in watched.session.alarms(found.scores)
+
+
+@pytest.mark.parametrize("direction", ["forward", "grad_in", "grad_wt"])
+def test_a_flip_in_any_product_of_a_convolution_is_seen_by_its_checksum(
+    direction, watched
+):
+    site = watched.session.session.program.table.id_of(
+        f"block_conv2/{direction}/output"
+    )
+    where = {"site": site, "replica": 1, "start": 5, "count": 1}
+    flip = fault_row(**where, operation="flip", words=[1 << 30])
+    found = watched.session.step(watched.state, BEFORE, watched.memory, flip)
+    assert "conv_checksums" in watched.session.alarms(found.scores)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

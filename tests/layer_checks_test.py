@@ -164,15 +164,22 @@ def test_a_wrong_element_scores_what_the_formula_says(case, value):
         assert score == np.inf
 
 
-def _tolerance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """V-ABFT's, row by row and written out."""
+def _tolerance(a: np.ndarray, b: np.ndarray, bounds=None) -> np.ndarray:
+    """V-ABFT's, row by row and written out.
+
+    Args:
+      a: of the product.
+      b: of the product.
+      bounds: least and largest element of each row of `a`, if they are not its own.
+    """
     (rows, depth), width = a.shape, b.shape[1]
+    bottom, top = bounds or (a.min(1), a.max(1))
     mean_b = b.mean(1)
     deviation_b = np.sqrt((b.max(1) - mean_b) * (mean_b - b.min(1)))
     found = []
     for m in range(rows):
         mu = a[m].mean()
-        s = np.sqrt((a[m].max() - mu) * (mu - a[m].min()))
+        s = np.sqrt((top[m] - mu) * (mu - bottom[m]))
         first = width * abs(mu) * np.abs(mean_b).sum()
         second = 4 * np.sqrt(
             width * (mu**2 * deviation_b**2).sum() + width**2 * s**2 * (mean_b**2).sum()
@@ -216,8 +223,64 @@ def test_every_product_of_a_dense_layer_has_a_checksum(part):
     assert _observed("dense_checksums", layer, passed) > 1
 
 
+def _product_of_convolution(part, x, kernel, dy, stride):
+    """Return the operands of a convolution's product as matrices, and bounds of rows.
+
+    Patches are copied tap by tap, zeros around images and between pixels included.
+    """
+    size, (batch, height, width, channels) = len(kernel), x.shape
+    rows, columns, filters = dy.shape[1:]
+    pads = [
+        max((count - 1) * stride + size - length, 0) // 2
+        for count, length in ((rows, height), (columns, width))
+    ]
+    seen = np.zeros((batch, rows, columns, size, size, channels))
+    given = np.zeros((batch, height, width, size, size, filters))
+    for i, j, u, v in np.ndindex(rows, columns, size, size):
+        at, beside = i * stride + u - pads[0], j * stride + v - pads[1]
+        if 0 <= at < height and 0 <= beside < width:
+            seen[:, i, j, u, v] = x[:, at, beside]
+            given[:, at, beside, u, v] = dy[:, i, j]
+    patches = seen.reshape(batch * rows * columns, -1)
+    if part == "result":
+        return patches, kernel.reshape(-1, filters), None
+    if part == 0:
+        turned = kernel.transpose(0, 1, 3, 2).reshape(-1, channels)
+        return given.reshape(batch * height * width, -1), turned, None
+    ends = np.minimum(x.min((0, 1, 2)), 0), np.maximum(x.max((0, 1, 2)), 0)
+    bounds = tuple(np.tile(end, size * size) for end in ends)
+    return patches.T, dy.reshape(-1, filters), bounds
+
+
+@pytest.mark.parametrize("part", ["result", 0, 1])
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_checksums_of_a_convolution_are_those_of_its_matrices(part, size, stride):
+    layer = Conv2D("conv", 5, size, stride)
+    x = _draw(B, 7, 8, 4) + np.float32(0.5)
+    passed = _passed(layer, (x, _draw(size, size, 4, 5)))
+    assert _observed("conv_checksums", layer, passed) < 1
+    arrays = {"result": passed.result.copy(), 0: passed.gradients[0].copy(),
+              1: passed.gradients[1].copy()}  # fmt: skip
+    arrays[part].flat[arrays[part].size // 2] += 3
+    passed = passed._replace(result=arrays["result"], gradients=(arrays[0], arrays[1]))
+    x, kernel, dy = (t.astype(np.float64) for t in (*passed.inputs, passed.given))
+    a, b, bounds = _product_of_convolution(part, x, kernel, dy, stride)
+    found = arrays[part].astype(np.float64).reshape(-1, b.shape[1])
+    error = np.abs(found.sum(1) - a @ b.sum(1))
+    # A kernel that a stride steps over leaves pixels that nothing reaches.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(error > 0, error / _tolerance(a, b, bounds), 0)
+    score = _observed("conv_checksums", layer, passed)
+    assert score > 1 and score == pytest.approx(share.max(), rel=1e-3)
+    arrays[part].flat[0] = np.nan
+    assert _observed("conv_checksums", layer, passed) == np.inf
+
+
 def test_layers_without_an_invariant_are_not_looked_at():
     layer = ReLU("relu")
     passed = _passed(layer, (_draw(2, 3),))
-    for name in ("norm_zero_sums", "linear_products", "dense_checksums"):
+    for name in (
+        *("norm_zero_sums", "linear_products", "dense_checksums", "conv_checksums"),
+    ):
         assert detector(name).observe(layer, passed) is None

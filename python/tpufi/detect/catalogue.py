@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tpufi.detect.detector import Detector
+from tpufi.detect.detectors.conv_checksums import ConvChecksums
 from tpufi.detect.detectors.dense_checksums import DenseChecksums
 from tpufi.detect.detectors.exact_replay import ExactReplay
 from tpufi.detect.detectors.feature_value import FeatureValue
@@ -45,6 +46,7 @@ DETECTORS: Mapping[str, type[Detector]] = MappingProxyType(
         "attention_column_sums": AttentionColumnSums,
         "linear_products": LinearProducts,
         "dense_checksums": DenseChecksums,
+        "conv_checksums": ConvChecksums,
     }
 )
 

@@ -21,7 +21,8 @@ from tpufi.training import Program, Session, State, StepResult, same_state
 from tpufi.training.program import step_inputs
 from tpufi.training.sent import with_sent
 from tpufi.training.state import Tensors
-from tpufi.training.step import FaultOperands, Looked, ReplicaResult, Watch, operands_of
+from tpufi.training.step import Looked, Operands, ReplicaResult, Watch, operands_of
+from tpufi.units import UnitFault
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -190,8 +191,8 @@ class WatchedSession:
         state: State,
         number: int,
         memory: Any,
-        fault: Descriptor | None = None,
-        again: Descriptor | None = None,
+        fault: Descriptor | UnitFault | None = None,
+        again: Descriptor | UnitFault | None = None,
     ) -> WatchedStep:
         """Run a training step.
 
@@ -229,9 +230,7 @@ class WatchedSession:
         step = self.session.program.training_step
         return step.watched(state, inputs, None, self._watch, memory)
 
-    def _armed_step(
-        self, state: State, inputs, fault: FaultOperands, memory: Any
-    ) -> tuple:
+    def _armed_step(self, state: State, inputs, fault: Operands, memory: Any) -> tuple:
         step = self.session.program.training_step
         return step.watched(state, inputs, fault, self._watch, memory)
 

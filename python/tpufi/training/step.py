@@ -93,8 +93,8 @@ class Looked(NamedTuple):
     """What a watch sees of a step.
 
     Args:
-      before: the state before the step.
-      after: the state after it.
+      before: the state before the step, as it is read from memory, broken or not.
+      after: the state that it wrote, before memory that is broken alters it.
       gradients: by parameter name, summed over the replicas.
       loss: mean loss over the global batch.
       inputs: those of all replicas.
@@ -296,6 +296,12 @@ class TrainingStep:
         Returns:
           The new state and the record of the faults in the update.
         """
+        return self._updated(state, total, rate, context)[:2]
+
+    def _updated(
+        self, state: State, total: ReplicaResult, rate: tf.Tensor, context: FaultContext
+    ) -> tuple[State, tf.Tensor | tuple[()], State]:
+        """Return the same, and the new state before its memory alters it."""
         state, read = stored(state, context)
         updates = state.updates + 1
         optimizer, dtype = self.workload.optimizer, self.workload.dtype
@@ -312,8 +318,11 @@ class TrainingStep:
             records = sites.records()
         statistics = {n: s / self.replicas for n, s in total.statistics.items()}
         record = records[0] if records else ()
-        new, left = stored(State(parameters, slots, statistics, updates), context)
-        return new, record + read + left if isinstance(context, UnitContext) else record
+        written = State(parameters, slots, statistics, updates)
+        new, left = stored(written, context)
+        if isinstance(context, UnitContext):
+            record = record + read + left
+        return new, record, written
 
     def one_by_one(
         self, state: State, inputs: StepInputs, fault: Operands | None
@@ -328,13 +337,13 @@ class TrainingStep:
         fault = self.prepared(fault)
         context = self.context(_UPDATE_REPLICA, fault)
         total, _ = self._summed(state, inputs, fault, context)
-        return self._finished(state, total, inputs.rate, context)
+        return self._finished(state, total, inputs.rate, context)[0]
 
     def watched(
         self,
         state: State,
         inputs: StepInputs,
-        fault: FaultOperands | None,
+        fault: Operands | None,
         watch: Watch,
         memory: Any,
     ) -> tuple[StepOutputs, Any]:
@@ -355,15 +364,19 @@ class TrainingStep:
         total, noted = self._summed(state, inputs, fault, context, watch)
         gradients = watch.restricted(total.gradients)
         given = total._replace(gradients=gradients)
-        found = self._finished(state, given, inputs.rate, context)
-        looked = Looked(state, found.state, total.gradients, total.loss, inputs, noted)
+        found, written = self._finished(state, given, inputs.rate, context)
+        if isinstance(fault, UnitOperands):
+            # Each chip has a memory; the one that may be broken is looked at.
+            replica = tf.maximum(fault.replica, _UPDATE_REPLICA)
+            state, _ = stored(state, self.context(replica, fault))
+        looked = Looked(state, written, total.gradients, total.loss, inputs, noted)
         return found, watch.look(looked, memory)
 
     def _summed(
         self,
         state: State,
         inputs: StepInputs,
-        fault: FaultOperands | None,
+        fault: Operands | None,
         context: FaultContext,
         watch: Watch | None = None,
     ) -> tuple[ReplicaResult, Any]:
@@ -439,7 +452,7 @@ class TrainingStep:
         def after(state, total, rate, fault) -> StepOutputs:
             # The update is the same on every replica, faults in it included.
             context = self.context(_UPDATE_REPLICA, self.prepared(fault))
-            return self._finished(state, total, rate, context)
+            return self._finished(state, total, rate, context)[0]
 
         own = part(before)(state, inputs, replica, fault)
         total = summed(_summands(own))._replace(sent=own.sent)
@@ -447,12 +460,13 @@ class TrainingStep:
 
     def _finished(
         self, state: State, total: ReplicaResult, rate: tf.Tensor, context: FaultContext
-    ) -> StepOutputs:
-        state, record = self.update(state, total, rate, context)
+    ) -> tuple[StepOutputs, State]:
+        """Return what the step returns, and the state that it wrote."""
+        state, record, written = self._updated(state, total, rate, context)
         if context.table:
             record = total.record + record
         state = state._replace(sent=total.sent)
-        return StepOutputs(state, total.loss, total.correct, record)
+        return StepOutputs(state, total.loss, total.correct, record), written
 
 
 def _summands(own: ReplicaResult) -> ReplicaResult:

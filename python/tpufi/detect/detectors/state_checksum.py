@@ -20,10 +20,11 @@ def bit_sum(x: tf.Tensor) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class StateChecksum(Detector):
-    """Counts the weights and slots whose bits are not those of the last step's end.
+    """Counts the weights and slots that are read otherwise than they were written.
 
     The sum of the bits as integers has no rounding: one flipped bit k changes it by
-    2**k. It sees what happens between steps and nothing within one.
+    2**k. It is that of what a step wrote, before memory may break it, and of what the
+    next one reads. It sees nothing within a step.
 
     Args:
       threshold: most such tensors without an alarm.
