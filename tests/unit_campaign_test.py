@@ -29,7 +29,6 @@ from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import write_report
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.workload.experiment import Experimenter
-from tpufi.campaign.workload.golden_scores import golden_scores
 from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.cli import WRONG_INPUT
 from tpufi.cli.replay import COMMAND
@@ -281,21 +280,6 @@ def test_all_units_run_in_experiments_that_repeat(golden):
         row = runner.run(number)
         assert row.error is None and row.injected_steps
         assert as_told(runner.run(number)) == as_told(row)
-
-
-@pytest.mark.slow
-def test_detectors_score_the_steps_of_a_broken_unit(golden):
-    links = FEW[2:]
-    detectors = (("non_finite", ()), ("exact_replay", (("every", 1.0),)))
-    plan = plan_of(golden, links, detectors=detectors, recovery=True)
-    watched = WorkloadSubject(plan, True, golden_scores(plan)).open()
-    alone = Experimenter(plan_of(golden, links), watched.session)
-    assert len({watched.fault(number).model for number in range(4)}) == len(links)
-    for number in range(4):
-        row, other = watched.run(number), alone.run(number)
-        assert row.losses == other.losses and row.state_digest == other.state_digest
-        assert row.injected_steps == other.injected_steps
-        assert [len(own) for own in row.scores] == [row.steps_run] * 2
 
 
 @pytest.mark.slow
