@@ -24,6 +24,7 @@ FAST = (
 )
 NEEDED = (
     "__init__.py", "conftest.py", "memory.py", "modes.py", "inject_fault_test.py",
+    "fault_reference.py", "rows.py",
 )  # fmt: skip
 pytestmark = pytest.mark.slow
 
