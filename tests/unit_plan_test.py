@@ -279,7 +279,7 @@ def test_what_the_workload_lacks_is_one_line(tmp_path, faults, message):
 
 def test_a_program_of_the_user_has_no_units(tmp_path):
     space = dataclasses.replace(SPACE, addresses=None)
-    with pytest.raises(InputError, match="computes what of a program of yours"):
+    with pytest.raises(InputError, match="over a program of yours breaks no units"):
         Sampler(space, SamplingPlan(equally([UnitModel(VectorLane())])))
 
 
