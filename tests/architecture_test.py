@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "detect": GOLDEN,
     "experiment": FOLLOWED | {"detect"},
     # Any program of TensorFlow; it knows nothing of workloads and their training.
-    "instrument": DEVICE | {"faults", "outcomes", "training"},
+    "instrument": DEVICE | {"layers", "faults", "outcomes", "training"},
     "tpu": FOLLOWED,
     "campaign": FOLLOWED | {"detect", "instrument"},
     "show": FOLLOWED | {"campaign"},

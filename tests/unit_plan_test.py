@@ -292,7 +292,7 @@ def test_a_stale_link_needs_a_step_before_it(tmp_path):
 
 def test_a_program_of_the_user_has_no_units(tmp_path):
     space = dataclasses.replace(SPACE, addresses=None)
-    with pytest.raises(InputError, match="computes what of a program of yours"):
+    with pytest.raises(InputError, match="over a program of yours breaks no units"):
         Sampler(space, SamplingPlan(equally([UnitModel(VectorLane())])))
 
 

@@ -22,9 +22,9 @@ from tpufi.contrib.tensorfi.plan import OperationPlan
 from tpufi.contrib.tensorfi.statistics import FIStat, count_run
 from tpufi.errors import InputError
 from tpufi.instrument.instrumented import Instrumented
+from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
-from tpufi.instrument.splice import Options
 
 _logger = logging.getLogger("tpufi.instrument")
 

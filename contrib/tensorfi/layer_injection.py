@@ -13,9 +13,9 @@ from tpufi.contrib.tensorfi.config import read_config
 from tpufi.contrib.tensorfi.layer_plan import LayerPlan, layer_config
 from tpufi.errors import InputError
 from tpufi.instrument.instrumented import Instrumented
+from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.programs import as_callable
-from tpufi.instrument.splice import Options
 
 
 class inject:  # noqa: N801 - TensorFI2's name; making one performs the injection.

@@ -106,6 +106,11 @@ class ProcessingElement(Unit):
     def place(self) -> tuple[int, ...]:
         return self.row, self.column
 
+    @property
+    def holds_weight(self) -> bool:
+        """Whether a weight is broken that stays, for all that it is multiplied with."""
+        return (self.dataflow, self.register) == ("weight", "weight")
+
     def reached(self, m: int, n: int) -> np.ndarray:
         """Return which results of a product a broken element can change, bool [m, n].
 

@@ -196,8 +196,8 @@ class Sampler(FaultSource):
         if isinstance(model, UnitModel):
             if self._space.addresses is None:
                 raise InputError(
-                    f"plan: {model.name}: which unit computes what of a program of "
-                    "yours is not known; name a workload, or leave it out"
+                    f"plan: {model.name}: a campaign over a program of yours breaks no "
+                    "units; leave it out, and give one to fi.injected"
                 )
             parts = model.sites(self._space.addresses)
             weights = [weight for _, weight in parts]

@@ -21,6 +21,7 @@ from tpufi.instrument.planned import Plan, PlannedRuns
 from tpufi.instrument.programs import as_callable
 from tpufi.instrument.selection import Selector, select
 from tpufi.instrument.site_fault import SiteFault, flip, replace, zero
+from tpufi.instrument.unit_record import UnitRecord
 from tpufi.instrument.weights import WeightFault
 from tpufi.messages import quote
 from tpufi.ops import gradient_attribute
@@ -32,6 +33,7 @@ __all__ = [
     "Selector",
     "SiteFault",
     "InjectionRecord",
+    "UnitRecord",
     "WeightFault",
     "flip",
     "instrument",

@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """One trace of a program with fault ops behind chosen operations."""
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence, Set
-
-import tensorflow as tf
-from tensorflow.core.framework import function_pb2
+import threading
+from collections.abc import Set
 
 from tpufi.errors import InputError
 from tpufi.instrument.function_body import Survey
+from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.on_gpu import compilation, told_of_missing_kernels
 from tpufi.instrument.options import Options
-from tpufi.instrument.splice import Splicer
-from tpufi.instrument.traced_program import TracedProgram, load
+from tpufi.instrument.site_ops import SiteOps
+from tpufi.instrument.spliced_program import SplicedProgram
+from tpufi.instrument.traced_program import TracedProgram
+from tpufi.instrument.unit_program import UnitProgram
 from tpufi.integers import integer
 from tpufi.messages import nearest_first, quote
+from tpufi.units import Unit
+
+SITES = ()  # The kind of faults that are not of a unit; of those it is `Unit.key`.
 
 
-class ArmedProgram:
+class ArmedProgram(SplicedProgram):
     """The program of one call signature, as a function of a fault descriptor too.
 
     Args:
@@ -30,8 +32,10 @@ class ArmedProgram:
       options: how sites are made.
       jit_compile: whether XLA compiles it; None leaves that to the program, but on a
         GPU, where it has to.
-
     """
+
+    in_graph = GraphFaults
+    kind = SITES
 
     def __init__(
         self,
@@ -41,22 +45,14 @@ class ArmedProgram:
         options: Options,
         jit_compile: bool | None,
     ):
-        self.program = program
+        super().__init__(program, survey.body, SiteOps(chosen, options), jit_compile)
         self._survey, self._options, self._jit_compile = survey, options, jit_compile
         self.sites = tuple(site for site in survey.sites if site.id in chosen)
         self.skipped = tuple(survey.skipped)
         self._by_id = {site.id: site for site in self.sites}
         self._all, self._ids = {site.id for site in survey.sites}, survey.ids
-        splicer = Splicer(chosen, options, program.library)
-        splicer.splice(survey.body)
-        definition = splicer.functions[0]
-        compiled = compilation(jit_compile)
-        self._forced = compiled and not jit_compile
-        if compiled is not None:
-            definition.attr["_XlaMustCompile"].b = compiled
-        changed = {f.signature.name: f for f in splicer.functions}
-        name = definition.signature.name
-        self._function = load(_needed(name, program.library | changed), name, program)
+        self._units: dict[tuple, UnitProgram] = {}
+        self._making = threading.Lock()
 
     @property
     def by_id(self) -> dict[int, GraphSite]:
@@ -92,10 +88,10 @@ class ArmedProgram:
             )
         return self._by_id[site_id]
 
-    @property
-    def graph(self) -> tf.Graph:
-        """The graph with its fault ops."""
-        return self._function.graph
+    @functools.cached_property
+    def no_faults(self) -> GraphFaults:
+        """What a graph is told while nothing is injected."""
+        return GraphFaults()
 
     @functools.cached_property
     def with_ranges(self) -> "ArmedProgram":
@@ -106,38 +102,18 @@ class ArmedProgram:
             self.program, self._survey, chosen, options, self._jit_compile
         )
 
-    def __call__(
-        self,
-        args: tuple,
-        kwargs: dict,
-        context: tf.Tensor,
-        faults: tf.Tensor,
-        words: tf.Tensor,
-    ) -> tuple[object, tf.Tensor]:
-        """Run the program with the faults of a descriptor.
+    def with_unit(self, unit: Unit) -> UnitProgram:
+        """Return the same program with a unit that may be broken, instead of sites.
 
-        Returns:
-          What the program returns, and the record int64 [rows, 1 + capacity].
+        Args:
+          unit: one of the kind; its place does not matter.
+
+        Raises:
+          InputError: no operation of the program passes through such a unit.
         """
-        flat = self.program.flat(args, kwargs)
-        with told_of_missing_kernels() if self._forced else contextlib.nullcontext():
-            *outputs, record = self._function([*flat, context, faults, words])
-        return self.program.pack(outputs), record
-
-
-def _needed(top: str, library: dict) -> Sequence[function_pb2.FunctionDef]:
-    """Return the functions that `top` reaches."""
-    found: dict[str, function_pb2.FunctionDef] = {}
-    pending = [top]
-    while pending:
-        name = pending.pop()
-        if name in found or name not in library:
-            continue
-        found[name] = library[name]
-        for node in found[name].node_def:
-            pending.append(node.op)
-            for attribute in node.attr.values():
-                if attribute.WhichOneof("value") == "func":
-                    pending.append(attribute.func.name)
-                pending += [f.name for f in attribute.list.func]
-    return list(found.values())
+        with self._making:
+            if unit.key not in self._units:
+                self._units[unit.key] = UnitProgram(
+                    self.program, self._survey, unit.built, self._jit_compile
+                )
+        return self._units[unit.key]

@@ -7,12 +7,14 @@ while that is attached, they call it. What Keras compiled before waits aside.
 
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import tensorflow as tf
 
 from tpufi.errors import InputError
+from tpufi.instrument.armed_program import SITES
 
+_OWN = None  # The kind of faults of a model's own functions.
 ATTACHABLE = "a Keras model or its train_step, test_step or predict_step"
 _STEPS = ("train_step", "test_step", "predict_step")
 # What Keras compiles of a model's steps and keeps.
@@ -47,7 +49,8 @@ class Attachment:
     def __init__(self, model: tf.keras.Model, name: str, instrumented: Callable):
         self.model, self._name = model, name
         self._instead = _in_own_scope(instrumented)
-        self._aside: dict[str, object] = dict.fromkeys(_COMPILED)
+        self._aside: dict[Hashable, dict[str, object]] = {}
+        self._kind: Hashable = _OWN
         self._own, self._changing = threading.local(), threading.Lock()
         self._attached = False
         self._before: object = None
@@ -57,8 +60,11 @@ class Attachment:
         """Whether it is in its place."""
         return self._attached
 
-    def attach(self) -> "Attachment":
+    def attach(self, kind: Hashable = SITES) -> "Attachment":
         """Take the place of the method.
+
+        Args:
+          kind: of the faults that calls are traced for, see `ArmedProgram.kind`.
 
         Raises:
           InputError: something of this model is attached already.
@@ -76,9 +82,19 @@ class Attachment:
             # Not through Keras, which would track the function as a part of the model.
             self._before = now
             vars(self.model)[self._name] = self._method(getattr(self.model, self._name))
-            self._exchange()
+            self._exchange(kind)
             self._attached = True
         return self
+
+    def trace_for(self, kind: Hashable) -> None:
+        """Set aside what Keras compiled for faults of another kind.
+
+        Args:
+          kind: see `attach`.
+        """
+        with self._changing:
+            if self._attached:
+                self._exchange(kind)
 
     def remove(self) -> None:
         """Give the method back to the model, with all that Keras compiled of it."""
@@ -89,7 +105,7 @@ class Attachment:
                 del vars(self.model)[self._name]
             else:
                 vars(self.model)[self._name] = self._before
-            self._exchange()
+            self._exchange(_OWN)
             self._attached = False
 
     def __enter__(self) -> "Attachment":
@@ -121,10 +137,13 @@ class Attachment:
         method.tpufi_instead = True
         return method
 
-    def _exchange(self) -> None:
-        for name, function in self._aside.items():
-            self._aside[name] = getattr(self.model, name)
+    def _exchange(self, kind: Hashable) -> None:
+        """Give the model what Keras compiled for a kind, and keep what it has."""
+        self._aside[self._kind] = {n: getattr(self.model, n) for n in _COMPILED}
+        found = self._aside.get(kind, dict.fromkeys(_COMPILED))
+        for name, function in found.items():
             setattr(self.model, name, function)
+        self._kind = kind
 
 
 def _in_own_scope(instrumented: Callable) -> Callable:

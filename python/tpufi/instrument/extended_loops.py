@@ -37,7 +37,7 @@ def extend(
     node: node_def_pb2.NodeDef,
     body: function_pb2.FunctionDef,
     condition: str | None,
-    splicer,
+    ops,
 ) -> str:
     """Make a loop run a changed body; return the name of its record.
 
@@ -46,7 +46,7 @@ def extend(
       node: the loop; changed in place, but for its condition.
       body: the changed body; made to carry the added values.
       condition: name of the changed condition; None: it has no site.
-      splicer: makes what else is needed (`tpufi.instrument.splice.Splicer`).
+      ops: makes a record of zeros (`tpufi.instrument.splice.PlaceOps`).
     """
     call = "PartitionedCall" if "Stateless" in node.op else "StatefulPartitionedCall"
     _carry(body, call, condition)
@@ -56,7 +56,7 @@ def extend(
     first = _first_context(definition, name)
     added = [*ARGUMENTS, (RECORD, RECORD_TYPE, RECORD_SHAPE)]
     if condition is None:
-        values = (splicer.no_record(definition, f"{name}/no_record"),)
+        values = (ops.no_record(definition, f"{name}/no_record"),)
     else:
         inputs = data_inputs(node), list(node.attr["T"].list.type)
         go_on, record = _call(definition, f"{name}/go_on", call, condition, *inputs,

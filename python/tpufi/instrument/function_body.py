@@ -7,6 +7,7 @@ A function that is called twice appears twice, so that each call has separate si
 import dataclasses
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 import tensorflow as tf
 from tensorflow.core.framework import function_pb2, node_def_pb2
@@ -15,6 +16,7 @@ from tpufi.element import ELEMENTS
 from tpufi.instrument.directions import directions_of
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.macs import is_weight, macs_of, operands_of
+from tpufi.instrument.products import multiplies
 from tpufi.instrument.site_ids import SiteIds, Step
 from tpufi.instrument.traced_program import TracedProgram
 
@@ -101,6 +103,10 @@ class Survey:
       body: the program's own function, at the root of the tree.
       sites: all sites, in the order of the walk.
       skipped: operations that cannot carry faults, as (name, reason).
+      products: operations that multiply, and the sites of their results; but for those
+        of which nothing depends, which TensorFlow does not compute.
+      no_products: operations that multiply, or may call what does, and have no site,
+        as (name, reason).
       ids: as given.
     """
 
@@ -110,6 +116,8 @@ class Survey:
         self.ids = ids
         self.sites: list[GraphSite] = []
         self.skipped: list[tuple[str, str]] = []
+        self.products: list[tuple[tf.Operation, GraphSite]] = []
+        self.no_products: list[tuple[str, str]] = []
         self.body = self._walk(program.definition, program.graph, (), "", "forward", 0)
 
     def _walk(self, definition, graph, way, prefix, direction, loops) -> Body:
@@ -117,6 +125,7 @@ class Survey:
         directions = directions_of(definition, direction)
         v1 = in_v1_control_flow(definition)
         operations = {op.name: op for op in graph.get_operations()}
+        read = _read(definition, operations)
         called: Counter[str] = Counter()
         places, calls = [], []
         for node in definition.node_def:
@@ -129,12 +138,16 @@ class Survey:
             reason = self._unfit(node, operations.get(node.name), v1, loops)
             if reason is not None:
                 self.skipped.append((path, reason))
+                if multiplies(node.op) or _runs_functions(node):
+                    self.no_products.append((path, reason))
                 continue
             if node.op in _NO_VALUE:
                 continue
             strange = _strange_types(operations[node.name])
             if strange:
                 self.skipped.append((path, f"elements of type {', '.join(strange)}"))
+                if multiplies(node.op):
+                    self.no_products.append(self.skipped[-1])
             self._ordinals[node.op] += 1
             operation = operations[node.name]
             found = [
@@ -164,6 +177,8 @@ class Survey:
                     macs=macs_of(operation),
                 )
                 self.sites.append(site)
+                if which == 0 and multiplies(node.op) and node.name in read:
+                    self.products.append((operation, site))
                 places.append(Place(site, node.name, nested, reader))
         return Body(definition, tuple(places), tuple(calls))
 
@@ -200,9 +215,33 @@ class Survey:
             return "inside control flow of TensorFlow 1 (Switch, Enter)"
         if loops > DEEPEST_LOOP:
             return f"inside more than {DEEPEST_LOOP} nested loops"
-        if any("func" in a.WhichOneof("value") for a in node.attr.values()):
+        if _runs_functions(node):
             return f"{node.op} runs a separate function"
         return None
+
+
+def _read(
+    definition: function_pb2.FunctionDef, operations: Mapping[str, tf.Operation]
+) -> set[str]:
+    """Return the names of the operations that results or state depend on."""
+    nodes = {node.name: node for node in definition.node_def}
+    pending = [*definition.ret.values(), *definition.control_ret.values()]
+    pending += [name for name in nodes if _is_stateful(operations.get(name))]
+    found: set[str] = set()
+    while pending:
+        name = pending.pop().removeprefix("^").split(":")[0]
+        if name in nodes and name not in found:
+            found.add(name)
+            pending += nodes[name].input
+    return found
+
+
+def _is_stateful(operation: tf.Operation | None) -> bool:
+    return operation is None or operation.op_def.is_stateful
+
+
+def _runs_functions(node: node_def_pb2.NodeDef) -> bool:
+    return any("func" in a.WhichOneof("value") for a in node.attr.values())
 
 
 def _operand(operation: tf.Operation, reader: int | None) -> str:

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tpufi.descriptor import CAPACITY, disarmed
@@ -12,7 +13,6 @@ from tpufi.instrument.fault_rows import Row, descriptor_of
 from tpufi.instrument.injection_record import InjectionRecord, injections_of
 
 ROWS = 8
-HANDLES = (tf.TensorSpec((), tf.resource),) * 3
 
 
 class GraphFaults:
@@ -22,11 +22,14 @@ class GraphFaults:
       rows: the rows of the descriptor; none: no fault.
 
     Attributes:
+      HANDLES: types of `handles`.
       handles: of the variables of faults, words and record.
 
     Raises:
       InputError: there are too many rows, or too many elements in one.
     """
+
+    HANDLES = (tf.TensorSpec((), tf.resource),) * 3
 
     def __init__(self, rows: Sequence[Row] = ()):
         descriptor = descriptor_of(rows)
@@ -55,12 +58,34 @@ class GraphFaults:
         faults.assign(nothing.faults)
         words.assign(nothing.words)
 
+    @staticmethod
+    def read(handles: Values, replica: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return faults and words in a graph.
 
-def read(handles: Values) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return faults and words in a graph."""
-    nothing = disarmed(ROWS)
-    read = []
-    for handle, value in zip(handles, (nothing.faults, nothing.words), strict=False):
-        read.append(tf.raw_ops.ReadVariableOp(resource=handle, dtype=value.dtype))
-        read[-1].set_shape(value.shape)
-    return tuple(read)
+        Args:
+          handles: see there.
+          replica: int64 scalar.
+        """
+        del replica
+        nothing = disarmed(ROWS)
+        faults, words, _ = handles
+        return read(faults, nothing.faults), read(words, nothing.words)
+
+    @staticmethod
+    def note(handles: Values, replica: tf.Tensor, record: tf.Tensor) -> tf.Operation:
+        """Add what was injected in a call to the record, in a graph.
+
+        Args:
+          handles: as told before the call.
+          replica: int64 scalar.
+          record: the call's record.
+        """
+        del replica
+        return tf.raw_ops.AssignAddVariableOp(resource=handles[2], value=record)
+
+
+def read(handle: tf.Tensor, like: np.ndarray) -> tf.Tensor:
+    """Return the value of a variable in a graph, of a known shape and type."""
+    value = tf.raw_ops.ReadVariableOp(resource=handle, dtype=like.dtype)
+    value.set_shape(like.shape)
+    return value

@@ -12,26 +12,30 @@ import tensorflow as tf
 
 from tpufi.instrument.armed_program import ArmedProgram
 from tpufi.instrument.call_time import Values, told_at_call
-from tpufi.instrument.graph_faults import HANDLES, read
+from tpufi.instrument.unit_program import UnitProgram
 
 
 def call_in_graph(
-    armed: ArmedProgram, tell: Callable[[], Values], args: tuple, kwargs: dict
+    armed: ArmedProgram | UnitProgram,
+    tell: Callable[[], Values],
+    args: tuple,
+    kwargs: dict,
 ):
     """Add the armed program to the graph that is being built.
 
     Args:
       armed: the trace.
-      tell: returns the handles of a call's faults, words and record.
+      tell: returns the handles of a call's faults and record.
       args: positional arguments of the program.
       kwargs: keyword arguments of the program.
     """
-    handles = told_at_call(tell, HANDLES, armed)
-    replica = tf.distribute.get_replica_context()
-    number = 0 if replica is None else replica.replica_id_in_sync_group
-    given = tf.cast(number, tf.int64), *read(handles)
-    outputs, injected = armed(args, kwargs, *given)
-    done = tf.raw_ops.AssignAddVariableOp(resource=handles[2], value=injected)
+    told = armed.in_graph
+    handles = told_at_call(tell, told.HANDLES, armed)
+    context = tf.distribute.get_replica_context()
+    number = 0 if context is None else context.replica_id_in_sync_group
+    replica = tf.cast(number, tf.int64)
+    outputs, injected = armed(args, kwargs, replica, *told.read(handles, replica))
+    done = told.note(handles, replica, injected)
     with tf.control_dependencies([done]):
         return tf.nest.map_structure(_after, outputs)
 

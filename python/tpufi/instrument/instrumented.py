@@ -6,13 +6,13 @@ import dataclasses
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tpufi.errors import InputError
-from tpufi.instrument.armed_program import ArmedProgram
+from tpufi.instrument.armed_program import SITES, ArmedProgram
 from tpufi.instrument.attached import ATTACHABLE, Attachment, place_of
 from tpufi.instrument.block import Block, CurrentBlock
 from tpufi.instrument.call_time import Values
@@ -21,6 +21,7 @@ from tpufi.instrument.fault_rows import Row, operands, rows_of
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.graph_site import GraphSite, describe
+from tpufi.instrument.graph_unit import GraphUnit
 from tpufi.instrument.in_graph import call_in_graph
 from tpufi.instrument.injection_record import (
     InjectionRecord,
@@ -30,11 +31,15 @@ from tpufi.instrument.injection_record import (
 from tpufi.instrument.options import Options
 from tpufi.instrument.planned import PlannedRuns
 from tpufi.instrument.profile import Execution, profile
-from tpufi.instrument.site_fault import AnyFault, listed
+from tpufi.instrument.site_fault import AnyFault, Given, listed
 from tpufi.instrument.site_ids import SiteIds
 from tpufi.instrument.traced_program import TracedProgram, as_tensors
 from tpufi.instrument.uninjected import warn_of_uninjected
+from tpufi.instrument.unit_given import unit_of
+from tpufi.instrument.unit_program import UnitProgram
+from tpufi.instrument.unit_record import UnitRecord, record_of
 from tpufi.instrument.weights import WeightFault, corrupted
+from tpufi.units import UnitFault
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,7 +47,7 @@ class Run:
     """One run of an instrumented program: what it returned and what was injected."""
 
     outputs: Any
-    injections: tuple[InjectionRecord, ...]
+    injections: tuple[InjectionRecord | UnitRecord, ...]
 
 
 class Instrumented:
@@ -82,7 +87,7 @@ class Instrumented:
         self._armed: dict[int, ArmedProgram] = {}
         self._latest: ArmedProgram | None = None
         self._ids, self._arming = SiteIds(), threading.Lock()
-        self._current, self._no_faults = CurrentBlock(), GraphFaults()
+        self._current = CurrentBlock()
         self._detached = False
 
     @tf.autograph.experimental.do_not_convert
@@ -91,7 +96,7 @@ class Instrumented:
         if self._detached:
             return self._own(*args, **kwargs)
         if not tf.executing_eagerly():
-            armed = self.armed(*args, **kwargs)
+            armed = self._wanted(args, kwargs)
             return call_in_graph(
                 armed, lambda: self._told(armed), as_tensors(args), as_tensors(kwargs)
             )
@@ -100,6 +105,9 @@ class Instrumented:
             return self._own(*args, **kwargs)
         if block.faults is None:
             run = self.planned.run(self, args, kwargs)
+        elif block.unit is not None:
+            run = self._run_unit(block.unit, block.calls, args, kwargs)
+            block.calls += 1
         else:
             run = self._run(block.faults, args, kwargs)
         block.injections.extend(run.injections)
@@ -147,23 +155,29 @@ class Instrumented:
             self._latest = armed = self._armed[key]
         return armed
 
-    def run(self, faults: AnyFault | Sequence[AnyFault], *args, **kwargs) -> Run:
+    def run(self, faults: Given | Sequence[Given], *args, **kwargs) -> Run:
         """Run the program once with these faults and none else.
 
-        A fault whose site is not executed is warned of.
+        A fault whose site is not executed is warned of, likewise a unit that does
+        nothing.
 
         Args:
           faults: one fault or several, of armed sites, written or drawn, or injection
-            files of the program; none: the golden run of the armed program.
+            files of the program; or one broken unit, to which the call is step 0; none:
+            the golden run of the armed program.
           *args: positional arguments of the program.
           **kwargs: keyword arguments of the program.
 
         Raises:
           InputError: a fault does not fit its site, or its site is not armed, or not in
-            the trace for such a call.
+            the trace for such a call; or programs have no such unit.
         """
         faults = listed(faults)
-        run = self._run(faults, args, kwargs)
+        unit = unit_of(faults)
+        if unit is None:
+            run = self._run(faults, args, kwargs)
+        else:
+            run = self._run_unit(unit, 0, args, kwargs)
         warn_of_uninjected(faults, run.injections, self._ids.name, stacklevel=2)
         return run
 
@@ -186,12 +200,13 @@ class Instrumented:
 
     @contextlib.contextmanager
     def injected(
-        self, *faults: AnyFault | Sequence[AnyFault]
-    ) -> Iterator[list[InjectionRecord]]:
+        self, *faults: Given | Sequence[Given]
+    ) -> Iterator[list[InjectionRecord | UnitRecord]]:
         """Turn injections on within a `with` block, in the thread that enters it.
 
         All of the faults are injected into each call in the block, eager calls and
-        those in the user's own `tf.function` alike. Without faults the configuration
+        those in the user's own `tf.function` alike. A broken unit counts the calls as
+        steps from 0, those in graphs separately. Without faults the configuration
         draws them again for each eager call. Calls of other threads have no fault, and
         each thread can have a separate block. A fault that was not injected is warned
         of.
@@ -212,6 +227,7 @@ class Instrumented:
             raise InputError("no fault and no configuration; name the faults")
         block = Block(faults or None)
         self._current.block = block
+        self._trace_for(block.kind)
         try:
             yield block.injections
             block.injections += block.in_graphs()
@@ -224,6 +240,7 @@ class Instrumented:
             )
         finally:
             self._current.block = None
+            self._trace_for(SITES)
             block.end()
 
     @property
@@ -288,7 +305,8 @@ class Instrumented:
                 "attach() takes the place of a method of a Keras model; instrument "
                 f"{ATTACHABLE}, not {type(self.program).__name__}"
             )
-        return self._attachment.attach()
+        block = self._current.block
+        return self._attachment.attach(SITES if block is None else block.kind)
 
     def detach(self) -> Callable:
         """Take the sites out for good and return the program."""
@@ -330,18 +348,55 @@ class Instrumented:
             outputs, record = armed(args, kwargs, *operands(rows, noted))
         return Run(outputs, injections_of(rows, record.numpy()))
 
-    def _told(self, armed: ArmedProgram) -> Values:
+    def _run_unit(
+        self, fault: UnitFault, step: int, args: tuple, kwargs: Mapping
+    ) -> Run:
+        args, kwargs = as_tensors(args), as_tensors(kwargs)
+        program = self.armed(*args, **kwargs).with_unit(fault.unit)
+        outputs, record = program(args, kwargs, *program.operands(fault, step))
+        return Run(outputs, (record_of(fault, program.names, record.numpy()),))
+
+    def _wanted(self, args: tuple, kwargs: Mapping) -> ArmedProgram | UnitProgram:
+        """Return the trace for the faults that are on in this thread."""
+        armed, block = self.armed(*args, **kwargs), self._current.block
+        if block is None or block.unit is None:
+            return armed
+        return armed.with_unit(block.unit.unit)
+
+    def _trace_for(self, kind: Hashable) -> None:
+        if self._attachment is not None:
+            self._attachment.trace_for(kind)
+
+    def _told(self, armed: ArmedProgram | UnitProgram) -> Values:
         """Return what a graph is told when this thread calls it."""
         block = self._current.block
         if block is None:
-            return self._no_faults.handles
+            return armed.no_faults.handles
         if block.faults is None:
             raise InputError(
                 "the configuration draws faults for eager calls only, and a "
                 "tf.function calls this program: name faults in injected(...), or call "
                 "it eagerly"
             )
-        return block.in_trace(armed, lambda: self._rows(armed, block.faults)).handles
+        if armed.kind != block.kind:
+            raise InputError(
+                "a tf.function that calls this program was traced for faults of "
+                "another kind: of sites, or of units of one array, dataflow and "
+                "register; make the tf.function inside this block"
+            )
+
+        def of_sites() -> tuple[Hashable, Callable[[], GraphFaults]]:
+            rows = self._rows(armed, block.faults)
+            where = tuple(armed.site(fault.site) for fault in block.faults)
+            return where, lambda: GraphFaults(rows)
+
+        def of_unit() -> tuple[Hashable, Callable[[], GraphUnit]]:
+            fault = armed.fitted(block.unit)
+            return armed.names, lambda: GraphUnit(fault, armed.names)
+
+        return block.in_trace(
+            armed, of_sites if block.unit is None else of_unit
+        ).handles
 
     def _uncalled(self) -> str:
         """Return why a block may have ended without a call."""

@@ -23,7 +23,7 @@ from tpufi.element import from_words
 from tpufi.instrument.armed_program import ArmedProgram
 from tpufi.instrument.context import context
 from tpufi.instrument.graph_site import GraphSite
-from tpufi.instrument.splice import RANGE_OF, SIZE_OF
+from tpufi.instrument.site_ops import RANGE_OF, SIZE_OF
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from tpufi.instrument.written import (
     word_of,
 )
 from tpufi.integers import integer
+from tpufi.units import UnitFault
 from tpufi.when import ALWAYS, ONCE
 from tpufi.when_text import when_text
 
@@ -198,15 +199,17 @@ def replace(
 
 # What is written of a fault; a drawn or a replayed one is complete.
 AnyFault = SiteFault | Fault
+# What a call of a program can be given.
+Given = AnyFault | UnitFault
 
 
-def listed(faults: object) -> tuple[AnyFault, ...]:
+def listed(faults: object) -> tuple[Given, ...]:
     """Return one fault, several, or sequences of them as one tuple.
 
     Raises:
       InputError: there is something else, or an injection file of a workload's layer.
     """
-    if isinstance(faults, AnyFault):
+    if isinstance(faults, Given):
         return (faults,)
     if isinstance(faults, InjectionFile):
         return (_of_file(faults),)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Puts fault ops behind chosen operations of a tree of functions.
+"""Puts operations behind chosen ones of a tree of functions, to make them faulty.
 
 Every function on the way to a chosen operation gets three more arguments (the context,
 the faults and their words) and one more result, the record. The context is what the
@@ -7,53 +7,88 @@ fault op compares with a row's replica: the replica, plus the loop iterations th
 program is in (`tpufi.instrument.context`).
 """
 
+import abc
 import dataclasses
 from collections.abc import Mapping, Set
+from typing import NamedTuple
 
-from tensorflow.core.framework import function_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2
 
-from tpufi import ops as _ops  # noqa: F401  Registers the fault op, named below.
 from tpufi.instrument import extended_calls, extended_loops
 from tpufi.instrument.added_values import (
     ARGUMENTS,
-    CONTEXT,
-    FAULTS,
     RECORD,
     RECORD_TYPE,
-    WORDS,
 )
 from tpufi.instrument.function_body import LOOPS, Body, Call, Place
-from tpufi.instrument.guards import guarded
-from tpufi.instrument.nodes import add_node, constant, tensor_attr, type_attr
-from tpufi.instrument.options import Options
+from tpufi.instrument.nodes import add_node, type_attr
 
-NO_SITE = (1 << 31) - 1  # An id that no row names; its record is all zeros.
-SIZE_OF = 1 << 30  # Added to a site's id: the site of its number of elements.
-RANGE_OF = 1 << 29  # The same: that of its smallest and its largest value.
-_BOOL, _FAULT = "bool", "Tpufi>InjectFault"
+
+class Added(NamedTuple):
+    """What was put at a place.
+
+    Fields:
+      value: name of the tensor that is read instead of the one there.
+      records: names of the records of what was injected there.
+      reader: an added operation that reads more than this tensor; None: there is none.
+    """
+
+    value: str
+    records: list[str]
+    reader: node_def_pb2.NodeDef | None = None
+
+
+class PlaceOps(abc.ABC):
+    """Operations that make the values at places faulty.
+
+    Attributes:
+      chosen: ids of the sites whose places get some.
+    """
+
+    chosen: Set[int]
+
+    @property
+    def library(self) -> Mapping[str, function_pb2.FunctionDef]:
+        """The functions that they call, by name."""
+        return {}
+
+    def place(self, place: Place) -> Place:
+        """Return where to put operations for a place: behind it, unless overridden."""
+        return place
+
+    @abc.abstractmethod
+    def add(
+        self,
+        definition: function_pb2.FunctionDef,
+        node: node_def_pb2.NodeDef,
+        place: Place,
+    ) -> Added:
+        """Add the operations of a place.
+
+        Args:
+          definition: the function; changed in place.
+          node: the operation of the place.
+          place: where.
+        """
+
+    @abc.abstractmethod
+    def no_record(self, definition: function_pb2.FunctionDef, name: str) -> str:
+        """Add a record that is zeros; return the name of the tensor."""
 
 
 class Splicer:
     """Makes the functions of an armed program.
 
     Args:
-      chosen: ids of the sites to arm.
-      options: how.
+      ops: what is put at places.
       library: the program's functions by name.
 
     Attributes:
       functions: the changed functions; those without a chosen site are not among them.
     """
 
-    def __init__(
-        self,
-        chosen: Set[int],
-        options: Options,
-        library: Mapping[str, function_pb2.FunctionDef],
-    ):
-        self._chosen = chosen
-        self._library = library
-        self._options = options
+    def __init__(self, ops: PlaceOps, library: Mapping[str, function_pb2.FunctionDef]):
+        self._ops, self._library = ops, library
         self.functions: list[function_pb2.FunctionDef] = []
 
     def splice(self, body: Body) -> str:
@@ -66,19 +101,26 @@ class Splicer:
         _add_arguments(definition)
         nodes = {node.name: node for node in definition.node_def}
         originals = list(nodes.values())
-        renamed, records = {}, []
-        chosen = [p for p in body.places if p.site.id in self._chosen]
+        renamed, records, readers = {}, [], []
+        chosen = [
+            self._ops.place(p) for p in body.places if p.site.id in self._ops.chosen
+        ]
         for place in (p for p in chosen if p.reader is None):
-            renamed[place.tensor], added = self._add_site(definition, place)
-            records += added
-        for node in originals:
+            added = self._ops.add(definition, nodes[place.node], place)
+            renamed[place.tensor] = added.value
+            records += added.records
+            if added.reader is not None:
+                readers.append((added.reader, place.tensor))
+        for node, own in (*((node, None) for node in originals), *readers):
             for i, name in enumerate(node.input):
-                node.input[i] = renamed.get(name, name)
+                if name != own:
+                    node.input[i] = renamed.get(name, name)
         for place in (p for p in chosen if p.reader is not None):
             read = nodes[place.node].input
             here = dataclasses.replace(place, tensor=read[place.reader])
-            read[place.reader], added = self._add_site(definition, here)
-            records += added
+            added = self._ops.add(definition, nodes[place.node], here)
+            read[place.reader] = added.value
+            records += added.records
         for result, name in list(definition.ret.items()):
             definition.ret[result] = renamed.get(name, name)
         for call in body.calls:
@@ -92,18 +134,10 @@ class Splicer:
     def arms(self, callees: tuple[tuple[str, Body], ...]) -> bool:
         """Whether any of these functions holds a chosen site."""
         return any(
-            place.site.id in self._chosen
+            place.site.id in self._ops.chosen
             for _, callee in callees
             for place in callee.all_places()
         )
-
-    def no_record(self, definition: function_pb2.FunctionDef, name: str) -> str:
-        """Add an op whose record is zeros; return the name of the record."""
-        zero = add_node(
-            definition, f"{name}/zero", "Const", (), dtype=type_attr("int32")
-        )
-        zero.attr["value"].CopyFrom(tensor_attr(0, "int32"))
-        return self._fault(definition, name, f"{zero.name}:output:0", "int32", NO_SITE)
 
     def _extend_call(self, definition, node, call: Call) -> str:
         """Make a call or a branch run changed functions; return its record's name."""
@@ -121,7 +155,7 @@ class Splicer:
         condition = None
         if self.arms((("cond", callees["cond"]),)):
             condition = self.splice(callees["cond"])
-        record = extended_loops.extend(definition, node, body, condition, self)
+        record = extended_loops.extend(definition, node, body, condition, self._ops)
         self.functions.append(
             extended_loops.own_condition(self._library[node.attr["cond"].func.name])
             if condition is None
@@ -131,93 +165,15 @@ class Splicer:
         node.attr["cond"].func.name = self.functions[-1].signature.name
         return record
 
-    def _add_site(self, definition, place: Place) -> tuple[str, list[str]]:
-        """Return the guarded value behind a site, and the records of what is there."""
-        faulty, records = self._faulty(definition, place)
-        return guarded(definition, place, faulty, self._options), records
-
-    def _faulty(self, definition, place: Place) -> tuple[str, list[str]]:
-        if self._options.ranges:
-            is_float = "float" in place.site.dtype
-            records = [self._add_range(definition, place)] if is_float else []
-            return place.tensor, records
-        faulty, record = self._add_fault(definition, place)
-        if place.site.size is not None:
-            return faulty, [record]
-        return faulty, [record, self._add_size(definition, place)]
-
-    def _add_fault(self, definition, place: Place) -> tuple[str, str]:
-        name = fault_node(place)
-        if place.site.dtype != _BOOL:
-            record = self._fault(
-                definition, name, place.tensor, place.site.dtype, place.site.id
-            )
-            return f"{name}:y:0", record
-        wide = f"{name}/wide"
-        types = {"SrcT": type_attr("bool"), "DstT": type_attr("uint8")}
-        add_node(definition, wide, "Cast", (place.tensor,), **types)
-        record = self._fault(definition, name, f"{wide}:y:0", "uint8", place.site.id)
-        types = {"SrcT": type_attr("uint8"), "DstT": type_attr("bool")}
-        add_node(definition, f"{name}/narrow", "Cast", (f"{name}:y:0",), **types)
-        return f"{name}/narrow:y:0", record
-
-    def _add_size(self, definition, place: Place) -> str:
-        """Make the number of elements a site too, so that a record can tell it."""
-        name = f"{place.node}/tpufi_size_{place.tag}"
-        types = {"T": type_attr(place.site.dtype), "out_type": type_attr("int64")}
-        add_node(definition, name, "Size", (place.tensor,), **types)
-        site = SIZE_OF + place.site.id
-        return self._fault(
-            definition, f"{name}/read", f"{name}:output:0", "int64", site
-        )
-
-    def _add_range(self, definition, place: Place) -> str:
-        """Make the smallest and the largest value a site."""
-        name = f"{place.node}/tpufi_range_{place.tag}"
-        kind, index = {"T": type_attr(place.site.dtype)}, type_attr("int32")
-        add_node(definition, f"{name}/rank", "Rank", (place.tensor,), **kind)
-        first, step = (constant(definition, f"{name}/{n}", n, "int32") for n in (0, 1))
-        axes = first, f"{name}/rank:output:0", step
-        add_node(definition, f"{name}/axes", "Range", axes, Tidx=index)
-        ends = []
-        for op in ("Min", "Max"):
-            given = place.tensor, f"{name}/axes:output:0"
-            add_node(definition, f"{name}/{op}", op, given, Tidx=index, **kind)
-            ends.append(f"{name}/{op}:output:0")
-        add_node(definition, name, "Pack", ends, **kind).attr["N"].i = len(ends)
-        site, dtype = RANGE_OF + place.site.id, place.site.dtype
-        return self._fault(definition, f"{name}/read", f"{name}:output:0", dtype, site)
-
-    def _fault(self, definition, name: str, x: str, dtype: str, site: int) -> str:
-        node = add_node(
-            definition,
-            name,
-            _FAULT,
-            (x, CONTEXT, FAULTS, WORDS),
-            T=type_attr(dtype),
-            R=type_attr("int64"),
-        )
-        node.attr["site"].i = site
-        node.attr["perm"].list.SetInParent()
-        node.attr["noted"].i = -1
-        node.attr["gradient"].s = self._options.gradient.encode()
-        node.attr["confines"].b = False
-        return f"{name}:record:0"
-
     def _add_record(self, definition, records: list[str]) -> None:
         """Return the sum of all records: at most one of them has a count in a row."""
         if not records:
-            records = [self.no_record(definition, "tpufi_no_record")]
+            records = [self._ops.no_record(definition, "tpufi_no_record")]
         name = "tpufi_sum_of_records"
         total = add_node(definition, name, "AddN", records, T=type_attr("int64"))
         total.attr["N"].i = len(records)
         definition.signature.output_arg.add(name=RECORD, type=RECORD_TYPE)
         definition.ret[RECORD] = f"{name}:sum:0"
-
-
-def fault_node(place: Place) -> str:
-    """Return the name of the fault op behind a site."""
-    return f"{place.node}/tpufi_fault_{place.tag}"
 
 
 def _add_arguments(definition: function_pb2.FunctionDef) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tpufi.descriptor import EVERY_REPLICA
 from tpufi.instrument.injection_record import InjectionRecord
-from tpufi.instrument.site_fault import AnyFault, SiteFault
+from tpufi.instrument.site_fault import Given, SiteFault
+from tpufi.instrument.unit_record import UnitRecord
+from tpufi.units import UnitFault
 
 
 def warn_of_uninjected(
-    faults: Iterable[AnyFault],
-    injections: Sequence[InjectionRecord],
+    faults: Iterable[Given],
+    injections: Sequence[InjectionRecord | UnitRecord],
     name: Callable[[int], str | None],
     stacklevel: int,
     uncalled: str = "the program was not called",
@@ -27,6 +29,15 @@ def warn_of_uninjected(
     """
     for fault in faults:
         own = [injection for injection in injections if injection.fault is fault]
+        if isinstance(fault, UnitFault):
+            if not any(injection.passed for injection in own):
+                none = "no value passed through it while it was broken; give another "
+                none += "place, moment or replica"
+                warnings.warn(
+                    f"the broken unit did nothing: {none if own else uncalled}",
+                    stacklevel=stacklevel + 1,
+                )
+            continue
         if any(injection.times for injection in own):
             continue
         contexts = sorted({injection.context for injection in own})

@@ -119,7 +119,7 @@ class AttentionScores(Layer):
             view=lambda: MatrixView(
                 PlainSide(_by_head(query, self.heads)),
                 PlainSide(_by_head(key, self.heads)),
-                _layout_of_scores(key, self.heads),
+                _layout_of_scores(key, self.heads).index,
                 _layout_of_heads(key, self.heads).index,
                 lambda matrix: _as_scores(matrix, self.heads),
                 self._factor(query),
@@ -149,7 +149,7 @@ class AttentionScores(Layer):
                 view=lambda: MatrixView(
                     PlainSide(_matrices(dy)),
                     PlainSide(_by_head(key, self.heads), transposed=True),
-                    _layout_of_heads(key, self.heads),
+                    _layout_of_heads(key, self.heads).index,
                     _layout_of_heads(key, self.heads).transposed.index,
                     lambda matrix: _joined(matrix, self.heads),
                     factor,
@@ -162,7 +162,7 @@ class AttentionScores(Layer):
                 view=lambda: MatrixView(
                     PlainSide(_by_head(query, self.heads), transposed=True),
                     PlainSide(_matrices(dy), transposed=True),
-                    _layout_of_heads(key, self.heads).transposed,
+                    _layout_of_heads(key, self.heads).transposed.index,
                     _layout_of_scores(key, self.heads).transposed.index,
                     lambda matrix: _joined(
                         tf.linalg.matrix_transpose(matrix), self.heads
@@ -276,7 +276,7 @@ class AttentionContext(Layer):
             view=lambda: MatrixView(
                 PlainSide(_matrices(x)),
                 PlainSide(_by_head(value, heads), transposed=True),
-                _layout_of_heads(value, heads),
+                _layout_of_heads(value, heads).index,
                 _layout_of_heads(value, heads).transposed.index,
                 lambda matrix: _joined(matrix, heads),
             ),
@@ -304,7 +304,7 @@ class AttentionContext(Layer):
                 view=lambda: MatrixView(
                     PlainSide(_by_head(dy, heads)),
                     PlainSide(_by_head(value, heads)),
-                    _layout_of_scores(value, heads),
+                    _layout_of_scores(value, heads).index,
                     _layout_of_heads(value, heads).index,
                     lambda matrix: _as_scores(matrix, heads),
                 ),
@@ -316,7 +316,7 @@ class AttentionContext(Layer):
                 view=lambda: MatrixView(
                     PlainSide(_matrices(x), transposed=True),
                     PlainSide(_by_head(dy, heads), transposed=True),
-                    _layout_of_heads(value, heads),
+                    _layout_of_heads(value, heads).index,
                     _layout_of_heads(value, heads).transposed.index,
                     lambda matrix: _joined(matrix, heads),
                 ),

@@ -9,15 +9,13 @@ import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.context import Inject, LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
-from tpufi.layers.matrix_view import Layout, MatrixView, PlainSide
-from tpufi.layers.patches import (
-    PatchSide,
-    TapSide,
-    Window,
-    same_padding,
-    same_window,
+from tpufi.layers.conv_views import (
+    forward_view,
+    input_gradient_view,
+    kernel_gradient_view,
 )
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
+from tpufi.layers.patches import Window, same_padding, same_window
 
 
 def dilate(
@@ -113,7 +111,7 @@ class Conv2D(Layer):
             "forward",
             self._product,
             {"input": x, "weight": kernel},
-            view=lambda: self._forward_view(x, kernel),
+            view=lambda: forward_view(x, kernel, self._window(x)),
         )
         return y, (x, kernel)
 
@@ -129,7 +127,7 @@ class Conv2D(Layer):
             ),
             {"input": dy, "weight": kernel},
             reference=lambda inject: self._grad_in(inject, x, kernel, dy),
-            view=lambda: self._grad_in_view(x, kernel, dy),
+            view=lambda: input_gradient_view(x.shape, kernel, dy, self._window(x)),
         )
         dkernel = sites.product(
             "grad_wt",
@@ -139,7 +137,7 @@ class Conv2D(Layer):
             {"input": x, "weight": dy},
             reference=lambda inject: self._grad_wt(inject, x, dy),
             perm=(2, 0, 1, 3),
-            view=lambda: self._grad_wt_view(x, kernel, dy),
+            view=lambda: kernel_gradient_view(x, kernel.shape, dy, self._window(x)),
         )
         return dx, dkernel
 
@@ -173,55 +171,3 @@ class Conv2D(Layer):
 
     def _window(self, x: tf.Tensor) -> Window:
         return same_window(x.shape[1:3], self.kernel, self.stride)
-
-    def _forward_view(self, x: tf.Tensor, kernel: tf.Tensor) -> MatrixView:
-        """View: pixels x (taps, channels) times (taps, channels) x filters."""
-        window = self._window(x)
-        shape = x.shape[0], *window.pixels, self.filters
-        return MatrixView(
-            PatchSide(x, window),
-            PlainSide(tf.reshape(kernel, (-1, self.filters)), transposed=True),
-            Layout(self.filters, 1),
-            Layout(1, self.filters).index,
-            lambda matrix: tf.reshape(matrix, shape),
-        )
-
-    def _grad_in_view(
-        self, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
-    ) -> MatrixView:
-        """View: pixels x (taps, filters) times (taps, filters) x channels.
-
-        Pixels are those of the input, the kernel is rotated, and the incoming gradient
-        has zeros between its pixels if the stride is more than 1.
-        """
-        taps, channels = self.kernel**2, x.shape[3]
-        window = self._window(x).of_gradient(x.shape[1:3])
-        rotated = tf.reverse(tf.reshape(kernel, (taps, channels, self.filters)), [0])
-        right = tf.reshape(
-            tf.transpose(rotated, (1, 0, 2)), (channels, taps * self.filters)
-        )
-
-        def weight(channel: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-            tap, own = place // self.filters, place % self.filters
-            own += (taps - 1 - tap) * (channels * self.filters)
-            return (channel[:, tf.newaxis] * self.filters + own)[tf.newaxis]
-
-        return MatrixView(
-            PatchSide(dy, window),
-            PlainSide(right),
-            Layout(channels, 1),
-            weight,
-            lambda matrix: tf.reshape(matrix, x.shape),
-        )
-
-    def _grad_wt_view(
-        self, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
-    ) -> MatrixView:
-        """View: (taps, channels) x pixels times pixels x filters."""
-        return MatrixView(
-            TapSide(x, self._window(x)),
-            PlainSide(tf.reshape(dy, (-1, self.filters)), transposed=True),
-            Layout(self.filters, 1),
-            Layout(1, self.filters).index,
-            lambda matrix: tf.reshape(matrix, kernel.shape),
-        )

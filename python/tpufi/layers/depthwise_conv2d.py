@@ -3,20 +3,18 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
 
 import tensorflow as tf
 
 from tpufi.layers import initializers
 from tpufi.layers.context import LayerSites
-from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
-from tpufi.layers.matrix_view import Layout, MatrixView, PlainSide, Side
-from tpufi.layers.patches import (
-    ChannelPatchSide,
-    ChannelTapSide,
-    Window,
-    same_window,
+from tpufi.layers.conv_views import (
+    depthwise_forward_view,
+    depthwise_input_gradient_view,
+    depthwise_kernel_gradient_view,
 )
+from tpufi.layers.layer import Layer, Run, Shape, SiteShapes, Weight
+from tpufi.layers.patches import Window, same_window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +83,7 @@ class DepthwiseConv2D(Layer):
             "forward",
             lambda x, kernel: tf.nn.depthwise_conv2d(x, kernel, **self._how),
             {"input": x, "weight": kernel},
-            view=lambda: self._view(
-                ChannelPatchSide(x, self._window(x)),
-                tf.reshape(kernel, (-1, x.shape[3])),
-                (x.shape[0], *self.output_shape(tuple(x.shape[1:]))),
-            ),
+            view=lambda: depthwise_forward_view(x, kernel, self._window(x)),
         )
         return y, (x, kernel)
 
@@ -105,7 +99,9 @@ class DepthwiseConv2D(Layer):
                 input_sizes=x.shape, filter=kernel, out_backprop=dy, **self._how
             ),
             {"input": dy, "weight": kernel},
-            view=lambda: self._grad_in_view(x, kernel, dy),
+            view=lambda: depthwise_input_gradient_view(
+                x.shape, kernel, dy, self._window(x)
+            ),
         )
         dkernel = sites.product(
             "grad_wt",
@@ -113,50 +109,14 @@ class DepthwiseConv2D(Layer):
                 input=x, filter_sizes=kernel.shape, out_backprop=dy, **self._how
             ),
             {"input": x, "weight": dy},
-            view=lambda: self._view(
-                ChannelTapSide(x, self._window(x)),
-                tf.reshape(dy, (-1, x.shape[3])),
-                kernel.shape,
+            view=lambda: depthwise_kernel_gradient_view(
+                x, kernel.shape, dy, self._window(x)
             ),
         )
         return dx, dkernel
 
     def _window(self, x: tf.Tensor) -> Window:
         return same_window(x.shape[1:3], self.kernel, self.stride)
-
-    def _grad_in_view(
-        self, x: tf.Tensor, kernel: tf.Tensor, dy: tf.Tensor
-    ) -> MatrixView:
-        """View with the rotated filters, as of a dense convolution."""
-        images = ChannelPatchSide(dy, self._window(x).of_gradient(x.shape[1:3]))
-        rotated = tf.reverse(tf.reshape(kernel, (-1, x.shape[3])), [0])
-        return self._view(images, rotated, x.shape, rotated=True)
-
-    def _view(
-        self,
-        left: Side,
-        factors: tf.Tensor,
-        shape: Sequence[int],
-        rotated: bool = False,
-    ) -> MatrixView:
-        """View: a product with a matrix of one column for each channel.
-
-        Args:
-          left: a matrix for each channel.
-          factors: the columns, [depth, channels].
-          shape: of the result; the channels are its last axis but for axes of 1.
-          rotated: whether the weights stand in the opposite order.
-        """
-        depth, channels = factors.shape
-        layout = Layout(channels, 0, ((channels, 1),))
-        weight = Layout(0, channels, ((channels, 1),))
-        return MatrixView(
-            left,
-            PlainSide(tf.transpose(factors)[:, tf.newaxis]),
-            layout,
-            lambda n, k: weight.index(n, depth - 1 - k if rotated else k),
-            lambda matrix: tf.reshape(tf.transpose(matrix[..., 0]), shape),
-        )
 
     @property
     def _how(self) -> dict:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tpufi.layers.accumulator import widened
-from tpufi.layers.matrix_view import MatrixView, Side, tiles_of
+from tpufi.layers.matrix_view import MatrixView, Side, Size, sizes_of, tiles_of
 from tpufi.layers.reach import same_bits, where_bits
 from tpufi.units import ProcessingElement
 
@@ -54,7 +54,7 @@ class Written(NamedTuple):
         """Return a tensor with these elements."""
         flat, index = tf.reshape(tensor, [-1]), self.index[:, tf.newaxis]
         flat = tf.tensor_scatter_nd_update(flat, index, self.values)
-        return tf.reshape(flat, tensor.shape)
+        return tf.reshape(flat, sizes_of(tensor))
 
 
 def altered(x: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
@@ -94,14 +94,14 @@ class _Chosen(NamedTuple):
         return tf.reduce_sum(tf.cast(self.valid, tf.int64))
 
 
-def _chosen(size: int, start: tf.Tensor, period: int) -> _Chosen:
+def _chosen(size: Size, start: tf.Tensor, period: int) -> _Chosen:
     """Return the indices `start` modulo `period` of an axis of some size."""
     number = tiles_of(size, period)
     place = tf.range(number, dtype=tf.int64)
     index = start + place * period
     valid = index < size
     index = tf.where(valid, index, tf.where(start < size, start, 0))
-    whole = number == 1 or size % period == 0
+    whole = isinstance(size, int) and (number == 1 or size % period == 0)
     return _Chosen(index, valid, None if whole else tf.where(valid, place, 0))
 
 
@@ -134,7 +134,7 @@ class ElementFault:
     @property
     def is_held(self) -> bool:
         """Whether a weight is broken that the same kernel can multiply; see `held`."""
-        return (self.unit.dataflow, self.unit.register) == ("weight", "weight")
+        return self.unit.holds_weight
 
     @property
     def moves(self) -> bool:
@@ -142,7 +142,7 @@ class ElementFault:
         registers = {"weight": "input", "input": "weight", "output": None}
         return self.unit.register == registers[self.unit.dataflow]
 
-    def number(self, view: MatrixView) -> int:
+    def number(self, view: MatrixView) -> Size:
         """Return how many elements `written` has, or `held`."""
         m, n, unit = view.left.size, view.right.size, self.unit
         rows, columns = tiles_of(m, unit.rows), tiles_of(n, unit.columns)
@@ -180,7 +180,7 @@ class ElementFault:
     def _finished(self, view: MatrixView, result: tf.Tensor) -> Written:
         """Change finished sums."""
         rows, columns = self._kept(view)
-        index = view.result.index(rows.index, columns.index)
+        index = view.result(rows.index, columns.index)
         old = tf.gather(tf.reshape(result, [-1]), index)
         if view.factor == 1:
             new = altered(old, self.bits)
@@ -195,7 +195,7 @@ class ElementFault:
     def _running(self, view: MatrixView, result: tf.Tensor) -> Written:
         """Change each partial sum of the results that stay in the element."""
         rows, columns = self._kept(view)
-        index = view.result.index(rows.index, columns.index)
+        index = view.result(rows.index, columns.index)
         left = tf.transpose(widened(view.left.slices(rows.index)), (2, 0, 1))
         right = tf.transpose(widened(view.right.slices(columns.index)), (2, 0, 1))
         depth = view.left.depth
@@ -214,8 +214,8 @@ class ElementFault:
             return k, *state
 
         state = (
-            tf.constant(0),
-            tf.zeros(index.shape, left.dtype),
+            tf.zeros([], tf.int64),
+            tf.zeros(tf.shape(index), left.dtype),
             tf.zeros([], tf.int64),
         )
         how = {"parallel_iterations": 1}
@@ -336,10 +336,10 @@ class ElementFault:
             every = tf.range(view.right.size, dtype=tf.int64)
             made = tf.linalg.matrix_transpose(made)
             hit = tf.linalg.matrix_transpose(hit)
-            index, axis = view.result.index(chosen.index, every), 1
+            index, axis = view.result(chosen.index, every), 1
         else:
             every = tf.range(view.left.size, dtype=tf.int64)
-            index, axis = view.result.index(every, chosen.index), 2
+            index, axis = view.result(every, chosen.index), 2
         old = tf.gather(tf.reshape(result, [-1]), index)
         new = where_bits(hit, made, old)
         return _flat(index, chosen.of(new, axis), Counts(*counts))
@@ -400,7 +400,7 @@ def _counts(old: tf.Tensor, new: tf.Tensor, rows: _Chosen, columns: _Chosen) -> 
     """Return how many of [groups, rows, columns] values passed, and changed."""
     valid = rows.valid[:, tf.newaxis] & columns.valid
     differs = tf.cast(~same_bits(old, new) & valid, tf.int64)
-    number = rows.number * columns.number * old.shape[0]
+    number = rows.number * columns.number * sizes_of(old)[0]
     return Counts(number, tf.reduce_sum(differs))
 
 

@@ -14,6 +14,20 @@ import tensorflow as tf
 
 from tpufi.layers.accumulator import widened
 
+# A number, or an int64 scalar where it is only known when the program runs.
+Size = int | tf.Tensor
+
+
+def sizes_of(x: tf.Tensor) -> list[Size]:
+    """Return the sizes of the axes of a tensor."""
+    known = x.shape.as_list()
+    if None not in known:
+        return known
+    found = tf.unstack(tf.shape(x, tf.int64), num=len(known))
+    return [
+        real if size is None else size for size, real in zip(known, found, strict=True)
+    ]
+
 
 class Side(abc.ABC):
     """An operand as matrices [groups, size, depth]; the depth is summed over.
@@ -24,9 +38,9 @@ class Side(abc.ABC):
       depth: columns of one.
     """
 
-    groups: int
-    size: int
-    depth: int
+    groups: Size
+    size: Size
+    depth: Size
 
     @abc.abstractmethod
     def slices(self, rows: tf.Tensor) -> tf.Tensor:
@@ -62,7 +76,7 @@ class Side(abc.ABC):
         """
 
 
-def tiles_of(size: int, tile: int) -> int:
+def tiles_of(size: Size, tile: int) -> Size:
     """Return how many parts of `tile` a size is cut into."""
     return -(-size // tile)
 
@@ -77,7 +91,7 @@ class PlainSide(Side):
 
     def __init__(self, matrix: tf.Tensor, transposed: bool = False):
         self._matrix, self._transposed = matrix, transposed
-        *groups, size, depth = matrix.shape
+        *groups, size, depth = sizes_of(matrix)
         self.groups = groups[0] if groups else 1
         self.size, self.depth = (depth, size) if transposed else (size, depth)
 
@@ -113,10 +127,11 @@ class PlainSide(Side):
 
 def in_tiles(x: tf.Tensor, axis: int, tile: int) -> tf.Tensor:
     """Return a tensor with an axis cut into tiles, filled up with zeros."""
-    number = tiles_of(x.shape[axis], tile)
+    sizes = sizes_of(x)
+    number = tiles_of(sizes[axis], tile)
     pads = [[0, 0]] * x.shape.rank
-    pads[axis] = [0, number * tile - x.shape[axis]]
-    shape = [*x.shape[:axis], number, tile, *x.shape[axis + 1 :]]
+    pads[axis] = [0, number * tile - sizes[axis]]
+    shape = [*sizes[:axis], number, tile, *sizes[axis + 1 :]]
     return tf.reshape(tf.pad(x, pads), shape)
 
 
@@ -130,9 +145,9 @@ class Layout:
       groups: size and distance of each axis of groups, from the outermost.
     """
 
-    row: int
-    column: int
-    groups: Sequence[tuple[int, int]] = ((1, 0),)
+    row: Size
+    column: Size
+    groups: Sequence[tuple[Size, Size]] = ((1, 0),)
 
     @property
     def transposed(self) -> "Layout":
@@ -161,7 +176,8 @@ class MatrixView:
     Args:
       left: A, [groups, M, K].
       right: B transposed, [groups, N, K].
-      result: where C[m, n] stands in the layer's result.
+      result: the flat indices [groups, m, n] of C[m, n] in the layer's result, from
+        int64 [m] and [n].
       weight: the flat indices [groups, n, k] of B[k, n] in the layer's weight operand,
         from int64 [n] and [k].
       shaped: C [groups, M, N] in the shape of the layer's result.
@@ -170,7 +186,7 @@ class MatrixView:
 
     left: Side
     right: Side
-    result: Layout
+    result: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     weight: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     shaped: Callable[[tf.Tensor], tf.Tensor]
     factor: float = 1.0
@@ -186,7 +202,7 @@ class MatrixView:
 
 
 def plain_view(
-    left: PlainSide, right: PlainSide, shape: Sequence[int], weight: Layout
+    left: PlainSide, right: PlainSide, shape: Sequence[Size], weight: Layout
 ) -> MatrixView:
     """Return the view of a product of two matrices.
 
@@ -199,7 +215,7 @@ def plain_view(
     return MatrixView(
         left,
         right,
-        Layout(right.size, 1),
+        Layout(right.size, 1).index,
         weight.index,
         lambda matrix: tf.reshape(matrix, shape),
     )

@@ -2,9 +2,9 @@
 """Images as the matrices that convolutions multiply: one row for each pixel (im2col).
 
 Row (b, i, j) holds what the kernel sees at pixel (i, j) of the result for image b, in
-the order (kernel row, kernel column, channel): the image at row `i * stride + u -
-offset` for kernel row u, likewise for columns, and zero outside. An image may be
-dilated first, with zeros between its pixels.
+the order (kernel row, kernel column, channel): the image at row `i * stride + u *
+apart - offset` for kernel row u, likewise for columns, and zero outside. An image may
+be dilated first, with zeros between its pixels.
 """
 
 import dataclasses
@@ -14,26 +14,28 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tpufi.layers.accumulator import widened
-from tpufi.layers.matrix_view import Side, in_tiles, tiles_of
+from tpufi.layers.matrix_view import Side, in_tiles, sizes_of, tiles_of
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """How a kernel moves over images, for both axes of them.
+    """How a kernel moves over images: two numbers each, for rows and columns.
 
     Args:
       kernel: sizes of the kernel.
-      offset: zeros before the first pixel of each axis.
+      offset: zeros before the first pixel.
       pixels: sizes of the result.
-      stride: distance of two positions of the kernel.
-      dilation: distance of two pixels of the images; 1: they follow each other.
+      stride: distances of two positions of the kernel.
+      dilation: distances of two pixels of the images; 1: they follow each other.
+      apart: distances of two taps of the kernel; 1: likewise.
     """
 
     kernel: tuple[int, int]
     offset: tuple[int, int]
     pixels: tuple[int, int]
-    stride: int = 1
-    dilation: int = 1
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    apart: tuple[int, int] = (1, 1)
 
     @property
     def taps(self) -> list[tuple[int, int]]:
@@ -46,9 +48,10 @@ class Window:
         Args:
           sizes: of the images, whose gradient it makes.
         """
-        both = zip(self.kernel, self.offset, strict=True)
-        offset = tuple(size - 1 - pad for size, pad in both)
-        return Window(self.kernel, offset, tuple(sizes), dilation=self.stride)
+        last = zip(self.kernel, self.apart, self.offset, strict=True)
+        offset = tuple((size - 1) * apart - pad for size, apart, pad in last)
+        how = {"dilation": self.stride, "apart": self.apart}
+        return Window(self.kernel, offset, tuple(sizes), **how)
 
     def seen(self, axis: int, pixel: tf.Tensor, tap: tf.Tensor, size: int) -> tuple:
         """Return which pixel of an image a tap sees, and whether there is one.
@@ -59,9 +62,9 @@ class Window:
           tap: of the kernel, int64.
           size: of the image.
         """
-        place = pixel * self.stride + tap - self.offset[axis]
-        inside = (place >= 0) & tf.equal(place % self.dilation, 0)
-        place = place // self.dilation
+        place = pixel * self.stride[axis] + tap * self.apart[axis] - self.offset[axis]
+        inside = (place >= 0) & tf.equal(place % self.dilation[axis], 0)
+        place = place // self.dilation[axis]
         inside &= place < size
         return tf.where(inside, place, 0), inside
 
@@ -73,8 +76,8 @@ class Window:
           tap: of the kernel.
         """
         for axis in (0, 1):
-            begin = tap[axis] - self.offset[axis]
-            how = begin, self.stride, self.dilation, self.pixels[axis]
+            begin = tap[axis] * self.apart[axis] - self.offset[axis]
+            how = begin, self.stride[axis], self.dilation[axis], self.pixels[axis]
             images = _placed(images, axis + 1, *how)
         return images
 
@@ -89,8 +92,9 @@ class Window:
           sizes: of the image, which is not dilated.
         """
         for axis in (0, 1):
-            begin = self.offset[axis] - tap[axis]
-            pixels = _placed(pixels, axis + 1, begin, 1, self.stride, sizes[axis])
+            begin = self.offset[axis] - tap[axis] * self.apart[axis]
+            how = begin, 1, self.stride[axis], sizes[axis]
+            pixels = _placed(pixels, axis + 1, *how)
         return pixels
 
 
@@ -110,7 +114,7 @@ def same_window(sizes: Sequence[int], kernel: int, stride: int) -> Window:
     """
     pads = tuple(same_padding(size, kernel, stride) for size in sizes)
     pixels = tuple(-(-size // stride) for size in sizes)
-    return Window((kernel, kernel), pads, pixels, stride)
+    return Window((kernel, kernel), pads, pixels, (stride, stride))
 
 
 def _placed(
@@ -120,22 +124,19 @@ def _placed(
 
     Places outside hold zero.
     """
-    shape, pads = list(x.shape), [[0, 0]] * x.shape.rank
+    shape, pads = sizes_of(x), [[0, 0]] * x.shape.rank
     size = (shape[axis] - 1) * dilation + 1
     if dilation > 1:
         between = [*pads[: axis + 1], [0, dilation - 1], *pads[axis + 1 :]]
         spread = tf.pad(tf.expand_dims(x, axis + 1), between)
         shape[axis] *= dilation
-        x = tf.reshape(spread, shape)
-        shape[axis] = size
-        x = tf.slice(x, [0] * len(shape), shape)
+        x = tf.reshape(spread, shape)[(*[slice(None)] * axis, slice(size))]
     before = max(-begin, 0)
     pads[axis] = [before, max(begin + step * (count - 1) + 1 - size, 0)]
     x = tf.pad(x, pads)
-    cut = [slice(None)] * len(shape)
     first = begin + before
-    cut[axis] = slice(first, first + step * (count - 1) + 1, step)
-    return x[tuple(cut)]
+    cut = slice(first, first + step * (count - 1) + 1, step)
+    return x[(*[slice(None)] * axis, cut)]
 
 
 class _Images:
@@ -148,7 +149,7 @@ class _Images:
 
     def __init__(self, images: tf.Tensor, window: Window):
         self.images, self.window = images, window
-        self.batch, *self.sizes, self.channels = images.shape
+        self.batch, *self.sizes, self.channels = sizes_of(images)
         self.pixels = self.batch * window.pixels[0] * window.pixels[1]
         self.depth = len(window.taps) * self.channels
 
@@ -292,19 +293,35 @@ class TapSide(Side):
 
 
 class ChannelPatchSide(Side):
-    """A matrix for each channel: a row for each pixel, a column for each tap."""
+    """A matrix for each group of channels: a row for each pixel.
 
-    def __init__(self, images: tf.Tensor, window: Window):
-        self._own = _Images(images, window)
-        self.groups = self._own.channels
-        self.size, self.depth = self._own.pixels, len(window.taps)
+    It has a column for each tap and each channel of the group, in this order.
+
+    Args:
+      images: [batch, height, width, groups * together].
+      window: how the kernel moves over them.
+      together: channels of a group.
+    """
+
+    def __init__(self, images: tf.Tensor, window: Window, together: int = 1):
+        self._own, self._together = _Images(images, window), together
+        self.groups = self._own.channels // together
+        self.size, self.depth = self._own.pixels, len(window.taps) * together
 
     def slices(self, rows: tf.Tensor) -> tf.Tensor:
-        return tf.transpose(self._own.rows(rows), (2, 0, 1))
+        split = -1, len(self._own.window.taps), self.groups, self._together
+        found = tf.transpose(tf.reshape(self._own.rows(rows), split), (2, 0, 1, 3))
+        return tf.reshape(found, (self.groups, -1, self.depth))
 
     def columns(self, indices: tf.Tensor) -> tf.Tensor:
-        many = tf.repeat(self._own.images[tf.newaxis], tf.size(indices), 0)
-        return tf.transpose(self._own.planes(many, indices), (2, 1, 0))
+        tap, channel = _divided(indices, self._together)
+        images = tf.gather(self._split(self._own.images), channel, axis=4)
+        planes = self._own.planes(tf.transpose(images, (4, 0, 1, 2, 3)), tap)
+        return tf.transpose(planes, (2, 1, 0))
+
+    def _split(self, x: tf.Tensor) -> tf.Tensor:
+        """Return a tensor with an axis for groups, and one for channels of a group."""
+        return tf.reshape(x, (*sizes_of(x)[:-1], self.groups, self._together))
 
     def times(self, vectors: tf.Tensor) -> tf.Tensor:
         return self.tile_sums(vectors, self.depth)[0]
@@ -312,15 +329,17 @@ class ChannelPatchSide(Side):
     def tile_sums(self, vectors: tf.Tensor, tile: int) -> tf.Tensor:
         sums = [[] for _ in range(tiles_of(self.depth, tile))]
         factors = widened(vectors)
-        for place, tap in enumerate(self._own.window.taps):
-            product = self._seen(tap)[..., tf.newaxis] * factors[:, place, tf.newaxis]
+        seen = [one for tap in self._own.window.taps for one in self.seen(tap)]
+        for place, one in enumerate(seen):
+            product = one[..., tf.newaxis] * factors[:, place, tf.newaxis]
             sums[place // tile].append(product)
         return tf.stack([functools.reduce(tf.add, one) for one in sums])
 
-    def _seen(self, tap: tuple[int, int]) -> tf.Tensor:
-        """Return what a tap sees, [channels, pixels], widely."""
+    def seen(self, tap: tuple[int, int]) -> list[tf.Tensor]:
+        """Return what a tap sees of each channel of a group, [groups, pixels], wide."""
         seen = self._own.window.moved(widened(self._own.images), tap)
-        return tf.transpose(tf.reshape(seen, (self.size, self.groups)))
+        seen = tf.reshape(seen, (-1, self.groups, self._together))
+        return tf.unstack(tf.transpose(seen, (2, 1, 0)), num=self._together)
 
 
 class ChannelTapSide(Side):
@@ -343,10 +362,8 @@ class ChannelTapSide(Side):
 
     def tile_sums(self, vectors: tf.Tensor, tile: int) -> tf.Tensor:
         factors = in_tiles(widened(vectors), 1, tile)
+        seen = [one for tap in self._taps for one in self._patches.seen(tap)]
         sums = [
-            tf.einsum(
-                "gtk,gtkj->tgj", in_tiles(self._patches._seen(tap), 1, tile), factors
-            )
-            for tap in self._taps
+            tf.einsum("gtk,gtkj->tgj", in_tiles(one, 1, tile), factors) for one in seen
         ]
         return tf.stack(sums, 2)

@@ -18,6 +18,7 @@ from tpufi.descriptor import EVERY_REPLICA
 from tpufi.errors import InputError
 from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
+from tpufi.layers.broken_products import Tally, held, left_by
 from tpufi.layers.context import FaultContext, LayerSites, Product, Report
 from tpufi.layers.element_faults import Counts, ElementFault, Written, altered
 from tpufi.layers.link_error import transmitted
@@ -90,26 +91,40 @@ class UnitOperands(NamedTuple):
         if isinstance(unit, MemoryAddress | SavedActivation):
             name, *_ = dataclasses.astuple(unit)
             place = (_number_of(name, place[0], among or {}), *place)
-        sums = isinstance(unit, ProcessingElement) and unit.register == "accumulator"
         return cls(
             unit.key,
             tf.constant(place, tf.int64),
-            tf.constant(fault.bits(accumulator(dtype) if sums else dtype)),
+            tf.constant(bits_of(fault, dtype)),
             tf.constant(fault.replica, tf.int64),
             tf.constant(fault.when.moment(fault.first)[None]),
             tf.constant(step, tf.int64),
         )
 
-    def injected(self, replica: tf.Tensor, sites: int) -> tf.Tensor:
+    def injected(self, replica: tf.Tensor, sites: tf.Tensor) -> tf.Tensor:
         """Return where the unit is broken in this step and replica, bool [sites].
 
         Args:
           replica: int64 scalar.
-          sites: how many operations draw for themselves.
+          sites: int64, ids of the operations, each of which draws for itself.
         """
         own = tf.equal(self.replica, EVERY_REPLICA) | tf.equal(self.replica, replica)
-        ids = tf.range(sites, dtype=tf.int64)[tf.newaxis]
-        return own & is_injected(self.moment, self.step, replica, ids)[0]
+        drawn = is_injected(self.moment, self.step, replica, sites[tf.newaxis])
+        return own & drawn[0]
+
+
+def bits_of(fault: UnitFault, dtype: str) -> np.ndarray:
+    """Return the bits to keep and those to invert, uint64 [2].
+
+    Args:
+      fault: the fault.
+      dtype: of a program's tensors, whose sums may be wider.
+
+    Raises:
+      InputError: numbers of that type have fewer bits than the fault names.
+    """
+    unit = fault.unit
+    sums = isinstance(unit, ProcessingElement) and unit.register == "accumulator"
+    return fault.bits(accumulator(dtype) if sums else dtype)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -141,7 +156,8 @@ class UnitContext(FaultContext):
           operands: the unit.
           compiled: whether XLA compiles the program.
         """
-        injected = operands.injected(replica, len(table) + 1)
+        sites = tf.range(len(table) + 1, dtype=tf.int64)
+        injected = operands.injected(replica, sites)
         how = {"compiled": compiled, "operands": operands, "injected": injected}
         return cls(table, replica, **how)
 
@@ -293,6 +309,9 @@ def read_counts(record: np.ndarray) -> np.ndarray:
     return record.astype(np.int64) @ (1 << 8 * np.arange(_PIECES, dtype=np.int64))
 
 
+_TALLY = Tally(counted, unit_probe)
+
+
 class UnitSites(LayerSites):
     """The operations of one layer in a program with a broken unit."""
 
@@ -334,110 +353,15 @@ class UnitSites(LayerSites):
             return product.result()
         row, column = tf.unstack(self._context.operands.place)
         element = ElementFault(unit, row, column, self._context.operands.bits)
+        how = self._broken(product.direction, "output"), _TALLY
         if element.is_held:
             first, weight = product.operands.values()
-            return product.compute(first, self._held(product, element, weight))
-        y = product.result()
-        if element.moves:
-            return self._moved(product, element, y)
-        # Only its sizes are used: a program has nothing of what the view is made of.
-        number = element.number(product.view())
-
-        def written() -> Written:
-            view = product.view()
-            return tf.cond(
-                element.touches(view),
-                lambda: element.written(view, y),
-                lambda: _nothing(y, number),
-            )
-
-        return self._written(y, product.direction, "output", number, written)
-
-    def _held(
-        self, product: Product, element: ElementFault, weight: tf.Tensor
-    ) -> tf.Tensor:
-        """Return the weight operand as it is held."""
-
-        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
-            view = product.view()
-            written = tf.cond(
-                element.touches(view),
-                lambda: element.held(view, weight),
-                lambda: _nothing(weight, element.number(view)),
-            )
-            return written.into(weight), counted(written.counts)
-
-        return self._reported(weight, product.direction, "output", faulty)
-
-    def _moved(
-        self, product: Product, element: ElementFault, y: tf.Tensor
-    ) -> tf.Tensor:
-        """Return a result with what moves along a row of the array."""
-
-        def faulty() -> tuple[tf.Tensor, tf.Tensor]:
-            view = product.view()
-            result, counts = tf.cond(
-                element.touches(view),
-                lambda: element.moved(view, y),
-                lambda: (tf.identity(y), Counts.none()),
-            )
-            return result, counted(counts)
-
-        return self._reported(y, product.direction, "output", faulty)
-
-    def _reported(
-        self,
-        x: tf.Tensor,
-        direction: str,
-        operand: str,
-        faulty: Callable[[], tuple[tf.Tensor, tf.Tensor]],
-    ) -> tf.Tensor:
-        """Return a tensor as the unit leaves it, and report what the unit did.
-
-        Args:
-          x: the tensor.
-          direction: of the site that the operation is known by.
-          operand: likewise.
-          faulty: makes the tensor and the record of a step in which it is broken.
-        """
-        broken = self._broken(direction, operand)
-        y, record = self._context._rarely(x, broken, faulty)
-        self._reports.append(record)
+            weight, report = held(element, product.view, weight, *how)
+            y = product.compute(first, weight)
+        else:
+            y, report = left_by(element, product.view, product.result(), *how)
+        self._reports.append(report)
         return y
-
-    def _written(
-        self,
-        x: tf.Tensor,
-        direction: str,
-        operand: str,
-        number: int,
-        written: Callable[[], Written],
-    ) -> tf.Tensor:
-        """Return a result with the elements that the unit leaves otherwise.
-
-        They are written behind the conditional, where nothing else holds the tensor, so
-        that it is not copied.
-
-        Args:
-          x: the result.
-          direction: of the site that the operation is known by.
-          operand: likewise.
-          number: of elements.
-          written: which they are.
-        """
-
-        def faulty() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            found = written()
-            return found.index, found.values, counted(found.counts)
-
-        def usual() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            found = _nothing(x, number)
-            return found.index, found.values, self._context.probe()
-
-        broken = self._broken(direction, operand)
-        index, values, record = rarely(broken, faulty, usual)
-        self._reports.append(record)
-        return Written(index, values, Counts.none()).into(x)
 
     def _broken(self, direction: str, operand: str) -> tf.Tensor:
         """Return whether the unit is broken in an operation."""
@@ -467,13 +391,6 @@ def _differing(old: tf.Tensor, new: tf.Tensor, met: tf.Tensor) -> Counts:
     """Return how many values passed through a unit, and changed."""
     each = met, met & ~same_bits(old, new)
     return Counts(*(tf.reduce_sum(tf.cast(one, tf.int64)) for one in each))
-
-
-def _nothing(x: tf.Tensor, number: int | tf.Tensor) -> Written:
-    """Return elements as they are: the first one, some times."""
-    first = tf.reshape(tf.slice(x, [0] * x.shape.rank, [1] * x.shape.rank), [])
-    index = tf.zeros([number], tf.int64)
-    return Written(index, tf.fill([number], first), Counts.none())
 
 
 def _of_lane(x: tf.Tensor, operands: UnitOperands, broken: tf.Tensor) -> Written:
