@@ -29,6 +29,7 @@ from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import write_report
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.workload.experiment import Experimenter
+from tpufi.campaign.workload.gate import check_deterministic
 from tpufi.campaign.workload.golden_scores import golden_scores
 from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.cli import WRONG_INPUT
@@ -195,6 +196,25 @@ def test_the_command_tells_a_line_that_cannot_be_replayed_in_one(
     given = "--unit", line.replace(old, new, 1), "--golden", golden
     assert run_tool(COMMAND, *given) == WRONG_INPUT
     assert message in one_line(capsys)
+
+
+def test_the_gate_runs_the_program_of_each_kind_of_unit_once(golden, opened):
+    session, given, other = dataclasses.replace(opened), [], ()
+
+    def step(state, number, fault=None):
+        given.append(fault)
+        found = opened.step(state, number, fault)
+        return dataclasses.replace(found, state=state) if fault in other else found
+
+    object.__setattr__(session, "step", step)
+    runner = Experimenter(plan_of(golden), session)
+    check_deterministic(runner)
+    units = [fault.unit for fault in given if fault is not None]
+    # Two of the four models have one kind, and so one program.
+    assert units == [ELEMENT, Link("corrupted"), Link("stale")]
+    other = runner.units[2:]
+    with pytest.raises(InputError, match="a fault at link:stale that changes no bit"):
+        check_deterministic(runner)
 
 
 def test_a_stale_link_begins_with_the_message_of_the_step_before(golden, opened):
