@@ -31,9 +31,11 @@ from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.workload.experiment import Experimenter
 from tpufi.campaign.workload.gate import check_deterministic
 from tpufi.campaign.workload.golden_scores import golden_scores
+from tpufi.campaign.workload.recovered import MEASURES
 from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.cli import WRONG_INPUT
 from tpufi.cli.replay import COMMAND
+from tpufi.detect.recovery import IDENTICAL
 from tpufi.errors import InputError
 from tpufi.experiment.follow import Course
 from tpufi.experiment.inject import NotActive, check_injected, injections_of
@@ -310,12 +312,19 @@ def test_detectors_score_the_steps_of_a_broken_unit(golden):
     plan = plan_of(golden, links, detectors=detectors, recovery=True)
     watched = WorkloadSubject(plan, True, golden_scores(plan)).open()
     alone = Experimenter(plan_of(golden, links), watched.session)
-    assert len({watched.fault(number).model for number in range(4)}) == len(links)
-    for number in range(4):
+    first: dict[str, int] = {}
+    for number in range(EXPERIMENTS):
+        first.setdefault(watched.fault(number).model, number)
+    assert len(first) == len(links)
+    for number in first.values():
         row, other = watched.run(number), alone.run(number)
-        assert row.losses == other.losses and row.state_digest == other.state_digest
+        assert repr(row.losses) == repr(other.losses)
+        assert row.state_digest == other.state_digest
         assert row.injected_steps == other.injected_steps
         assert [len(own) for own in row.scores] == [row.steps_run] * 2
+        # What is seen in its own step and drawn again is recovered, message and all.
+        assert row.diverged_step is not None and row.values[2] == 1
+        assert [name for name, _ in MEASURES][0].endswith(IDENTICAL)
 
 
 @pytest.mark.slow
