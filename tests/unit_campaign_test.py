@@ -29,9 +29,13 @@ from tpufi.campaign.report.options import Options
 from tpufi.campaign.report.write import write_report
 from tpufi.campaign.status_table import status_lines
 from tpufi.campaign.workload.experiment import Experimenter
+from tpufi.campaign.workload.gate import check_deterministic
+from tpufi.campaign.workload.golden_scores import golden_scores
+from tpufi.campaign.workload.recovered import MEASURES
 from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.cli import WRONG_INPUT
 from tpufi.cli.replay import COMMAND
+from tpufi.detect.recovery import IDENTICAL
 from tpufi.errors import InputError
 from tpufi.experiment.follow import Course
 from tpufi.experiment.inject import NotActive, check_injected, injections_of
@@ -196,6 +200,25 @@ def test_the_command_tells_a_line_that_cannot_be_replayed_in_one(
     assert message in one_line(capsys)
 
 
+def test_the_gate_runs_the_program_of_each_kind_of_unit_once(golden, opened):
+    session, given, other = dataclasses.replace(opened), [], ()
+
+    def step(state, number, fault=None):
+        given.append(fault)
+        found = opened.step(state, number, fault)
+        return dataclasses.replace(found, state=state) if fault in other else found
+
+    object.__setattr__(session, "step", step)
+    runner = Experimenter(plan_of(golden), session)
+    check_deterministic(runner)
+    units = [fault.unit for fault in given if fault is not None]
+    # Two of the four models have one kind, and so one program.
+    assert units == [ELEMENT, Link("corrupted"), Link("stale")]
+    other = runner.units[2:]
+    with pytest.raises(InputError, match="a fault at link:stale that changes no bit"):
+        check_deterministic(runner)
+
+
 def test_a_stale_link_begins_with_the_message_of_the_step_before(golden, opened):
     fault, course = broken(Link("stale", 1, 3)), Course()
     Experimenter(plan_of(golden), opened).follower.follow(fault, 4, course)
@@ -283,11 +306,38 @@ def test_all_units_run_in_experiments_that_repeat(golden):
 
 
 @pytest.mark.slow
+def test_detectors_score_the_steps_of_a_broken_unit(golden):
+    links = FEW[2:]
+    detectors = (("non_finite", ()), ("exact_replay", (("every", 1.0),)))
+    plan = plan_of(golden, links, detectors=detectors, recovery=True)
+    watched = WorkloadSubject(plan, True, golden_scores(plan)).open()
+    alone = Experimenter(plan_of(golden, links), watched.session)
+    first: dict[str, int] = {}
+    for number in range(EXPERIMENTS):
+        first.setdefault(watched.fault(number).model, number)
+    assert len(first) == len(links)
+    for number in first.values():
+        row, other = watched.run(number), alone.run(number)
+        assert repr(row.losses) == repr(other.losses)
+        assert row.state_digest == other.state_digest
+        assert row.injected_steps == other.injected_steps
+        assert [len(own) for own in row.scores] == [row.steps_run] * 2
+        # What is seen in its own step and drawn again is recovered, message and all.
+        assert row.diverged_step is not None and row.values[2] == 1
+        assert [name for name, _ in MEASURES][0].endswith(IDENTICAL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("unit", "least"), [(ELEMENT, 40), (Link("stale", 1, 8), 3)], ids=["pe", "stale"]
+)
 @pytest.mark.parametrize("compiled", [False, True], ids=["graph", "compiled"])
-def test_fifty_steps_with_a_unit_have_the_same_bits_twice(tmp_path, compiled):
+def test_fifty_steps_with_a_unit_have_the_same_bits_twice(
+    tmp_path, compiled, unit, least
+):
     folder = train_small(tmp_path / "golden", 54, compiled=compiled)
-    runner = WorkloadSubject(plan_of(folder, FEW[1:2], horizon=50)).open()
-    fault = broken(ELEMENT, When(rate=0.2, key=11))
+    runner = WorkloadSubject(plan_of(folder, (UnitModel(unit),), horizon=50)).open()
+    fault = broken(unit, When(rate=0.2, key=11))
     courses = []
     for _ in range(2):
         course = Course()
@@ -295,7 +345,7 @@ def test_fifty_steps_with_a_unit_have_the_same_bits_twice(tmp_path, compiled):
         courses.append((course.faulty, course.state, course.injected_steps))
         digest = state_digest(course.last)
     assert repr(courses[0]) == repr(courses[1])
-    assert courses[0][1] == digest and courses[0][2] > 40
+    assert courses[0][1] == digest and courses[0][2] > least
     assert len(courses[0][0]) == 50
 
 

@@ -20,6 +20,7 @@ from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan, SiteSpace
 from tpufi.faults.unit_model import UnitModel
 from tpufi.site_table import Site, SiteTable
+from tpufi.units import UnitFault
 
 
 class _Choice(NamedTuple):
@@ -66,6 +67,13 @@ class FaultSource(abc.ABC):
         """Return the names of the sites that can be drawn."""
         drawn = self.probabilities().items()
         return frozenset(site for (_, site), share in drawn if share)
+
+    def units(self) -> tuple[UnitFault, ...]:
+        """Return a unit that is whole for each kind of unit that can be drawn.
+
+        Of a kind are those that one program of a step serves.
+        """
+        return ()
 
 
 class GivenFaults(FaultSource):
@@ -189,6 +197,14 @@ class Sampler(FaultSource):
 
     def sites(self) -> frozenset[str]:
         return super().sites() - self._parts.keys()
+
+    def units(self) -> tuple[UnitFault, ...]:
+        whole = [
+            model.whole(sites[0])
+            for model, sites, _ in self._choices
+            if isinstance(model, UnitModel)
+        ]
+        return tuple({fault.unit.key: fault for fault in whole}.values())
 
     def _choice(
         self, model: FaultModel | UnitModel, sites: tuple[Site, ...]

@@ -183,11 +183,7 @@ class UnitModel:
           epoch: epoch of its first step.
           step: that step in its epoch.
         """
-        unit = self.unit
-        if self._pattern:
-            field = "tensor" if isinstance(unit, MemoryAddress) else "layer"
-            named = site.own_name.partition(":")[2]
-            unit = dataclasses.replace(unit, **{field: named})
+        unit = self._named(site)
         for field in self._drawn:
             bound = self._bound(field, site)
             value = draws.below(bound, f"unit {field}")
@@ -203,6 +199,14 @@ class UnitModel:
             self.fault(unit, operation, bit), replica=replica, when=when
         )
         return BrokenUnit(self.name, site.name, epoch, step, fault)
+
+    def whole(self, site: Site) -> UnitFault:
+        """Return a unit of this kind that is broken in no step.
+
+        Args:
+          site: one of `sites`.
+        """
+        return self.fault(self._named(site), self.operations[0], 0).whole
 
     def fault(self, unit: Unit, operation: str, bit: int) -> UnitFault:
         """Return what a unit does.
@@ -220,6 +224,15 @@ class UnitModel:
         if operation == "flip":
             return UnitFault.flipped(unit, bit, **when)
         return UnitFault.stuck(unit, bit, int(operation == "stuck_1"), **when)
+
+    def _named(self, site: Site) -> Unit:
+        """Return the unit with the name of the tensor or layer of a site."""
+        if not self._pattern:
+            return self.unit
+        field = "tensor" if isinstance(self.unit, MemoryAddress) else "layer"
+        return dataclasses.replace(
+            self.unit, **{field: site.own_name.partition(":")[2]}
+        )
 
     @property
     def _drawn(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from tpufi.descriptor import Descriptor
 from tpufi.tpu.shared_parts import share_parts
 from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
+from tpufi.training.sent import is_stale
 from tpufi.training.state import State, initial_state
 from tpufi.training.step import StepInputs, StepOutputs, TrainingStep, operands_of
 from tpufi.units import UnitFault
@@ -42,6 +43,10 @@ def export_step(
     names = None if sites is None else frozenset(sites)
     training_step = TrainingStep(workload, replicas, per_replica, True, names)
     state = initial_state(workload, _SEED)
+    if is_stale(fault):
+        state = state._replace(
+            sent=tf.nest.map_structure(tf.zeros_like, state.parameters)
+        )
     operands = operands_of(fault, 0, training_step, state) or ()
     given = [x for x in operands if tf.is_tensor(x)]
 

@@ -45,6 +45,7 @@ class Experimenter(Runner):
     ):
         self.plan = plan
         self.session = session
+        self.alive = alive
         blocks = Blocks(session) if Blocks.serve(session) else None
         self._scored = None
         if golden is not None:
@@ -56,6 +57,7 @@ class Experimenter(Runner):
             validator = Validator(plan.golden, plan.band, session, verify, alive)
         self._sampler = plan.sampler(session.program.per_replica)
         self.rows = self._sampler.rows
+        self.units = self._sampler.units()
         self.follower = Follower(
             *(session, self.walk, validator, plan.propagation),
             *(None if self._scored else blocks, self.rows, alive),
