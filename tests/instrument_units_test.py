@@ -261,6 +261,36 @@ def test_a_compiled_program_is_the_graph(kind):
     assert runs[0].injections[0].products == runs[1].injections[0].products
 
 
+@pytest.mark.parametrize("kind", KINDS, ids="-".join)
+def test_a_program_of_any_batch_has_the_fault_of_one_batch(kind):
+    def program(x, kernel, filters, matrix):
+        with tf.GradientTape() as tape:
+            tape.watch((x, kernel, filters, matrix))
+            seen = tf.nn.conv2d(x, kernel, 2, "SAME")
+            own = tf.nn.depthwise_conv2d(seen, filters, [1] * 4, "VALID")
+            y = tf.matmul(tf.reshape(own, (-1, 6)), matrix)
+            again = tf.einsum("bhwc,bhwd->bcd", seen, seen)
+            loss = tf.reduce_sum(y) + tf.reduce_sum(again)
+        return y, again, tape.gradient(loss, (x, kernel, filters, matrix))
+
+    rng = np.random.default_rng(8)
+    shapes = (3, 3, 4, 2), (3, 3, 2, 3), (2, 1, 3, 2), (6, 5)
+    operands = [np.sign(whole_numbers(rng, *shape)) for shape in shapes]
+    fault = random_fault(rng, random_element(rng, kind, 3), has_zeros=True)
+    signature = [tf.TensorSpec((None, *shapes[0][1:]))]
+    signature += map(tf.TensorSpec, shapes[1:])
+    any_batch = tf.function(program, input_signature=signature)
+    runs = [tpufi.instrument(one).run(fault, *operands) for one in (program, any_batch)]
+    results = (tf.nest.flatten(run.outputs) for run in runs)
+    for one, other in zip(*results, strict=True):
+        assert agrees(one.numpy(), other.numpy())
+    passed = [
+        {name: passed for name, (passed, _) in run.injections[0].products.items()}
+        for run in runs
+    ]
+    assert passed[0] == passed[1] and len(passed[0]) == 12
+
+
 @pytest.mark.parametrize(
     "kind", [("output", "output"), ("output", "weight"), ("weight", "weight")],
     ids="-".join,

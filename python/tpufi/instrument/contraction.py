@@ -207,7 +207,7 @@ def of_matmul(
             shape[place - 2] if shape.rank - 2 >= -place else 1
             for shape in (left, right)
         ]
-        if None in sizes and sizes[0] != sizes[1]:
+        if None in sizes and any(size not in (None, 1) for size in sizes):
             raise InputError("a batch of unknown size meets one of another size")
         for own, shape, size, other in zip(
             labels, (left, right), sizes, sizes[::-1], strict=True

@@ -40,5 +40,11 @@ def call_in_graph(
         return tf.nest.map_structure(_after, outputs)
 
 
+def in_replica() -> bool:
+    """Return whether a strategy of several replicas is tracing one of them."""
+    context = tf.distribute.get_replica_context()
+    return context is not None and context.num_replicas_in_sync > 1
+
+
 def _after(value):
     return tf.identity(value) if tf.is_tensor(value) else value

@@ -22,7 +22,7 @@ from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.graph_site import GraphSite, describe
 from tpufi.instrument.graph_unit import GraphUnit
-from tpufi.instrument.in_graph import call_in_graph
+from tpufi.instrument.in_graph import call_in_graph, in_replica
 from tpufi.instrument.injection_record import (
     InjectionRecord,
     injections_of,
@@ -88,6 +88,7 @@ class Instrumented:
         self._latest: ArmedProgram | None = None
         self._ids, self._arming = SiteIds(), threading.Lock()
         self._current = CurrentBlock()
+        self._blocks: list[Block] = []
         self._detached = False
 
     @tf.autograph.experimental.do_not_convert
@@ -227,6 +228,7 @@ class Instrumented:
             raise InputError("no fault and no configuration; name the faults")
         block = Block(faults or None)
         self._current.block = block
+        self._blocks.append(block)
         self._trace_for(block.kind)
         try:
             yield block.injections
@@ -240,6 +242,7 @@ class Instrumented:
             )
         finally:
             self._current.block = None
+            self._blocks.remove(block)
             self._trace_for(SITES)
             block.end()
 
@@ -359,6 +362,9 @@ class Instrumented:
     def _wanted(self, args: tuple, kwargs: Mapping) -> ArmedProgram | UnitProgram:
         """Return the trace for the faults that are on in this thread."""
         armed, block = self.armed(*args, **kwargs), self._current.block
+        if block is None and in_replica():
+            # A strategy traces replicas in threads that it starts.
+            block = self._blocks[-1] if self._blocks else None
         if block is None or block.unit is None:
             return armed
         return armed.with_unit(block.unit.unit)
