@@ -84,7 +84,7 @@ def test_legacy_passes_over_what_is_unknown_with_a_warning(caplog):
 
 
 def test_every_name_of_tensorfi_is_known():
-    assert len(Ops) == 53
+    assert len(Ops) >= 53  # Those of TensorFI; a recipe adds one.
     for op in Ops:
         if op is not Ops.ALL:
             assert types_of(op.value) or op.value in NEVER_INJECTED
