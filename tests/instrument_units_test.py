@@ -332,10 +332,10 @@ def test_gradients_of_a_tape_pass_straight_through_the_unit():
 
 def test_products_that_units_do_not_have_are_told_with_the_reason():
     def program(x, numbers):
-        tf.raw_ops.Conv2D(
+        y = tf.raw_ops.Conv2D(
             input=x, filter=x, strides=[1] * 4, padding="SAME", data_format="NCHW"
         )
-        return tf.matmul(numbers, numbers), tf.matmul(x[0, 0], x[0, 0])
+        return y, tf.matmul(numbers, numbers), tf.matmul(x[0, 0], x[0, 0])
 
     fi = tpufi.instrument(program)
     x, numbers = tf.ones([2, 2, 2, 2]), tf.ones([2, 2], tf.int32)
