@@ -284,7 +284,8 @@ def write_data(out: pathlib.Path, page: pathlib.Path) -> None:
         manifest = journal.manifest()
         manifest["plan"] = json.loads(manifest["plan"])
         manifests[f"{plan}/{workload}"] = manifest
-    whole = pa.concat_tables(tables).unify_dictionaries()
+    # Of recovery some campaigns have columns, which the rows of others leave empty.
+    whole = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
     pq.write_table(whole, page / f"{DATA}.parquet", compression="zstd")
     with atomic_write(page / f"{DATA}.json") as file:
         file.write_text(json.dumps(manifests, indent=1, sort_keys=True) + "\n")
