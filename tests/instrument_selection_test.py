@@ -116,8 +116,14 @@ def test_a_workload_refuses_a_keras_model(model):
 @pytest.mark.parametrize(
     ("how", "told"),
     [
-        ({"config": "faults.yaml"}, r"config 'faults.yaml' is no plan; tpufi.contrib."),
-        ({"config": {"Ops": []}}, r"config {'Ops': \[\]} is no plan; tpufi.contrib."),
+        (
+            {"config": "faults.yaml"},
+            r"config 'faults.yaml' is not a plan; tpufi.contrib.",
+        ),
+        (
+            {"config": {"Ops": []}},
+            r"config {'Ops': \[\]} is not a plan; tpufi.contrib.",
+        ),
         ({"gradient": "mine"}, "gradient 'mine' is unknown; choose straight_through, "),
     ],
 )

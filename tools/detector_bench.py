@@ -334,7 +334,7 @@ def _recovery(out: pathlib.Path) -> Section | None:
 
 
 def _prices(out: pathlib.Path) -> Section | None:
-    """Return what detectors cost, if it was measured."""
+    """Return the price of detectors, if it was measured."""
     if not (out / PRICES).exists():
         return None
     prices = json.loads((out / PRICES).read_text())

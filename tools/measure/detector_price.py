@@ -20,8 +20,8 @@ def detector_prices(config: GoldenConfig, rounds: int) -> dict[str, dict[str, fl
       rounds: how often, >= 2.
 
     Returns:
-      `median`, `least` and `most` of each detector but of exact replay, whose price
-      is that of the steps that it does again.
+      The fields of a `Spread` of each detector but of exact replay, whose price is that
+      of the steps that it does again.
     """
     session = config.session()
     state = session.initial_state()
@@ -39,8 +39,4 @@ def detector_prices(config: GoldenConfig, rounds: int) -> dict[str, dict[str, fl
     for work in variants.values():
         work()
     seconds = interleaved(variants, rounds)
-    found = {name: ratios(seconds[name], seconds["clean"]) for name in sets}
-    return {
-        name: {"median": r.median, "least": r.least, "most": r.most}
-        for name, r in found.items()
-    }
+    return {name: vars(ratios(seconds[name], seconds["clean"])) for name in sets}

@@ -129,7 +129,7 @@ def _plan(config: Plan) -> Plan:
     if callable(getattr(config, "choose", None)):
         return config
     raise InputError(
-        f"config {quote(config)} is no plan; tpufi.contrib.tensorfi.any_plan"
+        f"config {quote(config)} is not a plan; tpufi.contrib.tensorfi.any_plan"
         ".read_plan makes one of a file or mapping"
     )
 

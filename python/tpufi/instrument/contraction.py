@@ -28,7 +28,7 @@ class Contraction:
       result: those of the result.
 
     Raises:
-      InputError: it is no product of matrices; the message says why.
+      InputError: it is not a product of matrices; the message says why.
 
     Example:
       >>> Contraction(("a", "b", "c"), ("c", "d"), ("a", "b", "d")).rows
@@ -175,7 +175,7 @@ def of_einsum(equation: str) -> Contraction:
       equation: such as `abc,cd->abd`.
 
     Raises:
-      InputError: it is no product of matrices; the message says why.
+      InputError: it is not a product of matrices; the message says why.
     """
     given, _, result = equation.replace(" ", "").partition("->")
     operands = given.split(",")

@@ -82,7 +82,7 @@ def product_of(operation: tf.Operation) -> Product:
     """
     inputs = operands_of(operation)
     if not inputs:
-        raise InputError(f"{operation.type} is no product of two matrices")
+        raise InputError(f"{operation.type} is not a product of two matrices")
     tensors = *(operation.inputs[i] for i in inputs), operation.outputs[0]
     types = {tensor.dtype.name for tensor in tensors}
     if len(types) > 1 or not ELEMENTS.get(*types).exponent_bits:

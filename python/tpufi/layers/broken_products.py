@@ -55,7 +55,7 @@ def held(
         )
         return written.into(weight), tally.of(written.counts)
 
-    return _rarely(weight, broken, faulty, tally)
+    return rarely_altered(weight, broken, faulty, tally)
 
 
 def left_by(
@@ -96,7 +96,7 @@ def _moved(
         )
         return y, tally.of(counts)
 
-    return _rarely(result, broken, faulty, tally)
+    return rarely_altered(result, broken, faulty, tally)
 
 
 def _written(
@@ -131,12 +131,20 @@ def _written(
     return Written(index, values, Counts.none()).into(result), report
 
 
-def _rarely(
+def rarely_altered(
     x: tf.Tensor,
     broken: tf.Tensor,
     faulty: Callable[[], tuple[tf.Tensor, tf.Tensor]],
     tally: Tally,
 ) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return a tensor as a unit leaves it that may be broken, and the report.
+
+    Args:
+      x: the tensor as it is if the unit is whole.
+      broken: bool scalar, whether the unit is broken now.
+      faulty: makes the tensor and the report if it is.
+      tally: how to report.
+    """
     y, report = rarely(broken, faulty, lambda: (tf.identity(x), tally.nothing()))
     y.set_shape(x.shape)
     return y, report

@@ -8,7 +8,7 @@ through the gradient of a probe, as by sites.
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -18,11 +18,10 @@ from tpufi.descriptor import EVERY_REPLICA
 from tpufi.errors import InputError
 from tpufi.gate import is_injected
 from tpufi.layers.accumulator import accumulator
-from tpufi.layers.broken_products import Tally, held, left_by
+from tpufi.layers.broken_products import Tally, held, left_by, rarely_altered
 from tpufi.layers.context import FaultContext, LayerSites, Product, Report
 from tpufi.layers.element_faults import Counts, ElementFault, Written, altered
 from tpufi.layers.link_error import transmitted
-from tpufi.layers.rarely import rarely
 from tpufi.layers.reach import same_bits, where_bits
 from tpufi.site_table import SiteTable
 from tpufi.units import (
@@ -221,7 +220,7 @@ class UnitContext(FaultContext):
                 return new, counted(_differing(x, new, inside))
 
             met = self.injected[-1] & (first < start + size) & (end > start)
-            found[name], record = self._rarely(x, met, faulty)
+            found[name], record = rarely_altered(x, met, faulty, _TALLY)
             records.append(record)
             start += size
         return found, tf.add_n(records)
@@ -237,18 +236,7 @@ class UnitContext(FaultContext):
             counts = _differing(old, new, tf.ones([1], tf.bool))
             return Written(index[tf.newaxis], new, counts).into(x), counted(counts)
 
-        return self._rarely(x, broken, faulty)
-
-    def _rarely(
-        self,
-        x: tf.Tensor,
-        broken: tf.Tensor,
-        faulty: Callable[[], tuple[tf.Tensor, tf.Tensor]],
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return a tensor as a unit leaves it that may be broken, and the record."""
-        y, record = rarely(broken, faulty, lambda: (tf.identity(x), self.probe()))
-        y.set_shape(x.shape)
-        return y, record
+        return rarely_altered(x, broken, faulty, _TALLY)
 
     @property
     def unit(self) -> Unit:
