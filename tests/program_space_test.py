@@ -12,9 +12,12 @@ from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES, any_fault_model
 from tpufi.faults.plan import SamplingPlan, equally
 from tpufi.faults.sampler import Sampler
+from tpufi.faults.unit_model import UnitModel
 from tpufi.instrument import replace
+from tpufi.instrument.armed_program import SITES
 from tpufi.instrument.inference.faulty_batch import FaultyBatch
 from tpufi.instrument.program_space import ProgramSpace
+from tpufi.units import ProcessingElement
 
 ITEMS = 3
 CONFINED = ("INPUT_16", "WT_16", "N64_INPUT_16", "N64_WT_16")
@@ -136,13 +139,13 @@ def test_what_nothing_confines_is_refused_in_one_line(name, space):
 
 
 def test_each_item_has_the_answer_to_its_own_fault(fi, space, x):
-    batch = FaultyBatch(fi, x, space)
+    batch = FaultyBatch(fi, x, space, {SITES: ()})
     for name in ("WT", "RD_CORRECT_GLB", "FLIP", "ERROR_RATE:0.5"):
         source = sampler(space, name)
         faults = [source.draw(9, number) for number in range(ITEMS)]
         for item, answer in enumerate(batch.inject(faults)):
             alone = fi.run(space.of_item(faults[item], item), x).outputs.numpy()[item]
-            assert alone.tobytes() == answer.tobytes()
+            assert alone.tobytes() == answer.value.tobytes()
 
 
 def test_sites_can_be_drawn_by_multiply_accumulates(space):
@@ -155,3 +158,26 @@ def test_a_program_without_a_site_is_told():
     with pytest.raises(InputError, match="no armed site has the batch of 7"):
         fi = tpufi.instrument(lambda x: x + 1.0)
         ProgramSpace.of_sites(fi.armed(tf.ones((2, 3))).sites, 7)
+
+
+def test_a_unit_needs_no_site_and_its_bit_fits_the_narrowest_product():
+    unit = ProcessingElement(2, 2, "output", "output")
+    models = equally([UnitModel(unit)])
+    plan = SamplingPlan(models, epochs=(0, 0), steps=(0, 0), replicas=(0,))
+    for narrow, bits in (("float32", 32), ("bfloat16", 16)):
+
+        def program(x, narrow=narrow):
+            for _ in tf.range(2):  # Where faults of sites cannot be drawn.
+                x = tf.matmul(x, x)
+                y = tf.cast(x, narrow)
+                x = tf.cast(tf.matmul(y, y), tf.float32)
+            return x
+
+        fi = tpufi.instrument(tf.function(program), sites=["MatMul"])
+        armed = fi.armed(tf.ones((2, 2)))
+        with pytest.raises(InputError, match="no armed site fits"):
+            ProgramSpace.of_program(armed)
+        source = Sampler(ProgramSpace.of_program(armed, plan.units), plan)
+        drawn = [source.draw(1, number) for number in range(200)]
+        assert {fault.bit for fault in drawn} == {*range(bits)}
+        assert fi.run(drawn[0], tf.ones((2, 2))).injections[0].passed

@@ -290,9 +290,9 @@ def test_a_stale_link_needs_a_step_before_it(tmp_path):
     assert plan_of(tmp_path, "{link: twice}").moments(8).stale == ()
 
 
-def test_a_program_of_the_user_has_no_units(tmp_path):
+def test_a_space_in_which_no_unit_breaks_draws_none(tmp_path):
     space = dataclasses.replace(SPACE, addresses=None)
-    with pytest.raises(InputError, match="over a program of yours breaks no units"):
+    with pytest.raises(InputError, match="no unit breaks in this space; leave it out"):
         Sampler(space, SamplingPlan(equally([UnitModel(VectorLane())])))
 
 

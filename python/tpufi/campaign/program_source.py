@@ -19,6 +19,7 @@ from tpufi.fault import Fault
 from tpufi.faults.injection_file import PROGRAM, DrawnInjection
 from tpufi.faults.jsonl import fault_line
 from tpufi.faults.plan import SamplingPlan, SiteSpace
+from tpufi.faults.program_units import check_of_program
 from tpufi.faults.sampler import FaultSource, GivenFaults, Sampler
 from tpufi.yaml_reader import Node
 
@@ -67,6 +68,30 @@ def read_program_injections(node: Node, folder: pathlib.Path) -> tuple[Fault, ..
             )
         found.append(injection.drawn)
     return tuple(found)
+
+
+def check_program_sampling(sampling: SamplingPlan, ops: tuple[str, ...]) -> None:
+    """Refuse units that no program has, and sites where no site is drawn.
+
+    Args:
+      sampling: what faults are drawn from.
+      ops: patterns of the operation types to arm.
+
+    Raises:
+      InputError: there is such a unit, or what is said of sites serves nothing.
+    """
+    units = sampling.units
+    for unit in units:
+        try:
+            check_of_program(unit)
+        except InputError as error:
+            raise InputError(f"faults: {error}") from None
+    of_sites = ops or sampling.patterns or sampling.directions
+    if of_sites and len(units) == len(sampling.models):
+        raise InputError(
+            "sites: a unit is in all products, and nothing else is drawn; leave sites, "
+            "patterns and directions out"
+        )
 
 
 # Keys of a file that say what is drawn, and how often.

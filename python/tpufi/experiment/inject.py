@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Injecting a fault into a step: making it ready, and reading what it did."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from tpufi.descriptor import EVERY_REPLICA, read_record, record_numbers
@@ -125,7 +127,8 @@ def injections_of(
       steps: how many steps to look at.
     """
     if isinstance(fault, BrokenUnit):
-        return _broken_in(fault, table, replicas, first, steps)
+        ids = operations_of(fault.fault.unit, table)
+        return broken_in(fault, ids, replicas, first, steps)
     site = table.id_of(fault.site)
     every = range(1 if table[site].direction == UPDATE else replicas)
     named = every if fault.replica == EVERY_REPLICA else [fault.replica]
@@ -138,10 +141,19 @@ def injections_of(
     )
 
 
-def _broken_in(
-    fault: BrokenUnit, table: SiteTable, replicas: int, first: int, steps: int
+def broken_in(
+    fault: BrokenUnit, ids: Iterable[int], replicas: int, first: int, steps: int
 ) -> tuple[int, ...]:
-    ids, when = operations_of(fault.fault.unit, table), fault.when
+    """Return on how many replicas a unit is broken in each step, from its first.
+
+    Args:
+      fault: the fault.
+      ids: of the operations that may be ones of the unit.
+      replicas: of the training.
+      first: its first step since the start of training.
+      steps: how many steps to look at.
+    """
+    ids, when = tuple(ids), fault.when
     named = range(replicas) if fault.replica == EVERY_REPLICA else [fault.replica]
 
     def draws(step: int, replica: int) -> bool:

@@ -19,6 +19,7 @@ from tpufi.faults.injection import STAGES
 from tpufi.faults.unit_model import Addresses, UnitModel
 from tpufi.messages import nearest_first, quote
 from tpufi.site_table import BACKWARD, DIRECTIONS, UPDATE, Site, SiteTable
+from tpufi.units import Unit
 from tpufi.untrusted import reading, regular_expression
 from tpufi.when import When
 
@@ -36,8 +37,7 @@ class SiteSpace:
       operations: (layer, direction) -> the convolution computed there.
       macs: layer -> multiply-accumulates of its forward pass for one replica; each of
         its gradients takes as many. Layers that multiply nothing may be left out.
-      addresses: what a broken unit can store; None: of a program of the user, whose
-        units are not known.
+      addresses: what a broken unit can store; None: no unit breaks.
     """
 
     workload: str
@@ -200,6 +200,12 @@ class SamplingPlan:
                     f"plan: replicas: {replica}; expected different numbers from 0 on; "
                     "correct or remove it"
                 )
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """Units that are drawn from, one for each model of them."""
+        models = (model for model, _ in self.models)
+        return tuple(model.unit for model in models if isinstance(model, UnitModel))
 
     def sites(self, space: SiteSpace) -> tuple[Site, ...]:
         """Return the sites of a workload that the plan draws from, in their order.

@@ -212,8 +212,8 @@ class Sampler(FaultSource):
         if isinstance(model, UnitModel):
             if self._space.addresses is None:
                 raise InputError(
-                    f"plan: {model.name}: a campaign over a program of yours breaks no "
-                    "units; leave it out, and give one to fi.injected"
+                    f"plan: {model.name}: no unit breaks in this space; leave it out, "
+                    "or make the space with ProgramSpace.of_program"
                 )
             parts = model.sites(self._space.addresses)
             weights = [weight for _, weight in parts]

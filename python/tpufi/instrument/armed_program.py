@@ -7,6 +7,7 @@ import threading
 from collections.abc import Set
 
 from tpufi.errors import InputError
+from tpufi.faults.program_units import check_of_program
 from tpufi.instrument.function_body import Survey
 from tpufi.instrument.graph_faults import GraphFaults
 from tpufi.instrument.graph_site import GraphSite
@@ -109,8 +110,15 @@ class ArmedProgram(SplicedProgram):
           unit: one of the kind; its place does not matter.
 
         Raises:
-          InputError: no operation of the program passes through such a unit.
+          InputError: programs have no such unit, or no operation of this one passes
+            through it, or it has guards.
         """
+        check_of_program(unit)
+        if self._options.bounds or self._options.nan_guard:
+            raise InputError(
+                "unit: guards (bounds, nan_guard, mitigation) are behind sites, of "
+                "which a program with a broken unit has none; leave them out"
+            )
         with self._making:
             if unit.key not in self._units:
                 self._units[unit.key] = UnitProgram(

@@ -327,15 +327,22 @@ class Instrumented:
             for row in rows_of(given, armed.site(given.site), self._replicas)
         ]
 
-    def noted_run(self, faults: Sequence[AnyFault], noted: int, *args) -> Run:
+    def noted_run(
+        self, faults: Sequence[Given], noted: int, *args, step: int = 0
+    ) -> Run:
         """Run the program with faults, without a warning, and note few of their bits.
 
         Args:
           faults: as in `run`.
           noted: most golden bits that are recorded of a row; a large fault is cheaper.
           *args: positional arguments of the program.
+          step: number of the call, from which a broken unit tells its moment.
         """
-        return self._run(faults, args, {}, noted)
+        faults = listed(faults)
+        unit = unit_of(faults)
+        if unit is None:
+            return self._run(faults, args, {}, noted)
+        return self._run_unit(unit, step, args, {})
 
     def _run(
         self,

@@ -5,14 +5,17 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 
-from tpufi.element import ELEMENTS
+from tpufi.element import ELEMENTS, element
 from tpufi.errors import InputError
-from tpufi.fault import Fault
 from tpufi.faults.affected_outputs import Operation
+from tpufi.faults.broken_unit import AnyFault, BrokenUnit
 from tpufi.faults.plan import SiteSpace
+from tpufi.faults.unit_model import Addresses
+from tpufi.instrument.armed_program import ArmedProgram
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.macs import MULTIPLYING
 from tpufi.site_table import Site, SiteTable
+from tpufi.units import Unit
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,24 +36,50 @@ class ProgramSpace(SiteSpace):
     items: int | None = None
 
     @classmethod
+    def of_program(
+        cls, armed: ArmedProgram, units: Iterable[Unit] = (), items: int | None = None
+    ) -> "ProgramSpace":
+        """Return the space of a trace.
+
+        Args:
+          armed: the trace.
+          units: one of each kind that breaks in it; their programs are made.
+          items: see the class.
+
+        Raises:
+          InputError: no site is left, or the program has no such unit.
+        """
+        dtypes = {name for unit in units for name in armed.with_unit(unit).dtypes}
+        addresses = None
+        if dtypes:
+            # What is drawn has to fit all products: a bit of the narrowest.
+            narrowest = min(sorted(dtypes), key=lambda name: element(name).bits)
+            addresses = Addresses(narrowest, {}, {})
+        return cls.of_sites(armed.sites, items, addresses)
+
+    @classmethod
     def of_sites(
-        cls, sites: Iterable[GraphSite], items: int | None = None
+        cls,
+        sites: Iterable[GraphSite],
+        items: int | None = None,
+        addresses: Addresses | None = None,
     ) -> "ProgramSpace":
         """Return the space of an instrumented program.
 
         Args:
           sites: of the program.
           items: see the class.
+          addresses: of a space of the same program, see `of_program`.
 
         Raises:
-          InputError: no site is left.
+          InputError: no site is left, and no unit breaks.
         """
         graph = {site.name: site for site in sites if _fits(site, items)}
-        if not graph:
+        if not graph and addresses is None:
             first = f"has the batch of {items} as its first axis" if items else "fits"
             raise InputError(f"no armed site {first}; arm others")
         table = SiteTable(_site(site, items) for site in graph.values())
-        return cls("the program", table, {}, {}, graph=graph, items=items)
+        return cls("the program", table, {}, {}, addresses, graph=graph, items=items)
 
     def operation_of(self, site: Site) -> Operation | None:
         if site.operand != "output" or site.op not in MULTIPLYING:
@@ -66,13 +95,15 @@ class ProgramSpace(SiteSpace):
         """Whether all inputs of a batch share the tensor of a site."""
         return self.items is not None and not _has(self.graph[name], self.items)
 
-    def of_item(self, fault: Fault, position: int) -> Fault:
-        """Return the fault in the whole tensor of a batch.
+    def of_item(self, fault: AnyFault, position: int) -> AnyFault:
+        """Return the fault in the whole tensor of a batch; a unit has a part in all.
 
         Args:
           fault: as it was drawn.
           position: of its input in the batch.
         """
+        if isinstance(fault, BrokenUnit):
+            return fault
         if self.items is None or self.is_shared(fault.site):
             return fault
         site = self.graph[fault.site]

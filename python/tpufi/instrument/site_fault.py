@@ -10,6 +10,7 @@ from tpufi.descriptor import CAPACITY, EVERY_REPLICA
 from tpufi.element import width_of
 from tpufi.errors import InputError
 from tpufi.fault import Elements, Fault
+from tpufi.faults.broken_unit import BrokenUnit
 from tpufi.faults.injection_file import GIVEN, DrawnInjection, InjectionFile
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.written import (
@@ -206,6 +207,8 @@ Given = AnyFault | UnitFault
 def listed(faults: object) -> tuple[Given, ...]:
     """Return one fault, several, or sequences of them as one tuple.
 
+    A unit that was drawn is what is broken of it: a call counts its steps.
+
     Raises:
       InputError: there is something else, or an injection file of a workload's layer.
     """
@@ -213,6 +216,8 @@ def listed(faults: object) -> tuple[Given, ...]:
         return (faults,)
     if isinstance(faults, InjectionFile):
         return (_of_file(faults),)
+    if isinstance(faults, BrokenUnit):
+        return (faults.fault,)
     if isinstance(faults, Sequence) and not isinstance(faults, str):
         return tuple(one for part in faults for one in listed(part))
     raise InputError(f"{faults!r:.80} is no fault; make one with flip, zero or replace")

@@ -4,34 +4,9 @@
 from collections.abc import Sequence
 
 from tpufi.errors import InputError
+from tpufi.faults.program_units import check_of_program
 from tpufi.instrument.site_fault import Given
-from tpufi.units import (
-    Link,
-    MemoryAddress,
-    ProcessingElement,
-    SavedActivation,
-    UnitFault,
-    VectorLane,
-)
-
-# Units that no program has, and what takes their place.
-_INSTEAD = {
-    MemoryAddress: (
-        "an address of a workload's state; for a variable of a program use "
-        "fi.corrupted(WeightFault(...))"
-    ),
-    SavedActivation: (
-        "kept by a workload's layer; for a program instrument with operands=True and "
-        "inject into what a gradient reads"
-    ),
-    Link: (
-        "of a workload's replicas; for a program inject into the sites of the gradients"
-    ),
-    VectorLane: (
-        "of a workload's layers; for a program inject into the sites of elementwise "
-        "operations, or break a ProcessingElement"
-    ),
-}
+from tpufi.units import UnitFault
 
 
 def unit_of(faults: Sequence[Given]) -> UnitFault | None:
@@ -53,7 +28,5 @@ def unit_of(faults: Sequence[Given]) -> UnitFault | None:
             "one"
         )
     (fault,) = units
-    if not isinstance(fault.unit, ProcessingElement):
-        kind = type(fault.unit)
-        raise InputError(f"unit: a {kind.__name__} is {_INSTEAD[kind]}")
+    check_of_program(fault.unit)
     return fault

@@ -33,6 +33,7 @@ class UnitProgram(SplicedProgram):
     Attributes:
       unit: as given, at the first place of its kind.
       products: the sites of the results of the products that the unit computes.
+      dtypes: types of their elements.
       skipped: products that it has no part in, as (name, reason).
 
     Raises:
@@ -70,7 +71,7 @@ class UnitProgram(SplicedProgram):
                 f"and not in {self._told_skipped()}",
                 stacklevel=2,
             )
-        self._types = {product.dtype for product in found.values()}
+        self.dtypes = frozenset(product.dtype for product in found.values())
         super().__init__(program, survey.body, UnitOps(unit, found), jit_compile)
         self._given = tf.function(self._drawn, autograph=False)
 
@@ -95,7 +96,7 @@ class UnitProgram(SplicedProgram):
         Raises:
           InputError: numbers of a product have fewer bits.
         """
-        for dtype in sorted(self._types):
+        for dtype in sorted(self.dtypes):
             bits_of(fault, dtype)
         return fault
 

@@ -12,6 +12,7 @@ from tpufi.campaign.plan_keys import (
     read_weights,
 )
 from tpufi.campaign.program_source import (
+    check_program_sampling,
     fault_entries,
     inject_into_operands,
     read_program_faults,
@@ -20,6 +21,7 @@ from tpufi.campaign.stop_rule import StopRule
 from tpufi.errors import InputError
 from tpufi.fault import Fault
 from tpufi.faults.plan import SamplingPlan
+from tpufi.faults.program_units import check_of_call
 from tpufi.messages import quote
 from tpufi.user_file import beside, named_parts
 from tpufi.yaml_reader import Node
@@ -52,7 +54,7 @@ class InferencePlan(Plan):
         input's fault i, and after the last one the first.
 
     Raises:
-      InputError: a field is out of range.
+      InputError: a field is out of range, or programs have no such unit or moment.
     """
 
     program: str
@@ -72,6 +74,8 @@ class InferencePlan(Plan):
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_program_sampling(self.sampling, self.ops)
+        check_of_call(self.sampling)
         for key in ("batch", "rounds", "threads"):
             value = getattr(self, key)
             if not 1 <= value < 1 << 20:

@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from tpufi.campaign.inference.inference_plan import InferencePlan
 from tpufi.campaign.program_inputs import read_inputs
+from tpufi.campaign.program_source import program_source
 from tpufi.campaign.subject import no_sign
 from tpufi.errors import InputError
 from tpufi.instrument import instrument
+from tpufi.instrument.controls import controls_of
 from tpufi.instrument.inference.campaign import right
 from tpufi.instrument.inference.faulty_batch import FaultyBatch, answers
 from tpufi.instrument.inference.judge import Judge, named_judge, own_judge
@@ -49,7 +51,11 @@ class LoadedInference:
         if plan.mitigation:
             self.fi = instrument(program, **chosen, **self._guards(alive))
         first = self.inputs(0)
-        self.space = ProgramSpace.of_sites(self.fi.armed(first).sites, plan.batch)
+        self.space = ProgramSpace.of_program(
+            self.fi.armed(first), plan.sampling.units, plan.batch
+        )
+        source = program_source(self.space, plan.sampling, plan.injections)
+        self._controls = controls_of(source)
         self.judge = self._judge(answers(self.fi, first)[0])
         alive()
 
@@ -65,18 +71,20 @@ class LoadedInference:
 
     def batch(self, number: int) -> FaultyBatch:
         """Return a batch that faults are injected into."""
-        return FaultyBatch(self.fi, self.inputs(number), self.space)
+        return FaultyBatch(self.fi, self.inputs(number), self.space, self._controls)
 
     def golden_answers(self, batch: int) -> np.ndarray:
         """Return the golden answers to a batch."""
         return answers(self.fi, self.inputs(batch))
 
     def golden_digest(self, alive: Callable[[], None] = no_sign) -> str:
-        """Return SHA-256 of the golden answers to all inputs that are used."""
+        """Return SHA-256 of all golden answers to the inputs that are used."""
         whole = hashlib.sha256(self.chosen.tobytes())
-        for number in range(self.batches):
-            whole.update(self.golden_answers(number).tobytes())
-            alive()
+        for control in self._controls.values():
+            for number in range(self.batches):
+                found = answers(self.fi, self.inputs(number), control)
+                whole.update(found.tobytes())
+                alive()
         return whole.hexdigest()
 
     def measures(self) -> tuple[tuple[str, bool], ...]:

@@ -11,7 +11,7 @@ from tpufi.campaign.engine.unplanned import NOT_ACTIVE
 from tpufi.campaign.inference.loaded import LoadedInference
 from tpufi.campaign.journal.row import Row
 from tpufi.campaign.subject import Runner, Subject
-from tpufi.instrument.inference.faulty_batch import FaultyBatch
+from tpufi.instrument.inference.faulty_batch import Answer, FaultyBatch
 
 
 class InferenceRunner(Runner):
@@ -46,27 +46,27 @@ class InferenceRunner(Runner):
 
     def _run(self, batch: FaultyBatch, numbers: range) -> dict[int, Row]:
         begun = time.perf_counter()
-        faulty = batch.inject([self._subject.fault(number) for number in numbers])
+        faults = [self._subject.fault(number) for number in numbers]
+        faulty = batch.inject(faults)
         seconds = (time.perf_counter() - begun) / len(numbers)
+        golden = [batch.golden(fault)[item] for item, fault in enumerate(faults)]
         return {
-            number: self._row(number, golden, answer, seconds)
-            for number, golden, answer in zip(
-                numbers, batch.golden, faulty, strict=True
-            )
+            number: self._row(number, *answers, seconds)
+            for number, *answers in zip(numbers, golden, faulty, strict=True)
         }
 
     def _row(
         self,
         number: int,
         golden: np.ndarray,
-        answer: np.ndarray | None,
+        found: Answer | None,
         seconds: float,
     ) -> Row:
         columns = self._subject.columns(number)
-        if answer is None:
+        if found is None:
             text = f"{columns.site}: did not run exactly once; leave it out of sites="
             return Row(number, columns, NOT_ACTIVE, 0, wall_s=seconds, error=text)
-        judge = self._loaded.judge
+        judge, answer = self._loaded.judge, found.value
         values = judge.values(golden, answer)
         return Row(
             experiment=number,
@@ -77,5 +77,6 @@ class InferenceRunner(Runner):
             nonfinite_step=None if np.isfinite(answer.astype(np.float64)).all() else 0,
             state_digest=hashlib.sha256(answer.tobytes()).hexdigest()[:16],
             wall_s=seconds,
+            injected_steps=None if found.passed is None else int(found.passed > 0),
             values=tuple(float(value) for value in values.values()),
         )

@@ -16,6 +16,7 @@ from tpufi.campaign.program_source import program_source
 from tpufi.campaign.subject import Subject, no_sign
 from tpufi.errors import InputError
 from tpufi.faults.sampler import FaultSource
+from tpufi.faults.unit_model import Addresses
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.program_space import ProgramSpace
 from tpufi.own_process import in_own_process
@@ -31,6 +32,7 @@ class InferenceSubject(Subject):
     Args:
       plan: the plan.
       sites: those that faults can be injected into.
+      addresses: of the units that can be drawn; None: none can.
       chosen: numbers of the inputs that are used.
       given: inputs that the file has.
       golden: digest of the golden answers.
@@ -39,6 +41,7 @@ class InferenceSubject(Subject):
 
     plan: InferencePlan
     sites: tuple[GraphSite, ...]
+    addresses: Addresses | None
     chosen: tuple[int, ...]
     given: int
     golden: str
@@ -64,6 +67,7 @@ class InferenceSubject(Subject):
         return cls(
             plan,
             tuple(loaded.space.graph.values()),
+            loaded.space.addresses,
             tuple(loaded.chosen.tolist()),
             loaded.given,
             loaded.golden_digest(),
@@ -80,7 +84,7 @@ class InferenceSubject(Subject):
 
     @functools.cached_property
     def source(self) -> FaultSource:
-        space = ProgramSpace.of_sites(self.sites, self.plan.batch)
+        space = ProgramSpace.of_sites(self.sites, self.plan.batch, self.addresses)
         return program_source(space, self.plan.sampling, self.plan.injections)
 
     @property

@@ -122,7 +122,7 @@ class Row:
       attempt: 1, or more if it was tried again.
       error: text of the error that ended it; None: it ended by itself.
       injected_steps: steps of these in which the fault was injected into an element;
-        None: not told, of journals before version 7 and of inferences.
+        None: not told, of journals before version 7 and of a site of an inference.
       spread: how far the fault had spread, if the plan asks for it; a separate table.
       values: what the measures of a campaign of inferences made of its answer, in their
         order; a separate table.

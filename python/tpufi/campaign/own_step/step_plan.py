@@ -8,6 +8,7 @@ from tpufi.campaign.own_step import KIND
 from tpufi.campaign.plan import Plan, check_seed
 from tpufi.campaign.plan_keys import cores, read_program_sites, read_weights
 from tpufi.campaign.program_source import (
+    check_program_sampling,
     fault_entries,
     inject_into_operands,
     read_program_faults,
@@ -44,7 +45,7 @@ class StepPlan(Plan):
         after the last one the first.
 
     Raises:
-      InputError: a field is out of range.
+      InputError: a field is out of range, or programs have no such unit.
     """
 
     program: str
@@ -60,6 +61,7 @@ class StepPlan(Plan):
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_program_sampling(self.sampling, self.ops)
         for key in ("horizon", "threads"):
             value = getattr(self, key)
             if not 1 <= value < 1 << 20:

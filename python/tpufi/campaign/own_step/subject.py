@@ -16,6 +16,7 @@ from tpufi.campaign.program_source import program_source
 from tpufi.campaign.subject import Subject, no_sign
 from tpufi.errors import InputError
 from tpufi.faults.sampler import FaultSource
+from tpufi.faults.unit_model import Addresses
 from tpufi.instrument.graph_site import GraphSite
 from tpufi.instrument.program_space import ProgramSpace
 from tpufi.own_process import in_own_process
@@ -29,6 +30,7 @@ class StepSubject(Subject):
     Args:
       plan: the plan.
       sites: those that faults can be injected into.
+      addresses: of the units that can be drawn; None: none can.
       golden: digest of the golden run.
       data: digest of the batches.
       monitors: names of the monitors.
@@ -37,6 +39,7 @@ class StepSubject(Subject):
 
     plan: StepPlan
     sites: tuple[GraphSite, ...]
+    addresses: Addresses | None
     golden: str
     data: str
     monitors: tuple[str, ...]
@@ -57,7 +60,8 @@ class StepSubject(Subject):
         return cls(
             plan,
             tuple(loaded.space.graph.values()),
-            loaded.golden.digest(),
+            loaded.space.addresses,
+            loaded.golden_digest(),
             loaded.data_digest(),
             tuple(monitor.name for monitor in loaded.monitors),
             tuple(loaded.alarms),
@@ -77,7 +81,8 @@ class StepSubject(Subject):
 
     @functools.cached_property
     def source(self) -> FaultSource:
-        space, plan = ProgramSpace.of_sites(self.sites), self.plan
+        plan = self.plan
+        space = ProgramSpace.of_sites(self.sites, addresses=self.addresses)
         return program_source(space, plan.sampling, plan.injections)
 
     @property
@@ -97,7 +102,7 @@ class StepSubject(Subject):
         Raises:
           InputError: its golden run is another one.
         """
-        if loaded.golden.digest() != self.golden:
+        if loaded.golden_digest() != self.golden:
             raise InputError(
                 "the golden runs of two processes differ: the step is not "
                 "deterministic, or a file of the plan was changed; see to it"

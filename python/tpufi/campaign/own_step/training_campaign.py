@@ -24,13 +24,15 @@ from tpufi.campaign.own_step.training_program import TrainingProgram
 from tpufi.campaign.result import CampaignResult
 from tpufi.campaign.stop_rule import StopRule
 from tpufi.campaign.subject import no_sign
+from tpufi.campaign.unit_keys import is_kind, named_unit
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SamplingPlan
+from tpufi.faults.unit_model import UnitModel
 from tpufi.outcomes.outcome_thresholds import Thresholds, read_thresholds
 from tpufi.training import make_deterministic
 from tpufi.when import When
 
-AnyModel = str | FaultModel
+AnyModel = str | FaultModel | UnitModel
 
 
 class TrainingCampaign:
@@ -50,7 +52,9 @@ class TrainingCampaign:
       data: see `TrainingProgram`.
       steps: first and last step that faults are injected into, from 0.
       horizon: steps to follow an experiment, the one with the fault included.
-      faults: fault models, their names or `file.py:NAME`; of a mapping the weights.
+      faults: fault models, their names or `file.py:NAME`; a processing element that
+        is broken, `pe:ROWSxCOLUMNS/DATAFLOW` or a `UnitModel` of one; of a mapping the
+        weights.
       monitors: what could notice a fault, see `monitors.monitor_of`.
       experiments: how many.
       seed: of all draws.
@@ -108,10 +112,8 @@ class TrainingCampaign:
     ):
         make_deterministic()
         given = faults if isinstance(faults, Mapping) else dict.fromkeys(faults, 1)
-        here = pathlib.Path()
         models = tuple(
-            (model_of(m, here) if isinstance(m, str) else m, Fraction(weight))
-            for m, weight in given.items()
+            (_model_of(one, when), Fraction(weight)) for one, weight in given.items()
         )
         own = monitors_of(monitors)
         plan = StepPlan(
@@ -176,6 +178,14 @@ class TrainingCampaign:
           InputError: no such experiment, or the campaign is of another program.
         """
         return replay_experiments(pathlib.Path(folder), numbers, subject=self.subject)
+
+
+def _model_of(given: AnyModel, when: When | None) -> FaultModel | UnitModel:
+    if not isinstance(given, str):
+        return given
+    if is_kind(given):
+        return named_unit(given, when)
+    return model_of(given, pathlib.Path())
 
 
 @dataclasses.dataclass(frozen=True)

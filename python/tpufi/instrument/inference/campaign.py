@@ -12,12 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from tpufi.errors import InputError
-from tpufi.fault import Fault, single_bit
+from tpufi.fault import single_bit
+from tpufi.faults.broken_unit import AnyFault, BrokenUnit, unit_text
 from tpufi.faults.catalogue import any_fault_model
 from tpufi.faults.fault_model import FaultModel
 from tpufi.faults.plan import SITE_WEIGHTS, SamplingPlan, equally
+from tpufi.faults.program_units import check_of_call
 from tpufi.faults.sampler import Sampler
-from tpufi.instrument.inference.faulty_batch import FaultyBatch
+from tpufi.faults.unit_model import UnitModel
+from tpufi.instrument.controls import controls_of
+from tpufi.instrument.inference.faulty_batch import FaultyBatch, answers
 from tpufi.instrument.inference.judge import measured
 from tpufi.instrument.inference.measures import CLASSIFICATION, Measure, top
 from tpufi.instrument.inference.results import InferenceResult, Trial
@@ -39,10 +43,12 @@ class InferenceCampaign:
       seed: of all draws.
       weight: `sites` draws a site uniformly, `elements` an element of all sites, `macs`
         a site by the multiply-accumulates of its operation.
-      faults: fault models, or their names, each drawn equally often.
+      faults: fault models, or their names, and models of a processing element that is
+        broken, each drawn equally often. Such an experiment is a run of the batch.
 
     Raises:
-      InputError: an unknown weight or fault model, or one that needs a step before.
+      InputError: an unknown weight or fault model, or one that needs a step before; or
+        programs have no such unit or moment.
     """
 
     def __init__(
@@ -51,7 +57,7 @@ class InferenceCampaign:
         measures: Mapping[str, Measure] = CLASSIFICATION,
         seed: int = 0,
         weight: str = "elements",
-        faults: Sequence[str | FaultModel] = ("FLIP",),
+        faults: Sequence[str | FaultModel | UnitModel] = ("FLIP",),
     ):
         if weight not in SITE_WEIGHTS:
             known = ", ".join(SITE_WEIGHTS)
@@ -61,6 +67,7 @@ class InferenceCampaign:
         self._plan = SamplingPlan(
             equally(models), weight, epochs=(0, 0), steps=(0, 0), replicas=(0,)
         )
+        check_of_call(self._plan)
 
     def run(
         self, batches: Sequence[Batch], runs: int, only_correct: bool = False
@@ -90,14 +97,14 @@ class InferenceCampaign:
         for number, (inputs, labels) in enumerate(batches):
             here = range(number, runs, len(batches))
             space = self._space(inputs)
-            batch = FaultyBatch(self._fi, inputs, space)
-            kept = _kept(batch.golden, labels, only_correct)
-            left_out += (len(batch.golden) - len(kept)) * len(here)
-            trials += self._trials(batch, space, here, kept)
+            golden = answers(self._fi, inputs)
+            kept = _kept(golden, labels, only_correct)
+            left_out += (len(golden) - len(kept)) * len(here)
+            trials += self._trials(inputs, space, here, kept)
         trials.sort(key=lambda trial: (trial.run, trial.item))
         return InferenceResult(tuple(trials), left_out)
 
-    def faults(self, run: int, inputs: tf.Tensor) -> list[Fault]:
+    def faults(self, run: int, inputs: tf.Tensor) -> list[AnyFault]:
         """Return the faults of a run, one for each item of its batch."""
         space = self._space(inputs)
         drawn = self._drawn(Sampler(space, self._plan), run, int(inputs.shape[0]))
@@ -105,36 +112,47 @@ class InferenceCampaign:
 
     def _space(self, inputs: tf.Tensor) -> ProgramSpace:
         items = int(inputs.shape[0])
-        return ProgramSpace.of_sites(self._fi.armed(inputs).sites, items)
+        armed = self._fi.armed(inputs)
+        return ProgramSpace.of_program(armed, self._plan.units, items)
 
-    def _drawn(self, sampler: Sampler, run: int, items: int) -> list[Fault]:
+    def _drawn(self, sampler: Sampler, run: int, items: int) -> list[AnyFault]:
         first = run * _MOST_ITEMS
         return [sampler.draw(self._seed, first + item) for item in range(items)]
 
     def _trials(
-        self, batch: FaultyBatch, space: ProgramSpace, runs: range, kept: set[int]
+        self, inputs: tf.Tensor, space: ProgramSpace, runs: range, kept: set[int]
     ) -> Iterator[Trial]:
         sampler = Sampler(space, self._plan)
+        batch = FaultyBatch(self._fi, inputs, space, controls_of(sampler))
         for run in runs:
-            faults = self._drawn(sampler, run, len(batch.golden))
+            faults = self._drawn(sampler, run, int(inputs.shape[0]))
             faulty = batch.inject(faults)
             for item in sorted(kept):
-                fault, golden, answer = faults[item], batch.golden[item], faulty[item]
+                fault, answer = faults[item], faulty[item]
                 if answer is None:
                     raise InputError(
                         f"{fault.site} did not run exactly once; leave it out of sites="
                     )
+                golden = batch.golden(fault)[item]
                 yield Trial(
                     run,
                     item,
                     fault.model,
-                    fault.site,
-                    space.graph[fault.site].op,
-                    space.of_item(fault, item).elements.start,
-                    single_bit(fault),
-                    golden.tobytes() == answer.tobytes(),
-                    measured(self._measures, golden, answer),
+                    *_place(fault, item, space, sampler),
+                    golden.tobytes() == answer.value.tobytes(),
+                    measured(self._measures, golden, answer.value),
                 )
+
+
+def _place(
+    fault: AnyFault, item: int, space: ProgramSpace, sampler: Sampler
+) -> tuple[str, str, int, int | None]:
+    """Return site, operation, element and bit of a fault, as a trial has them."""
+    op = sampler.site(fault.site).op
+    if isinstance(fault, BrokenUnit):
+        return unit_text(fault.fault.unit), op, fault.start, fault.bit
+    elements = space.of_item(fault, item).elements
+    return fault.site, op, elements.start, single_bit(fault)
 
 
 def _kept(golden: np.ndarray, labels, only_correct: bool) -> set[int]:

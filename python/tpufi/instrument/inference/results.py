@@ -27,9 +27,10 @@ class Trial:
       run: number of the run.
       item: index in the run's batch.
       model: fault model.
-      site: name of the faulty site.
-      op: its operation.
-      element: flat index of the first faulty element in the whole tensor.
+      site: name of the faulty site, or the broken unit.
+      op: its operation, or the class of the unit.
+      element: flat index of the first faulty element in the whole tensor; of a unit
+        among those of its kind.
       bit: the flipped or stuck bit, 0 the least significant; None: it is not one bit.
       masked: whether the item's answer kept all its bits.
       measures: values by name.
