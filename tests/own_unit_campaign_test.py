@@ -29,7 +29,7 @@ from tpufi.faults.unit_model import UnitModel
 from tpufi.instrument.inference import InferenceCampaign
 from tpufi.models import workload
 from tpufi.outcomes.outcome import MASKED_IDENTICAL
-from tpufi.units import ProcessingElement
+from tpufi.units import ProcessingElement, UnitFault
 from tpufi.when import When
 
 FAULTS = """
@@ -228,6 +228,10 @@ def test_what_serves_nothing_beside_units_is_one_line(tmp_path):
     fi = tpufi.instrument(lambda x: tf.matmul(x, x), nan_guard=True)
     with pytest.raises(InputError, match="unit: guards .* leave them out"):
         InferenceCampaign(fi, faults=[element]).run([(tf.ones((2, 2)), None)], 1)
+    with pytest.raises(InputError, match=r"give a UnitModel\(ProcessingElement\("):
+        InferenceCampaign(fi, faults=["pe:2x2/output"])
+    with pytest.raises(InputError, match="UnitFault is nothing to draw from; give a"):
+        InferenceCampaign(fi, faults=[UnitFault(element.unit)])
     wrong = UnitModel(element.unit, when=When(every=3))
     with pytest.raises(InputError, match="every=3 of a unit: an inference is one step"):
         InferenceCampaign(fi, faults=[wrong])

@@ -245,6 +245,12 @@ class SamplingPlan:
     def _check_models(self) -> None:
         if not self.models:
             raise InputError("plan: models: none; name at least one fault model")
+        for model, _ in self.models:
+            if not isinstance(model, FaultModel | UnitModel):
+                raise InputError(
+                    f"plan: models: {type(model).__name__} is nothing to draw from; "
+                    "give a FaultModel, or a UnitModel of a unit"
+                )
         names = [model.name for model, _ in self.models]
         for (model, weight), name in zip(self.models, names, strict=True):
             if not weight > 0:

@@ -27,6 +27,7 @@ from tpufi.instrument.inference.measures import CLASSIFICATION, Measure, top
 from tpufi.instrument.inference.results import InferenceResult, Trial
 from tpufi.instrument.instrumented import Instrumented
 from tpufi.instrument.program_space import ProgramSpace
+from tpufi.messages import quote
 
 Batch = tuple[Any, Any]  # Inputs, and labels or None: tensors or arrays.
 
@@ -63,7 +64,7 @@ class InferenceCampaign:
             known = ", ".join(SITE_WEIGHTS)
             raise InputError(f"weight {weight!r} is unknown; known: {known}")
         self._fi, self._measures, self._seed = fi, dict(measures), seed
-        models = [any_fault_model(m) if isinstance(m, str) else m for m in faults]
+        models = [_model_of(m) if isinstance(m, str) else m for m in faults]
         self._plan = SamplingPlan(
             equally(models), weight, epochs=(0, 0), steps=(0, 0), replicas=(0,)
         )
@@ -142,6 +143,15 @@ class InferenceCampaign:
                     golden.tobytes() == answer.value.tobytes(),
                     measured(self._measures, golden, answer.value),
                 )
+
+
+def _model_of(name: str) -> FaultModel:
+    if name.startswith("pe:"):
+        raise InputError(
+            f"faults: {quote(name)}: names of units are of campaign files; give a "
+            "UnitModel(ProcessingElement(...))"
+        )
+    return any_fault_model(name)
 
 
 def _place(
