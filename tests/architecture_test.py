@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "experiment": FOLLOWED | {"detect"},
     # Any program of TensorFlow; it knows nothing of workloads and their training.
     "instrument": DEVICE | {"layers", "faults", "outcomes", "training"},
-    "tpu": FOLLOWED,
+    "tpu": FOLLOWED | {"detect"},
     "campaign": FOLLOWED | {"detect", "instrument"},
     "show": FOLLOWED | {"campaign"},
     "selftest": FOLLOWED,

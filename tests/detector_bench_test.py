@@ -2,12 +2,15 @@
 """The bench of detectors: halves that are disjoint, and numbers against plain ones."""
 
 import csv
+import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from tpufi.campaign.detector_bench import TOGETHER, Bench, area, curve, joined, with_all
+from tpufi.campaign.detector_sets import best_set, scored_set
 from tpufi.campaign.detector_table import (
     BROKEN,
     MEASURED,
@@ -58,6 +61,31 @@ def campaign(seed: int, shift: float = 3.0, scale: float = 1.0) -> Found:
 def bench() -> Bench:
     parts = {"one": campaign(1), "other": campaign(2, scale=100.0)}
     return Bench(parts, {"one": campaign(3)})
+
+
+LIMIT = 0.8
+
+
+@pytest.fixture(scope="module")
+def several() -> Bench:
+    """Four detectors, each of which sees some of what is harmful."""
+    names = ("first", "second", "third", "fourth")
+
+    def part(seed: int) -> Found:
+        rng = np.random.default_rng(seed)
+        one = campaign(seed)
+        scores = {
+            name: Scores(
+                name,
+                LIMIT,
+                np.float32(rng.random(30) * 0.9),
+                [np.float32(rng.random(3) * (0.7 + 0.2 * h)) for h in one.harmful],
+            )
+            for name in names
+        }
+        return dataclasses.replace(one, detectors=scores)
+
+    return Bench({"one": part(4), "other": part(5)}, {"one": part(6)})
 
 
 def test_no_experiment_of_any_workload_is_fitted_and_scored(bench):
@@ -205,3 +233,47 @@ def test_campaigns_with_other_detectors_are_refused(bench):
         Bench({"one": part, "other": less}, {})
     with pytest.raises(InputError, match="no experiments"):
         Bench({}, {"one": part})
+
+
+def test_the_set_for_a_price_covers_most_of_the_fitted_half(several):
+    prices = {name: 0.125 * (1 + place) for place, name in enumerate(several.detectors)}
+    hits = several.fitted_hits()
+    for budget in (0.1, 0.125, 0.375, 0.5, 1.25, 2.0):
+        found = best_set(several, prices, budget)
+        sets = [
+            names
+            for size in range(1, len(prices) + 1)
+            for names in itertools.combinations(several.detectors, size)
+            if sum(prices[name] for name in names) <= budget
+        ]
+        gains = {names: np.any([hits[n] for n in names], 0).sum() for names in sets}
+        if not sets:
+            assert found == ()
+            continue
+        assert gains[found] == max(gains.values())
+        cost = sum(prices[name] for name in found)
+        equal = [n for n in sets if gains[n] == gains[found]]
+        assert cost == pytest.approx(min(sum(prices[m] for m in n) for n in equal))
+
+
+def test_a_set_is_scored_by_experiments_that_did_not_choose_it(several):
+    names = several.detectors[:2]
+    found = scored_set(several, names)
+    latencies = []
+    for part in several.parts.values():
+        for place, number in enumerate(part.numbers):
+            if number % 2 and part.harmful[place]:
+                steps = [part.detectors[n].steps[place] for n in names]
+                hits = np.flatnonzero(np.any(np.array(steps) > LIMIT, 0))
+                latencies.append(hits[0] if hits.size else None)
+    seen = [x for x in latencies if x is not None]
+    assert (found.covered, found.harmful) == (len(seen), len(latencies))
+    assert 0 < found.covered < found.harmful
+    assert found.latency == np.median(seen)
+    clean = several.clean["one"].detectors
+    assert found.alarms == np.any([clean[n].golden > LIMIT for n in names], 0).sum() > 0
+
+
+def test_a_set_with_an_unknown_detector_names_those_there_are(several):
+    with pytest.raises(InputError, match="ugly is not in the bench; known: .*first"):
+        scored_set(several, ("first", "ugly"))

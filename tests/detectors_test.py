@@ -2,7 +2,9 @@
 """Every detector: its formula, no alarm in clean steps, an alarm for its fault."""
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,11 +16,14 @@ from tests.tiny_workload import TINY
 from tpufi.data import Batches, load_dataset
 from tpufi.descriptor import disarmed, fault_row, replacing
 from tpufi.detect import DETECTORS, WatchedSession, detector
+from tpufi.detect.catalogue import SETS, named_detectors
 from tpufi.detect.watch import named
 from tpufi.element import to_words
 from tpufi.errors import InputError
 from tpufi.optimizers import SGD
 from tpufi.training import Program, Session, same_state
+from tpufi.training.program import step_inputs
+from tpufi.training.step_values import StepInputs
 
 SMALL = dataclasses.replace(TINY, input_shape=(32, 32, 3))
 WORKLOADS = {
@@ -224,3 +229,49 @@ def test_detectors_without_a_name_of_their_own_are_refused():
         detector("nan")
     with pytest.raises(InputError, match="'bound'; it has decay, threshold"):
         detector("feature_value", bound=1)
+
+
+@pytest.mark.parametrize("name", ["small", "small_decoder"])
+def test_replicas_on_devices_of_their_own_score_as_on_one_device(name):
+    replicas = 2
+    session = _session(name, replicas)
+    watched = WatchedSession(session, _all(), compare=True)
+    state, memory = session.initial_state(), watched.memory()
+    inputs = step_inputs(*session.inputs(0))
+    expected = watched.step(state, 0, memory)
+    step, watch = session.program.training_step, watched._watch
+
+    def of_replica(replica: int, summed: Callable) -> tuple:
+        mine = StepInputs(*(x[replica] for x in inputs[:3]), inputs.rate)
+        number = tf.constant(replica, tf.int64)
+        return step.watched_on_device(state, mine, number, watch, memory, summed)
+
+    @tf.function(autograph=False)
+    def all_devices() -> list:
+        contributed = []
+        for replica in range(replicas):
+            of_replica(replica, lambda own: contributed.append(own) or own)
+        total = tf.nest.map_structure(tf.add, *contributed)
+        return [of_replica(r, lambda own: total) for r in range(replicas)]
+
+    # The states have equal bits; a score may be rounded otherwise in another graph.
+    close = functools.partial(np.testing.assert_allclose, rtol=4 * 2.0**-24)
+    with session.program.running():
+        devices = all_devices()
+    for found, (scores, kept, norms) in devices:
+        assert same_state(found.state, expected.result.state)
+        close(scores, [*expected.scores.values()])
+        close(norms, expected.norms)
+        for ours, theirs in zip(
+            tf.nest.flatten(kept), tf.nest.flatten(expected.memory), strict=True
+        ):
+            close(ours, theirs)
+
+
+def test_a_set_of_detectors_has_a_name_of_its_own():
+    assert SETS.keys().isdisjoint(DETECTORS)
+    for name, members in SETS.items():
+        assert tuple(named_detectors(name)) == members
+    assert [*named_detectors("non_finite")] == ["non_finite"]
+    with pytest.raises(InputError, match="'everything'; known: all, sentinel, non_fin"):
+        named_detectors("everything")

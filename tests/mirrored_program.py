@@ -23,7 +23,7 @@ from tpufi.training import Program, initial_state
 from tpufi.training.distributed import DistributedProgram
 from tpufi.training.program import StepResult
 from tpufi.training.state import State
-from tpufi.training.step import ReplicaResult
+from tpufi.training.step_values import ReplicaResult
 from tpufi.training.strategies import make_strategy
 from tpufi.units import Link, UnitFault
 

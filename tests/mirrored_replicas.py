@@ -11,7 +11,8 @@ from tests.one_replica import NO_RATE
 from tpufi.data.batches import Batch
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.state import State
-from tpufi.training.step import ReplicaResult, StepInputs, TrainingStep
+from tpufi.training.step import TrainingStep
+from tpufi.training.step_values import ReplicaResult, StepInputs
 from tpufi.workload import Workload
 
 

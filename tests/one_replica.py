@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tpufi.training.operands import FaultOperands
 from tpufi.training.state import State
-from tpufi.training.step import ReplicaResult, StepInputs, TrainingStep
+from tpufi.training.step import TrainingStep
+from tpufi.training.step_values import ReplicaResult, StepInputs
 from tpufi.workload import Workload
 
 NO_RATE = np.zeros([], np.float32)  # The passes do not read it.

@@ -22,7 +22,7 @@ from tpufi.element import to_words
 from tpufi.optimizers import SGD
 from tpufi.training import Program, State, initial_state, same_state
 from tpufi.training.state import to_arrays
-from tpufi.training.step import ReplicaResult
+from tpufi.training.step_values import ReplicaResult
 
 REPLICAS, PER_REPLICA = 3, 4
 RATE = 0.01

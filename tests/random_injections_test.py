@@ -23,7 +23,8 @@ from tpufi.site_table import DIRECTIONS
 from tpufi.stale import holding, recording
 from tpufi.training import State, initial_state
 from tpufi.training.determinism import exact_arithmetic
-from tpufi.training.step import StepInputs, TrainingStep
+from tpufi.training.step import TrainingStep
+from tpufi.training.step_values import StepInputs
 from tpufi.workload import Workload
 
 

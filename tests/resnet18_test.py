@@ -15,7 +15,7 @@ from tpufi.element import to_words
 from tpufi.layers import Dropout
 from tpufi.models import WORKLOADS
 from tpufi.training import initial_state
-from tpufi.training.step import ReplicaResult
+from tpufi.training.step_values import ReplicaResult
 
 Weights = dict[str, tf.Tensor]
 Drop = Callable[[str, tf.Tensor], tf.Tensor]

@@ -18,7 +18,8 @@ from tpufi.show.observed_step import ObservedStep
 from tpufi.show.spread import Change, changes, results
 from tpufi.show.tapped_sites import TappedContext
 from tpufi.training import Program, initial_state, same_state
-from tpufi.training.step import StepInputs, TrainingStep
+from tpufi.training.step import TrainingStep
+from tpufi.training.step_values import StepInputs
 from tpufi.workload import Workload
 
 TWO_LAYERS = Workload(

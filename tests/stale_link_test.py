@@ -18,7 +18,9 @@ from tpufi.training.blocks import Blocks
 from tpufi.training.program import step_inputs
 from tpufi.training.sent import with_sent
 from tpufi.training.state import State, initial_state
-from tpufi.training.step import Looked, ReplicaResult, Watch, operands_of
+from tpufi.training.step import operands_of
+from tpufi.training.step_values import ReplicaResult, StepInputs
+from tpufi.training.watch import Looked, Watch
 from tpufi.units import Link, UnitFault
 from tpufi.when import ALWAYS, When
 
@@ -34,7 +36,7 @@ class Gradients(Watch):
     def observer(self) -> None:
         return None
 
-    def note(self, own: ReplicaResult, observer: None) -> Any:
+    def note(self, own: ReplicaResult, inputs: StepInputs, observer: None) -> Any:
         return own.gradients
 
     def restricted(self, gradients: dict) -> dict:

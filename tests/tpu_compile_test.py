@@ -10,13 +10,14 @@ import pytest
 
 from tests.tiny_workload import TINY
 from tpufi.descriptor import disarmed
+from tpufi.detect.catalogue import named_detectors
 from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES
 from tpufi.models import WORKLOADS
-from tpufi.tpu.comparison import compare, with_unit
+from tpufi.tpu.comparison import compare, with_detectors, with_unit
 from tpufi.tpu.compiler import compile_for, interpreter, versions
-from tpufi.tpu.export import export_step
-from tpufi.tpu.page import add_result, result_of
+from tpufi.tpu.export import export_step, export_watched_step
+from tpufi.tpu.page import add_result, detector_prices, result_of
 from tpufi.tpu.request import Request, described
 from tpufi.units import ProcessingElement
 
@@ -56,8 +57,15 @@ def test_both_programs_compile_for_a_tpu_without_host_traffic(tmp_path):
     broken = result["programs"]["unit pe:8x8/output/output"]
     assert result["host_transfers"] == 0 < broken["conditionals"]
     assert clean["cycles"] < broken["cycles"] < broken["cycles_with_branches"]
+    result = with_detectors(result, request, "sentinel", named_detectors("sentinel"))
+    watched = result["programs"]["watched sentinel"]
+    assert result["host_transfers"] == 0 == watched["conditionals"]
+    assert clean["cycles"] < watched["cycles"]
     add_result(result, tmp_path)
+    (prices,) = detector_prices(tmp_path).values()
+    assert prices == {"sentinel": watched["cycles"] / clean["cycles"]}
     page = (tmp_path / "tpu.md").read_text()
+    assert f"| sentinel | {prices['sentinel']:.4f} |" in page
     assert f"{armed['cycles']:,}" in page
     assert f"{broken['cycles_with_branches']:,}" in page
     assert result["versions"]["libtpu"] in page
@@ -70,6 +78,15 @@ def test_the_step_of_eight_chips_sums_over_all_of_them():
     compiled = compile_for(module, "v5e:2x4", 8)
     assert "all-reduce" in compiled.text
     assert "replica_groups={{0,1,2,3,4,5,6,7}}" in compiled.text.replace(" ", "")
+    assert compiled.cost.host_transfers == ()
+
+
+@pytest.mark.slow
+def test_detectors_that_compare_replicas_sum_over_eight_chips():
+    _compiler()
+    module = export_watched_step(TINY, PER_REPLICA, 8, detectors=named_detectors("all"))
+    compiled = compile_for(module, "v5e:2x4", 8)
+    assert "all-reduce" in compiled.text
     assert compiled.cost.host_transfers == ()
 
 
@@ -127,6 +144,7 @@ def test_the_page_shows_workloads_as_they_are_now():
         (["--model", "resnet19"], "resnet19"),
         (["--model", "decoder", "--replicas", "0"], "--replicas"),
         (["--model", "decoder", "--unit", "pe:8x8/sideways"], "sideways"),
+        (["--model", "decoder", "--detectors", "nan"], "detector 'nan'; known: all"),
         (["--model", "decoder", "--lowering", "lean"], "--lowering"),
     ],
 )

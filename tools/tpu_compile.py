@@ -12,9 +12,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # Errors are one line.
 
 from tpufi.campaign.unit_keys import named_unit
 from tpufi.cli import Parser, positive, run
+from tpufi.detect.catalogue import SETS, named_detectors
 from tpufi.faults.broken_unit import kind_text
 from tpufi.models import workload
-from tpufi.tpu.comparison import UNIT, compare, with_unit
+from tpufi.tpu.comparison import UNIT, WATCHED, compare, with_detectors, with_unit
 from tpufi.tpu.compiler import environment_for, interpreter, versions
 from tpufi.tpu.page import add_result, result_line, result_of
 from tpufi.tpu.request import DTYPES, Request, described
@@ -43,6 +44,13 @@ def main(argv: Sequence[str] | None) -> int:
         "--unit", help="a unit to break, such as pe:128x128/output: a third program"
     )
     parser.add_argument(
+        "--detectors",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help=f"a program more for each: a detector, {', '.join(SETS)}",
+    )
+    parser.add_argument(
         "--save-hlo", type=pathlib.Path, help="folder for the optimised programs"
     )
     parser.add_argument(
@@ -54,6 +62,7 @@ def main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--json", action="store_true", help="JSON on the last line")
     options = parser.parse_args(argv)
     unit = named_unit(options.unit).unit if options.unit else None
+    detectors = {name: named_detectors(name) for name in options.detectors}
     request = Request(
         workload(options.model),
         options.topology,
@@ -67,13 +76,23 @@ def main(argv: Sequence[str] | None) -> int:
     if options.new and options.page:
         step = described(request) | {"versions": versions(environment)}
         found = result_of(step, options.page)
-        if found and (unit is None or UNIT + kind_text(unit) in found["programs"]):
+        if found and unit and UNIT + kind_text(unit) in found["programs"]:
+            unit = None
+        for name in [
+            n for n in detectors if found and WATCHED + n in found["programs"]
+        ]:
+            del detectors[name]
+        if found and not unit and not detectors:
             print(f"{options.page} has {step}")
             return 0
     how = {"save": options.save_hlo, "report": _say}
     result = found or compare(request, **how)
     if unit:
         result = with_unit(result, request, unit, **how)
+    for name, watching in detectors.items():
+        result = with_detectors(result, request, name, watching, **how)
+        if options.page:
+            add_result(result, options.page)
     print(result_line(result))
     if options.page:
         add_result(result, options.page)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tpufi.training import Program
 from tpufi.training.operands import FaultOperands
 from tpufi.training.state import State
-from tpufi.training.step import StepInputs, StepOutputs
+from tpufi.training.step_values import StepInputs, StepOutputs
 
 
 class CountedStep:

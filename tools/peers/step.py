@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from peers.context import PeerContext
 from tpufi.training import State
-from tpufi.training.step import StepInputs, TrainingStep
+from tpufi.training.step import TrainingStep
+from tpufi.training.step_values import StepInputs
 from tpufi.workload import Workload
 
 

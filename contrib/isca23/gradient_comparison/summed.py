@@ -16,7 +16,8 @@ from tpufi.random import derive
 from tpufi.training import Session, State
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import placed
-from tpufi.training.step import FaultOperands, StepInputs, TrainingStep, examples_of
+from tpufi.training.step import FaultOperands, TrainingStep, examples_of
+from tpufi.training.step_values import StepInputs
 from tpufi.workload import Workload
 
 

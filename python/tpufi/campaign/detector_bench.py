@@ -24,9 +24,14 @@ Alarms = Mapping[str, np.ndarray]
 
 def with_all(latencies: Alarms) -> dict[str, np.ndarray]:
     """Return the latencies with those of the first detector to raise an alarm."""
-    whole = np.stack(list(latencies.values()))
+    return {**latencies, TOGETHER: first_of(latencies.values())}
+
+
+def first_of(latencies: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the latencies of the first of some detectors to raise an alarm."""
+    whole = np.stack(list(latencies))
     first = np.where(whole < 0, np.iinfo(int).max, whole).min(0)
-    return {**latencies, TOGETHER: np.where((whole < 0).all(0), -1, first)}
+    return np.where((whole < 0).all(0), -1, first)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,6 +114,25 @@ class Bench:
             }
         )
 
+    def fitted_hits(self) -> dict[str, np.ndarray]:
+        """Return which harmful experiments of the fitted half each detector covers.
+
+        The thresholds are those of the plans.
+        """
+        halves = [
+            part.where(fitted_half(part.numbers) & part.harmful)
+            for part in self.parts.values()
+        ]
+        return {
+            name: np.concatenate(
+                [
+                    half.detectors[name].latencies(half.detectors[name].threshold) >= 0
+                    for half in halves
+                ]
+            )
+            for name in self.detectors
+        }
+
     @property
     def clean_steps(self) -> int:
         """Clean steps that no threshold was fitted on."""
@@ -116,16 +140,24 @@ class Bench:
 
     def clean_alarms(self, fitted: bool) -> dict[str, int]:
         """Return in how many of these each detector raises an alarm, and any."""
-        found = dict.fromkeys((*self.detectors, TOGETHER), 0)
-        for workload, part in self.clean.items():
-            alarms = {
-                name: scores.golden_hits(self._threshold(workload, name, fitted))
-                for name, scores in part.detectors.items()
-            }
-            for name, own in alarms.items():
-                found[name] += int(own.sum())
-            found[TOGETHER] += int(np.any(list(alarms.values()), 0).sum())
-        return found
+        found = self.clean_hits(fitted)
+        every = np.any(list(found.values()), 0) if found else np.zeros(0, bool)
+        return {n: int(own.sum()) for n, own in (found | {TOGETHER: every}).items()}
+
+    def clean_hits(self, fitted: bool) -> dict[str, np.ndarray]:
+        """Return in which of these each detector raises an alarm."""
+        return {
+            name: np.concatenate(
+                [
+                    part.detectors[name].golden_hits(
+                        self._threshold(workload, name, fitted)
+                    )
+                    for workload, part in self.clean.items()
+                ]
+                or [np.zeros(0, bool)]
+            )
+            for name in self.detectors
+        }
 
     def areas(self) -> dict[str, float]:
         """Return the area under the ROC curve of each detector, in the scored half.

@@ -3,7 +3,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -198,6 +198,27 @@ def read_found(journal: Reader) -> Found | None:
         return None
     plan = journal.plan()
     rows = [row for row in journal.query(_FAULTS) if is_judged(row[1])]
+    found = []
+    for measure, label, _ in measures_of(journal):
+        if not label.startswith(ALARM):
+            continue  # Of recovery.
+        name = label.removeprefix(ALARM)
+        steps = dict(scores_of(journal, measure))
+        threshold = float(plan["thresholds of detectors"][name])
+        golden = golden_scores_of(journal, measure)
+        own = [steps[number] for number, *_ in rows]
+        found.append(Scores(name, threshold, golden, own))
+    return found_of(rows, found)
+
+
+def found_of(rows: Iterable[tuple], detectors: Iterable[Scores]) -> Found:
+    """Return what detectors found in experiments.
+
+    Args:
+      rows: number, outcome, fault model, direction, type of the operation, and moment
+        or None of each judged experiment, by number.
+      detectors: their scores, in the same order.
+    """
     texts = [
         (
             number,
@@ -209,23 +230,10 @@ def read_found(journal: Reader) -> Found | None:
         )
         for number, outcome, model, direction, op, moment in rows
     ]
-    columns = map(np.array, zip(*texts, strict=True)) if rows else (
+    columns = map(np.array, zip(*texts, strict=True)) if texts else (
         [np.zeros(0, int)] * len(_COLUMNS)
     )  # fmt: skip
-    numbers, *others = columns
-    found = {}
-    for measure, label, _ in measures_of(journal):
-        if not label.startswith(ALARM):
-            continue  # Of recovery.
-        name = label.removeprefix(ALARM)
-        steps = dict(scores_of(journal, measure))
-        found[name] = Scores(
-            name,
-            float(plan["thresholds of detectors"][name]),
-            golden_scores_of(journal, measure),
-            [steps[number] for number in numbers.tolist()],
-        )
-    return Found(numbers, *others, found)
+    return Found(*columns, {scores.name: scores for scores in detectors})
 
 
 def fitted_half(numbers: np.ndarray) -> np.ndarray:

@@ -159,27 +159,29 @@ def read_detectors(
 ) -> tuple[tuple[str, tuple[tuple[str, float], ...]], ...]:
     """Return names and settings of detectors.
 
-    They are a list of names or `file.py:NAME`, `all`, a mapping of these to settings,
-    or a file of `tpufi detect calibrate`.
+    They are a set such as `all`, a list of names, sets or `file.py:NAME`, a mapping of
+    these to settings, or a file of `tpufi detect calibrate`.
     """
     if isinstance(node.value, str) and node.value.endswith(".json"):
         from tpufi.detect.calibration import read_calibration
 
         found = read_calibration(folder / node.value).thresholds
         return tuple((name, (("threshold", t),)) for name, t in found.items())
+    from tpufi.detect.catalogue import SETS
+
+    found: dict[str, tuple[tuple[str, float], ...]] = {}
     if isinstance(node.value, dict):
-        found = {}
         for name, given in node.value.items():
             settings = given.mapping(["threshold"]) if given.value else {}
+            if settings and name in SETS:
+                raise given.wrong("nothing: settings are those of one detector")
             found[name] = tuple((k, float(n.number())) for k, n in settings.items())
     else:
-        names = ("all",) if node.value == "all" else node.texts()
+        names = node.texts() if isinstance(node.value, list) else (node.text(),)
         found = dict.fromkeys(names, ())
-    if "all" in found:
-        from tpufi.detect import DETECTORS
-
-        others = {name: given for name, given in found.items() if name != "all"}
-        found = dict.fromkeys(DETECTORS, ()) | others
+    sets = [name for name in found if name in SETS]
+    others = {name: given for name, given in found.items() if name not in SETS}
+    found = {one: () for name in sets for one in SETS[name]} | others
     return tuple(
         (whole_path(beside(folder, name)) if named_parts(name)[1] else name, given)
         for name, given in found.items()

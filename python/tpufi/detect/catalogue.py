@@ -50,6 +50,30 @@ DETECTORS: Mapping[str, type[Detector]] = MappingProxyType(
     }
 )
 
+# Names of several; a plan and a command take them in place of a detector's.
+SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "all": tuple(DETECTORS),
+        # Covers most of what all cover, see docs/results/detectors/README.md.
+        "sentinel": ("loss_z_score", "gradient_norm_z_score", "dense_checksums"),
+    }
+)
+
+
+def named_detectors(name: str) -> dict[str, Detector]:
+    """Return a detector by its name, or those of a set.
+
+    Args:
+      name: key of `DETECTORS` or of `SETS`.
+
+    Raises:
+      InputError: there is no such detector or set.
+    """
+    if name not in SETS and name not in DETECTORS:
+        known = ", ".join((*SETS, *DETECTORS))
+        raise InputError(f"detector {quote(name)}; known: {known}")
+    return {one: detector(one) for one in SETS.get(name, (name,))}
+
 
 def detector(name: str, **settings: float) -> Detector:
     """Return a detector by its name.

@@ -13,7 +13,7 @@ from tpufi.detect.catalogue import name_of
 from tpufi.detect.detector import Detector, largest, norm
 from tpufi.detect.detectors.exact_replay import ExactReplay
 from tpufi.detect.detectors.history_bounds import gradient_bound
-from tpufi.detect.signals import LAYERS, REPLICAS, Change, Network, Signals
+from tpufi.detect.signals import LAYERS, REPLICAS, STATISTICS, Change, Network, Signals
 from tpufi.detect.workload_network import network_of
 from tpufi.errors import InputError
 from tpufi.layers.layer import LayerPass, Passes
@@ -21,7 +21,9 @@ from tpufi.training import Program, Session, State, StepResult, same_state
 from tpufi.training.program import step_inputs
 from tpufi.training.sent import with_sent
 from tpufi.training.state import Tensors
-from tpufi.training.step import Looked, Operands, ReplicaResult, Watch, operands_of
+from tpufi.training.step import Operands, operands_of
+from tpufi.training.step_values import ReplicaResult, StepInputs
+from tpufi.training.watch import Looked, Watch
 from tpufi.units import UnitFault
 
 
@@ -46,11 +48,15 @@ class DetectorWatch(Watch):
         looking = [d for d in self.detectors.values() if LAYERS in d.reads]
         return LayerScores(looking) if looking else None
 
-    def note(self, own: ReplicaResult, observer: "LayerScores | None") -> Any:
+    def note(
+        self, own: ReplicaResult, inputs: StepInputs, observer: "LayerScores | None"
+    ) -> Any:
         noted: dict[str, Any] = {}
         if looking := self.observer():
             noted["layers"] = (observer or looking).largest()
         read = {signal for d in self.detectors.values() for signal in d.reads}
+        if STATISTICS in read and inputs.images.dtype.is_floating:
+            noted["image"] = largest(inputs.images)
         if REPLICAS in read or self.compare:
             noted["norms"] = tf.stack(
                 [norm({name: own.gradients[name]}) for name in self.network.weights]
@@ -65,7 +71,6 @@ class DetectorWatch(Watch):
 
     def look(self, looked: Looked, memory: Any) -> tuple[tf.Tensor, Any, Any]:
         before, after = looked.before, looked.after
-        images = looked.inputs.images
         norms = looked.noted.get("norms", tf.zeros([0, 0]))
         looking = [d for d in self.detectors.values() if LAYERS in d.reads]
         layers = dict(zip(looking, looked.noted.get("layers", ()), strict=True))
@@ -75,8 +80,8 @@ class DetectorWatch(Watch):
             Change(before.parameters, after.parameters),
             Change(before.slots, after.slots),
             Change(before.statistics, after.statistics),
-            looked.inputs.rate,
-            largest(images) if images.dtype.is_floating else tf.zeros([]),
+            looked.rate,
+            tf.reduce_max(looked.noted.get("image", tf.zeros([1]))),
             norms,
             layers,
         )

@@ -108,7 +108,7 @@ class UnitModel:
 
     @property
     def name(self) -> str:
-        """The kind of unit and when it is broken: what experiments are grouped by."""
+        """The kind of unit and when it is broken, which tell experiments apart."""
         kind, pattern = kind_text(self.unit), self._pattern
         if pattern not in ("", "*"):
             kind += f":{pattern}"

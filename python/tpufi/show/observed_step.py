@@ -15,7 +15,8 @@ from tpufi.show.tapped_sites import TappedContext
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed
 from tpufi.training.state import State, Tensors
-from tpufi.training.step import ReplicaResult, StepInputs, TrainingStep
+from tpufi.training.step import TrainingStep
+from tpufi.training.step_values import ReplicaResult, StepInputs
 from tpufi.workload import Workload
 
 Inputs = tuple[Batch, np.ndarray, float]

@@ -2,21 +2,24 @@
 """The clean and the armed step of a workload, compiled for a TPU: a row of the page."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from tpufi.descriptor import Descriptor, disarmed
+from tpufi.descriptor import disarmed
+from tpufi.detect.detector import Detector
 from tpufi.errors import InputError
 from tpufi.faults.broken_unit import kind_text
 from tpufi.own_process import in_own_process
 from tpufi.tpu.accepted_models import accepted_models
 from tpufi.tpu.compiler import compile_for
-from tpufi.tpu.export import export_step
+from tpufi.tpu.export import export_step, export_watched_step
 from tpufi.tpu.request import Request, described
 from tpufi.units import Unit, UnitFault
 
-CLEAN, ARMED, UNIT = "clean", "armed", "unit "
+CLEAN, ARMED, UNIT, WATCHED = "clean", "armed", "unit ", "watched "
 _IN_NAMES = str.maketrans(" :/", "___")
 Report = Callable[[str], None]
+Export = Callable[[], bytes]
 _EXPERIMENTS = (100, 1000)
 
 
@@ -41,9 +44,13 @@ def compare(
     Raises:
       InputError: a program does not compile, or the compiler gives no estimates.
     """
+    exports = {
+        CLEAN: _exported(request, export_step, fault=None),
+        ARMED: _exported(request, export_step, fault=disarmed(), sites=request.sites),
+    }
     programs = {
-        name: _compiled(request, name, fault, save, report)
-        for name, fault in {CLEAN: None, ARMED: disarmed()}.items()
+        name: _compiled(request, name, export, save, report)
+        for name, export in exports.items()
     }
     clean, armed = programs[CLEAN], programs[ARMED]
     versions, chip = (clean.pop(key) for key in ("versions", "chip"))
@@ -92,7 +99,39 @@ def with_unit(
       InputError: the program does not compile, or the compiler gives no estimates.
     """
     name = UNIT + kind_text(unit)
-    program = _compiled(request, name, UnitFault(unit).whole, save, report)
+    exported = _exported(request, export_step, fault=UnitFault(unit).whole)
+    return _with(result, name, _compiled(request, name, exported, save, report))
+
+
+def with_detectors(
+    result: dict,
+    request: Request,
+    name: str,
+    detectors: Mapping[str, Detector],
+    *,
+    save: pathlib.Path | None = None,
+    report: Report = lambda line: None,
+) -> dict:
+    """Return a result with one more program: the clean step under detectors.
+
+    Args:
+      result: what `compare` returned of the same request.
+      request: what was compared.
+      name: of the detectors, as the page has it.
+      detectors: by name.
+      save: folder for the optimised program.
+      report: called with a line before the compilation.
+
+    Raises:
+      InputError: the program does not compile, or the compiler gives no estimates.
+    """
+    name = WATCHED + name
+    exported = _exported(request, export_watched_step, detectors=detectors)
+    return _with(result, name, _compiled(request, name, exported, save, report))
+
+
+def _with(result: dict, name: str, program: dict) -> dict:
+    """Return a result with one more program."""
     for key in ("versions", "chip"):
         program.pop(key)
     programs = result["programs"] | {name: program}
@@ -100,25 +139,23 @@ def with_unit(
     return result | {"programs": programs, "host_transfers": transfers}
 
 
+def _exported(request: Request, export: Callable[..., bytes], **what: Any) -> Export:
+    """Return what exports a program of a request, in a process of its own."""
+    given = request.typed_workload, request.per_replica, request.replicas
+    return lambda: in_own_process("exports a step", export, *given, **what)
+
+
 def _compiled(
     request: Request,
     name: str,
-    fault: Descriptor | UnitFault | None,
+    export: Export,
     save: pathlib.Path | None,
     report: Report,
 ) -> dict:
     """Export and compile one program; its text goes to the folder `save`."""
-    workload = request.typed_workload
+    workload = request.workload
     report(f"{workload.name}: compiling {name} for {request.topology}")
-    module = in_own_process(
-        "exports a step",
-        export_step,
-        workload,
-        request.per_replica,
-        request.replicas,
-        fault=fault,
-        sites=request.sites if name == ARMED else None,
-    )
+    module = export()
     compiled = compile_for(module, request.topology, request.replicas)
     if save:
         save.mkdir(parents=True, exist_ok=True)

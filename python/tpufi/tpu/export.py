@@ -6,17 +6,22 @@ batch, learning rate, number of the replica and fault are arguments, the new sta
 what the step reports are results.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from tpufi.descriptor import Descriptor
+from tpufi.detect.detector import Detector
+from tpufi.detect.watch import DetectorWatch
+from tpufi.detect.workload_network import network_of
 from tpufi.tpu.shared_parts import share_parts
 from tpufi.training.chips import sum_over_chips
 from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.sent import is_stale
 from tpufi.training.state import State, initial_state
-from tpufi.training.step import StepInputs, StepOutputs, TrainingStep, operands_of
+from tpufi.training.step import TrainingStep, operands_of
+from tpufi.training.step_values import StepInputs, StepOutputs
 from tpufi.units import UnitFault
 from tpufi.workload import Workload
 
@@ -63,18 +68,66 @@ def export_step(
             lambda own: sum_over_chips(own, replicas),
         )
 
+    return _module(step, state, _inputs(workload, per_replica), *given)
+
+
+def export_watched_step(
+    workload: Workload,
+    per_replica: int,
+    replicas: int = 1,
+    *,
+    detectors: Mapping[str, Detector],
+) -> bytes:
+    """Return the clean step under detectors as a serialised HloModuleProto.
+
+    What the detectors remember is one more argument and one more result, the scores are
+    results.
+
+    Args:
+      workload: what is trained.
+      per_replica: examples of the replica, >= 1.
+      replicas: how many chips run the program together, >= 1.
+      detectors: by name.
+    """
+    training_step = TrainingStep(workload, replicas, per_replica, True)
+    network = network_of(workload, replicas, per_replica)
+    watch = DetectorWatch(detectors, network)
+    memory = {name: found.memory(network) for name, found in detectors.items()}
+
+    def step(
+        state: State, inputs: StepInputs, replica: tf.Tensor, *kept: tf.Tensor
+    ) -> tuple:
+        known = tf.nest.pack_sequence_as(memory, kept)
+        return training_step.watched_on_device(
+            state,
+            inputs,
+            replica,
+            watch,
+            known,
+            lambda own: sum_over_chips(own, replicas),
+        )
+
+    given = map(tf.convert_to_tensor, tf.nest.flatten(memory))
+    state = initial_state(workload, _SEED)
+    return _module(step, state, _inputs(workload, per_replica), *given)
+
+
+def _inputs(workload: Workload, per_replica: int) -> StepInputs:
+    """Return inputs of one replica."""
     outputs = workload.model.output_shape(workload.input_shape)[:-1]
-    arguments = (
-        state,
-        StepInputs(
-            tf.zeros((per_replica, *workload.input_shape), workload.input_dtype),
-            tf.zeros((per_replica, *outputs), tf.int32),
-            tf.zeros([2], tf.uint32),
-            tf.constant(workload.learning_rate, tf.float32),
-        ),
-        tf.constant(0, tf.int64),
-        *given,
+    return StepInputs(
+        tf.zeros((per_replica, *workload.input_shape), workload.input_dtype),
+        tf.zeros((per_replica, *outputs), tf.int32),
+        tf.zeros([2], tf.uint32),
+        tf.constant(workload.learning_rate, tf.float32),
     )
+
+
+def _module(
+    step: Callable[..., Any], state: State, inputs: StepInputs, *given: tf.Tensor
+) -> bytes:
+    """Return the step of the first replica as a serialised HloModuleProto."""
+    arguments = state, inputs, tf.constant(0, tf.int64), *given
     compiled = tf.function(step, jit_compile=True, autograph=False)
     device = tf.zeros(
         []

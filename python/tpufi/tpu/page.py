@@ -11,7 +11,7 @@ from tpufi.errors import InputError
 from tpufi.faults.catalogue import NAMES
 from tpufi.io import atomic_write
 from tpufi.text_table import markdown_records
-from tpufi.tpu.comparison import UNIT
+from tpufi.tpu.comparison import CLEAN, UNIT, WATCHED
 
 _KEY = ("model", "topology", "dtype", "replicas", "per_replica")
 _HEADS = ("workload", "topology", "type", "chips", "batch")
@@ -38,6 +38,12 @@ The step of a training with one [broken unit](../how_to/broken_unit.md), whose p
 bits and moment are operands. `whole` is a step in which no operation draws an
 injection, `broken` one in which all do: of each conditional the most expensive branch.
 A loop within a branch counts once.
+"""
+_DETECTORS = """
+## Detectors
+
+What [detectors](../detectors.md) cost a clean step that they watch, in clean steps.
+`exact_replay` costs the steps that it does again, not this one.
 """
 
 
@@ -123,6 +129,7 @@ def page(results: Sequence[dict]) -> str:
         }
         for r in results
         for name, p in r["programs"].items()
+        if not name.startswith(WATCHED)
     ]
     units = [
         {
@@ -139,6 +146,7 @@ def page(results: Sequence[dict]) -> str:
         for name, p in r["programs"].items()
         if name.startswith(UNIT)
     ]
+    watched = _watched(results)
     versions = {json.dumps(r["versions"], sort_keys=True) for r in results}
     names = "; ".join(
         ", ".join(f"{n} {v}" for n, v in json.loads(one).items())
@@ -149,12 +157,55 @@ def page(results: Sequence[dict]) -> str:
             _HEAD,
             markdown_records(steps),
             *((_UNITS, markdown_records(units)) if units else ()),
+            *((_DETECTORS, markdown_records(watched)) if watched else ()),
             "\n## The programs\n\nWhat the compiler took is processor time and the "
             "largest resident memory.\n",
             markdown_records(programs),
             f"\nVersions: TensorFlow {tf.__version__}, {names}.\n",
         )
     )
+
+
+def detector_prices(folder: pathlib.Path) -> dict[str, dict[str, float]]:
+    """Return what detectors cost clean steps of the page, in clean steps.
+
+    Args:
+      folder: folder of `tpu.json`.
+
+    Returns:
+      By step, as the page names it, and by detector or set of them.
+
+    Raises:
+      InputError: `tpu.json` is not what `add_result` writes.
+    """
+    return _ratios(_stored(folder))
+
+
+def _ratios(results: Sequence[dict]) -> dict[str, dict[str, float]]:
+    """Return the same of some results."""
+    found: dict[str, dict[str, float]] = {}
+    for r in results:
+        step = f"{r['model']} {r['dtype']} x {r['per_replica']}, {r['topology']}"
+        clean = r["programs"][CLEAN]["cycles"]
+        for name, program in r["programs"].items():
+            if name.startswith(WATCHED):
+                own = found.setdefault(step, {})
+                own[name.removeprefix(WATCHED)] = program["cycles"] / clean
+    return found
+
+
+def _watched(results: Sequence[dict]) -> list[dict]:
+    """Return the rows of what detectors cost, with a column for each step."""
+    found = _ratios(results)
+    names = sorted({name for own in found.values() for name in own})
+    return [
+        {"detector": name}
+        | {
+            step: f"{own[name]:.4f}" if name in own else ""
+            for step, own in found.items()
+        }
+        for name in names
+    ]
 
 
 def _lines(result: dict) -> str:

@@ -18,7 +18,8 @@ from tpufi.training.program import Program, StepResult, recorded
 from tpufi.training.sent import with_sent
 from tpufi.training.session import Session
 from tpufi.training.state import State
-from tpufi.training.step import Operands, StepInputs, StepOutputs, operands_of
+from tpufi.training.step import Operands, operands_of
+from tpufi.training.step_values import StepInputs, StepOutputs
 from tpufi.units import UnitFault
 
 

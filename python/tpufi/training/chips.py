@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sums over the chips that run a compiled step together."""
 
+from typing import TypeVar
+
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
-from tpufi.training.step import ReplicaResult
+Nest = TypeVar("Nest")
 
 
-def sum_over_chips(own: ReplicaResult, chips: int) -> ReplicaResult:
+def sum_over_chips(own: Nest, chips: int) -> Nest:
     """Return the sum of what all chips contribute; each chip is a replica.
 
     Args:
-      own: what this chip contributes.
+      own: what this chip contributes, a nest of tensors.
       chips: how many there are, >= 1.
     """
     if chips == 1:

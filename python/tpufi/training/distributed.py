@@ -21,13 +21,8 @@ from tpufi.training.devices import check_compiled
 from tpufi.training.program import Program, StepResult, recorded
 from tpufi.training.sent import with_sent
 from tpufi.training.state import State, Tensors
-from tpufi.training.step import (
-    Operands,
-    ReplicaResult,
-    StepInputs,
-    TrainingStep,
-    operands_of,
-)
+from tpufi.training.step import Operands, TrainingStep, operands_of
+from tpufi.training.step_values import ReplicaResult, StepInputs
 from tpufi.units import UnitFault
 from tpufi.workload import Workload
 

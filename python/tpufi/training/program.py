@@ -22,14 +22,8 @@ from tpufi.training.determinism import exact_arithmetic
 from tpufi.training.devices import check_compiled, placed, warn_of_hang
 from tpufi.training.sent import with_sent
 from tpufi.training.state import State
-from tpufi.training.step import (
-    Operands,
-    StepInputs,
-    StepOutputs,
-    TrainingStep,
-    examples_of,
-    operands_of,
-)
+from tpufi.training.step import Operands, TrainingStep, examples_of, operands_of
+from tpufi.training.step_values import StepInputs, StepOutputs
 from tpufi.units import UnitFault
 from tpufi.workload import Workload
 

@@ -9,10 +9,9 @@ There are two programs of a step. The clean one has no fault sites, and is what 
 without a fault runs. The armed one has sites and takes the fault as run-time operands.
 """
 
-import abc
 import dataclasses
 from collections.abc import Callable, Set
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
@@ -21,130 +20,19 @@ from tpufi.errors import InputError
 from tpufi.layers.accumulator import accumulator
 from tpufi.layers.compiled_sites import CompiledContext
 from tpufi.layers.context import CLEAN, FaultContext
-from tpufi.layers.layer import LayerPass, Passes, Run
+from tpufi.layers.layer import Run
 from tpufi.layers.unit_context import UnitContext, UnitOperands
 from tpufi.ops import prepare_faults
 from tpufi.site_table import SiteTable
 from tpufi.training.operands import FaultOperands
-from tpufi.training.state import State, Tensors
+from tpufi.training.state import State
+from tpufi.training.step_values import ReplicaResult, StepInputs, StepOutputs
+from tpufi.training.watch import Looked, Observer, Watch
 from tpufi.units import MemoryAddress, SavedActivation, UnitFault
 from tpufi.workload import Workload
 
 # The update happens once, not per replica; a fault in it names replica 0 or all.
 _UPDATE_REPLICA = 0
-
-
-class ReplicaResult(NamedTuple):
-    """What a replica contributes; everything is summed over the replicas.
-
-    Args:
-      gradients: by parameter name.
-      statistics: new moving averages of this replica.
-      loss: its share of the mean loss.
-      correct: int64, labels predicted correctly.
-      record: see `tpufi.descriptor.read_record`; empty in a clean step.
-      sent: the gradients that it gave a stale link; they are not summed. Of all
-        replicas see `State.sent`.
-    """
-
-    gradients: Tensors
-    statistics: Tensors
-    loss: tf.Tensor
-    correct: tf.Tensor
-    record: tf.Tensor | tuple[()]
-    sent: Tensors | tuple[()] = ()
-
-
-class StepInputs(NamedTuple):
-    """What a step reads besides the state and the fault, for one or for all replicas.
-
-    Args:
-      images: the examples, [..., per_replica, height, width, channels], or tokens,
-        int32 [..., per_replica, context].
-      labels: int32 [..., per_replica], or [..., per_replica, context].
-      seeds: uint32 [..., 2], key of this epoch, step and replica.
-      rate: scalar learning rate.
-    """
-
-    images: tf.Tensor
-    labels: tf.Tensor
-    seeds: tf.Tensor
-    rate: tf.Tensor
-
-
-class StepOutputs(NamedTuple):
-    """What a step returns.
-
-    Args:
-      state: after the step.
-      loss: mean loss over the global batch.
-      correct: int64, labels predicted correctly.
-      record: see `tpufi.descriptor.read_record`, of a broken unit
-        `tpufi.layers.unit_context.counted`; empty of a clean step.
-    """
-
-    state: State
-    loss: tf.Tensor
-    correct: tf.Tensor
-    record: tf.Tensor | tuple[()]
-
-
-class Looked(NamedTuple):
-    """What a watch sees of a step.
-
-    Args:
-      before: the state before the step, as it is read from memory, broken or not.
-      after: the state that it wrote, before memory that is broken alters it.
-      gradients: by parameter name, summed over the replicas.
-      loss: mean loss over the global batch.
-      inputs: those of all replicas.
-      noted: what the watch noted of each replica, each tensor behind an axis of them.
-    """
-
-    before: State
-    after: State
-    gradients: Tensors
-    loss: tf.Tensor
-    inputs: StepInputs
-    noted: Any
-
-
-# Sees each layer with its passes while a replica's program is made.
-Observer = Callable[[Passes, LayerPass], None]
-
-
-class Watch(abc.ABC):
-    """Looks at a step from within its program; the step's own results stay."""
-
-    @abc.abstractmethod
-    def observer(self) -> Observer | None:
-        """Return what looks at the layers of one replica; None: nothing does."""
-
-    @abc.abstractmethod
-    def note(self, own: ReplicaResult, observer: Observer | None) -> Any:
-        """Return what to keep of one replica: a nest of tensors, maybe empty.
-
-        Args:
-          own: what the replica contributes.
-          observer: has seen its layers; None: only shapes and types are asked for.
-        """
-
-    @abc.abstractmethod
-    def restricted(self, gradients: Tensors) -> Tensors:
-        """Return the gradients that the update takes, as they are unless it mitigates.
-
-        Args:
-          gradients: by parameter name, summed over the replicas.
-        """
-
-    @abc.abstractmethod
-    def look(self, looked: Looked, memory: Any) -> Any:
-        """Return what it makes of a step.
-
-        Args:
-          looked: the step.
-          memory: what it keeps from step to step, a nest of tensors.
-        """
 
 
 # What a program is armed with.
@@ -244,7 +132,7 @@ class TrainingStep:
         state: State,
         inputs: StepInputs,
         context: FaultContext,
-        observer: "Observer | None" = None,
+        observer: Observer | None = None,
     ) -> ReplicaResult:
         """Run forward and backward pass of one replica.
 
@@ -369,7 +257,7 @@ class TrainingStep:
             # Each chip has a memory; the one that may be broken is looked at.
             replica = tf.maximum(fault.replica, _UPDATE_REPLICA)
             state, _ = stored(state, self.context(replica, fault))
-        looked = Looked(state, written, total.gradients, total.loss, inputs, noted)
+        looked = Looked(state, written, total.gradients, total.loss, inputs.rate, noted)
         return found, watch.look(looked, memory)
 
     def _summed(
@@ -382,13 +270,16 @@ class TrainingStep:
     ) -> tuple[ReplicaResult, Any]:
         """Return the sum over all replicas, and what was noted of each."""
 
+        def own_inputs(replica: tf.Tensor | int) -> StepInputs:
+            return StepInputs(*(x[replica] for x in inputs[:3]), inputs.rate)
+
         def body(replica: tf.Tensor, total: ReplicaResult, noted: Any) -> tuple:
             observer = watch.observer() if watch else None
-            mine = (tensor[replica] for tensor in inputs[:3])
+            mine = own_inputs(replica)
             before = tf.nest.map_structure(lambda x: x[replica], state.sent)
             own = self.passes(
                 state._replace(sent=before),
-                StepInputs(*mine, inputs.rate),
+                mine,
                 self.context(replica, fault),
                 observer,
             )
@@ -397,7 +288,7 @@ class TrainingStep:
             def kept(all_: tf.Tensor, mine: tf.Tensor) -> tf.Tensor:
                 return tf.tensor_scatter_nd_update(all_, [[replica]], [mine])
 
-            told = watch.note(own, observer) if watch else ()
+            told = watch.note(own, mine, observer) if watch else ()
             sent, noted = tf.nest.map_structure(
                 kept, (total.sent, noted), (own.sent, told)
             )
@@ -413,7 +304,7 @@ class TrainingStep:
         )
         unseen = tf.nest.map_structure(
             lambda x: tf.zeros([self.replicas, *x.shape], x.dtype),
-            watch.note(nothing, None) if watch else (),
+            watch.note(nothing, own_inputs(0), None) if watch else (),
         )
         _, total, noted = tf.while_loop(
             lambda replica, *_: replica < self.replicas,
@@ -457,6 +348,42 @@ class TrainingStep:
         own = part(before)(state, inputs, replica, fault)
         total = summed(_summands(own))._replace(sent=own.sent)
         return part(after)(state, total, inputs.rate, fault)
+
+    def watched_on_device(
+        self,
+        state: State,
+        inputs: StepInputs,
+        replica: tf.Tensor,
+        watch: Watch,
+        memory: Any,
+        summed: Callable[[Any], Any],
+    ) -> tuple[StepOutputs, Any]:
+        """Run the clean step of one replica as `on_device`, and let a watch look at it.
+
+        Args:
+          state: the state before the step; every replica has the same.
+          inputs: those of this replica.
+          replica: its number, an int64 scalar.
+          watch: looks at it; each replica's comes to the same.
+          memory: what the watch keeps from step to step.
+          summed: returns the sum of a nest of tensors over all replicas.
+
+        Returns:
+          What the step returns, and what the watch made of it.
+        """
+        context, observer = self.context(replica, None), watch.observer()
+        own = self.passes(state, inputs, context, observer)
+
+        def placed(x: tf.Tensor) -> tf.Tensor:
+            place = [tf.cast(replica, tf.int32)]
+            return tf.scatter_nd([place], [x], [self.replicas, *x.shape])
+
+        noted = tf.nest.map_structure(placed, watch.note(own, inputs, observer))
+        total, noted = summed((own, noted))
+        given = total._replace(gradients=watch.restricted(total.gradients))
+        found, written = self._finished(state, given, inputs.rate, context)
+        looked = Looked(state, written, total.gradients, total.loss, inputs.rate, noted)
+        return found, watch.look(looked, memory)
 
     def _finished(
         self, state: State, total: ReplicaResult, rate: tf.Tensor, context: FaultContext

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What experiments are grouped by: columns of the journal, and three more.
+"""What tells experiments apart: columns of the journal, and three more.
 
 The workload tells the order of the layers and the element types of the sites.
 """
@@ -109,7 +109,7 @@ class LayerOrder:
 def add_strata(
     experiments: pd.DataFrame, order: LayerOrder, by: Sequence[str]
 ) -> dict[str, str]:
-    """Make all that experiments are grouped by an ordered column of categories.
+    """Make all that tells experiments apart an ordered column of categories.
 
     Args:
       experiments: of `read_experiments`; gets the columns.
