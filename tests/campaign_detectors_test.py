@@ -6,9 +6,11 @@ import dataclasses
 import math
 import pathlib
 import shutil
+import sys
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tests.campaign_files import write_plan
@@ -42,7 +44,12 @@ from tpufi.campaign.workload.golden_scores import golden_scores
 from tpufi.campaign.workload.recorded_plan import recorded_plan
 from tpufi.campaign.workload.subject import WorkloadSubject
 from tpufi.detect import DETECTORS
+from tpufi.detect.catalogue import SETS
 from tpufi.errors import InputError
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
+
+from measure import trainfi
 
 EXPERIMENTS = 24
 CHOSEN = (
@@ -89,11 +96,18 @@ def runner(subject) -> Runner:
 @pytest.fixture(scope="module")
 def campaign(subject, runner, tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("campaign")
+    _write(subject, runner, folder, EXPERIMENTS)
+    return folder
+
+
+def _write(
+    subject: WorkloadSubject, runner: Runner, folder: pathlib.Path, count: int
+) -> None:
+    """Write a campaign of the first experiments."""
     written = subject.manifest(), subject.session(["campaign.py"], "0")
     scores = subject.measures, subject.golden_scores
     with Writer(folder, *written, *scores) as journal:
-        journal.add([runner.run(number) for number in range(EXPERIMENTS)])
-    return folder
+        journal.add([runner.run(number) for number in range(count)])
 
 
 def test_every_step_of_the_golden_run_has_a_score(subject, campaign):
@@ -214,6 +228,51 @@ def test_the_report_on_several_campaigns_puts_their_detectors_together(
         assert int(lines[name]["covered"]) == 2 * hits.sum()
 
 
+def test_the_data_set_has_what_the_detectors_found(campaign, tmp_path):
+    runs, folder = tmp_path / "runs", tmp_path / "set"
+    shutil.copytree(campaign, runs / "campaigns" / "some")
+    trainfi.add_campaigns(runs, ["some", "none"], folder)
+    (found,) = trainfi.read_bench(folder, "clean").parts.values()
+    with Reader.open(campaign) as journal:
+        expected = read_found(journal)
+    for name in ("numbers", "outcomes", "models", "directions", "places", "families"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
+    assert [*found.detectors] == [*expected.detectors]
+    for name, scores in expected.detectors.items():
+        own = found.detectors[name]
+        assert own.threshold == scores.threshold
+        assert own.golden.tobytes() == scores.golden.tobytes()
+        for ours, theirs in zip(own.steps, scores.steps, strict=True):
+            assert ours.tobytes() == theirs.tobytes()
+    rows = trainfi.read_experiments(folder, "some")
+    assert len(rows) == EXPERIMENTS
+    assert not [name for name in rows if name.startswith(trainfi.SCORE)]
+
+
+def test_a_smaller_campaign_does_not_replace_one_of_the_data_set(
+    subject, runner, campaign, tmp_path
+):
+    large, small, folder = tmp_path / "large", tmp_path / "small", tmp_path / "set"
+    shutil.copytree(campaign, large / "campaigns" / "some")
+    (small / "campaigns" / "some").mkdir(parents=True)
+    _write(subject, runner, small / "campaigns" / "some", 3)
+    for runs, count in ((small, 3), (large, EXPERIMENTS), (small, EXPERIMENTS)):
+        trainfi.add_campaigns(runs, ["some"], folder)
+        assert len(trainfi.read_experiments(folder, "some")) == count
+
+
+def test_a_data_set_without_golden_steps_is_one_line(campaign, tmp_path):
+    shutil.copytree(campaign, tmp_path / "campaigns" / "some")
+    with pytest.raises(InputError, match=r"no trainfi_v1.parquet or no trainfi_v1_c"):
+        trainfi.read_bench(tmp_path, "clean")
+    trainfi.add_campaigns(tmp_path, ["some"], tmp_path)
+    clean = tmp_path / trainfi.CLEAN
+    table = pq.read_table(clean).to_pandas().assign(plan="another")
+    table.to_parquet(clean)
+    with pytest.raises(InputError, match="no golden run of some"):
+        trainfi.read_bench(tmp_path, "clean")
+
+
 def test_no_experiment_is_fitted_and_scored():
     numbers = np.arange(1000)
     fitted = fitted_half(numbers)
@@ -271,6 +330,17 @@ def test_mcnemars_test_looks_at_faults_that_only_one_detector_saw():
         ),
         ("detectors: all", [(name, ()) for name in DETECTORS]),
         (
+            "detectors: [sentinel, non_finite]",
+            [(name, ()) for name in (*SETS["sentinel"], "non_finite")],
+        ),
+        (
+            "detectors:\n  sentinel: {}\n  dense_checksums: {threshold: 2}",
+            [
+                (name, (("threshold", 2.0),) if name == "dense_checksums" else ())
+                for name in SETS["sentinel"]
+            ],
+        ),
+        (
             "detectors:\n  history_bounds: {threshold: 0.5}\n  non_finite: {}",
             [("history_bounds", (("threshold", 0.5),)), ("non_finite", ())],
         ),
@@ -287,6 +357,10 @@ def test_a_plan_names_detectors(text, expected, tmp_path):
     ("text", "message"),
     [
         ("detectors: [nan]", "detector 'nan'; known: non_finite, history_bounds"),
+        (
+            "detectors:\n  all: {threshold: 3}",
+            "all: .*nothing: settings are those of one detector",
+        ),
         ("detectors: []", "detectors: .*expected a list, not empty"),
         ("detectors:\n  non_finite: {limit: 3}", "'limit'; it has threshold"),
         ("detectors:\n  non_finite: 3", "non_finite: expected keys among threshold"),
