@@ -193,7 +193,7 @@ def test_the_page_has_the_numbers_of_the_bench(bench, tmp_path):
     found = bench.scored
     missed = int(found.harmful.sum()) - good["covered"]
     assert float(good["SPFM"]) == pytest.approx(1 - missed / len(found.numbers))
-    coverage, _ = long_tables(bench)
+    coverage, clean, _ = long_tables(bench)
     coverage.write(tmp_path)
     with open(tmp_path / "coverage.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -209,6 +209,12 @@ def test_the_page_has_the_numbers_of_the_bench(bench, tmp_path):
     low, high = wilson(hits, int(among.sum()))
     assert float(row["interval, low"]) == pytest.approx(low)
     assert float(row["interval, high"]) == pytest.approx(high)
+    golden = bench.clean["one"].detectors["good"].golden
+    for row in clean.frame.to_dict("records"):
+        if row["detector"] == "good" and row["thresholds"] == "fitted":
+            above = np.flatnonzero(golden > bench.thresholds["one"]["good"])
+            assert (row["clean steps"], row["alarms"]) == (50, len(above))
+            assert row["first"] == (above[0] if above.size else None)
 
 
 def test_a_bench_without_harm_has_a_page_too(tmp_path):

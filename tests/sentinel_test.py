@@ -11,6 +11,7 @@ import tpufi
 from tpufi.data import load_dataset
 from tpufi.detect import ProtectedStep, Sentinel, detector
 from tpufi.detect.recovery import PERSISTENT, TRANSIENT
+from tpufi.detect.step_view import StepView, positions_of
 from tpufi.errors import InputError
 
 BATCH = 16
@@ -196,3 +197,26 @@ def test_a_step_of_the_user_with_a_persistent_spike_is_to_stop():
     _, protected, _ = _run({30: 1e6}, persistent=True)
     assert protected.stopped
     assert [(i.kind, i.step) for i in protected.incidents] == [(PERSISTENT, 30)]
+
+
+def test_an_embedding_has_no_bound_and_the_other_weights_keep_theirs():
+    layers = tf.keras.layers
+    model = tf.keras.Sequential(
+        [
+            tf.keras.Input([6], dtype="int32"),
+            layers.Embedding(20, 4),
+            layers.LayerNormalization(),
+            layers.Dense(3),
+        ]
+    )
+    model.compile("adam", "mse")
+    weights = model.trainable_variables
+    positions = positions_of(model)
+    assert len(positions) == len(weights) - 1
+    assert set(positions.values()) == {6}
+    model.optimizer.build(weights)
+    view = StepView.of_optimizer(weights, model.optimizer, [])
+    network = view.network(8, positions)
+    (left_out,) = set(network.weights) - set(network.terms)
+    assert "embedding" in left_out
+    assert set(network.terms.values()) == {8 * 6}

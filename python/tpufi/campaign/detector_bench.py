@@ -146,17 +146,17 @@ class Bench:
 
     def clean_hits(self, fitted: bool) -> dict[str, np.ndarray]:
         """Return in which of these each detector raises an alarm."""
+        parts = [self.clean_hits_of(workload, fitted) for workload in self.clean]
         return {
-            name: np.concatenate(
-                [
-                    part.detectors[name].golden_hits(
-                        self._threshold(workload, name, fitted)
-                    )
-                    for workload, part in self.clean.items()
-                ]
-                or [np.zeros(0, bool)]
-            )
+            name: np.concatenate([own[name] for own in parts] or [np.zeros(0, bool)])
             for name in self.detectors
+        }
+
+    def clean_hits_of(self, workload: str, fitted: bool) -> dict[str, np.ndarray]:
+        """Return the same of one workload's clean steps."""
+        return {
+            name: scores.golden_hits(self._threshold(workload, name, fitted))
+            for name, scores in self.clean[workload].detectors.items()
         }
 
     def areas(self) -> dict[str, float]:

@@ -158,11 +158,11 @@ class StepView:
 
         Args:
           labels: of a step.
-          positions: of each weight, where its layer's output has them; empty: unknown.
+          positions: of the weights whose layer's output has them; empty: unknown.
         """
         return Network(
             labels,
-            {name: labels * positions[name] for name in self.weights if positions},
+            {n: labels * positions[n] for n in self.weights if n in positions},
             (),
             tuple(self.weights),
             1,
@@ -188,19 +188,22 @@ class StepView:
 def positions_of(model: "tf.keras.Model") -> dict[str, int]:
     """Return how many positions of an example each weight of a Keras model meets.
 
-    Empty if a layer does not tell the shape of its output.
+    Embeddings are left out: a normalisation behind small values multiplies their
+    gradients. Empty if a layer does not tell the shape of its output.
     """
     found, names = {}, {id(w): i for i, w in enumerate(model.trainable_variables)}
+    embeddings: set[str] = set()
     for layer in model._flatten_layers(include_self=False, recursive=True):
         own = [w for w in layer.trainable_variables if id(w) in names]
         shape = getattr(getattr(layer, "output", None), "shape", None)
-        if not own or shape is None or None in tuple(shape)[1:-1]:
-            continue
-        for weight in own:
+        keys = [f"{names[id(weight)]}/{_name(weight)}" for weight in own]
+        if isinstance(layer, tf.keras.layers.Embedding):
+            embeddings |= {*keys}
+        elif own and shape is not None and None not in tuple(shape)[1:-1]:
             # Inner layers come later and know better.
-            key = f"{names[id(weight)]}/{_name(weight)}"
-            found[key] = math.prod(tuple(shape)[1:-1])
-    return found if len(found) == len(names) else {}
+            found |= dict.fromkeys(keys, math.prod(tuple(shape)[1:-1]))
+    known = len({*found} | embeddings) == len(names)
+    return {k: n for k, n in found.items() if k not in embeddings} if known else {}
 
 
 def _name(weight: object) -> str:

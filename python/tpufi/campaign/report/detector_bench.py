@@ -105,8 +105,22 @@ def long_tables(bench: Bench, confidence: float = 0.95) -> tuple[Table, ...]:
         for workload, own in bench.thresholds.items()
         for name, value in own.items()
     ]
+    clean = [
+        {
+            "workload": workload,
+            "detector": name,
+            "thresholds": "fitted" if fitted else "default",
+            "clean steps": len(hits),
+            "alarms": int(hits.sum()),
+            "first": int(hits.argmax()) if hits.any() else None,
+        }
+        for workload in bench.clean
+        for fitted in (False, True)
+        for name, hits in bench.clean_hits_of(workload, fitted).items()
+    ]
     return (
         Table.of("coverage", "Coverage with intervals.", rows),
+        Table.of("clean_alarms", "Alarms in clean steps, and the first.", clean),
         Table.of("thresholds", "Fitted thresholds.", limits),
     )
 
