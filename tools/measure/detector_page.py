@@ -126,7 +126,7 @@ def _sets(bench: Bench, cycles: Mapping[str, Mapping[str, float]]) -> Section | 
     prices = {name: ratio - 1 for name, ratio in ratios.items()}
     chosen = dict.fromkeys(best_set(bench, prices, budget) for budget in BUDGETS)
     rows = []
-    for names in [*chosen, SETS["sentinel"], bench.detectors]:
+    for names in dict.fromkeys([*chosen, SETS["sentinel"], bench.detectors]):
         if not names:
             continue
         own = scored_set(bench, names)

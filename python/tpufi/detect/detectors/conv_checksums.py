@@ -37,7 +37,7 @@ class ConvChecksums(Detector):
     Source: Hari et al. (arXiv 2006.04984); tolerance of V-ABFT (arXiv 2602.08043).
     """
 
-    threshold: float = 1.0
+    threshold: float = 2.0
 
     reads: ClassVar = (LAYERS,)
     price: ClassVar = "1 / Cout, 1 / Cin and 2 / Cout of the three products"
