@@ -17,10 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tpufi.campaign.detector_bench import Bench, joined
-from tpufi.campaign.detector_table import Found, Scores, found_of
+from tpufi.campaign.detector_table import Found, Scores, detectors_of, found_of
 from tpufi.campaign.effect import is_judged
 from tpufi.campaign.journal import database
-from tpufi.campaign.journal.answers import ALARM, measures_of
 from tpufi.campaign.journal.export import export
 from tpufi.campaign.journal.reader import Reader
 from tpufi.campaign.journal.scores import golden_scores_of, has_scores, scores_of
@@ -128,13 +127,6 @@ def _journals(
                         yield plan, workload, journal
 
 
-def _detectors_of(journal: Reader) -> Iterator[tuple[int, str]]:
-    """Yield number and name of each detector."""
-    for measure, label, _ in measures_of(journal):
-        if label.startswith(ALARM):
-            yield measure, label.removeprefix(ALARM)
-
-
 def _rows_of(journal: Reader) -> pa.Table | None:
     """Return the experiments of a journal, with the scores of their steps."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -142,7 +134,7 @@ def _rows_of(journal: Reader) -> pa.Table | None:
         if not export(journal, file):
             return None
         table = pq.read_table(file)
-    for measure, name in _detectors_of(journal):
+    for measure, name in detectors_of(journal):
         own = [scores.tolist() for _, scores in scores_of(journal, measure)]
         column = pa.array(own, pa.list_(pa.float32()))
         table = table.append_column(f"{SCORE}{name}", column)
@@ -153,7 +145,7 @@ def _golden_of(journal: Reader) -> pa.Table:
     """Return the scores of the steps of a journal's golden run."""
     columns = {
         f"{SCORE}{name}": golden_scores_of(journal, measure)
-        for measure, name in _detectors_of(journal)
+        for measure, name in detectors_of(journal)
     }
     steps = len(next(iter(columns.values())))
     return pa.table({"step": np.arange(steps, dtype=np.int32)} | columns)

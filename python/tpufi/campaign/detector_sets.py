@@ -21,7 +21,6 @@ class DetectorSet:
     """Some detectors, and what they make of the scored half at default thresholds.
 
     Args:
-      names: of the detectors, in the order of the bench.
       covered: harmful experiments with an alarm.
       harmful: all of them.
       latency: median steps to the first alarm; NaN: there is none.
@@ -29,7 +28,6 @@ class DetectorSet:
       harmless: masked experiments with other bits that have an alarm.
     """
 
-    names: tuple[str, ...]
     covered: int
     harmful: int
     latency: float
@@ -55,7 +53,6 @@ def scored_set(bench: Bench, names: tuple[str, ...]) -> DetectorSet:
     hits = first[bench.scored.harmful]
     found = hits[hits >= 0]
     return DetectorSet(
-        names,
         len(found),
         len(hits),
         float(np.median(found)) if found.size else float("nan"),
@@ -73,7 +70,7 @@ def best_set(
 
     Args:
       bench: what was found.
-      prices: what detectors cost; the price of a set is their sum.
+      prices: of the detectors; the price of a set is their sum.
       budget: the largest price of a set.
 
     Returns:

@@ -199,16 +199,20 @@ def read_found(journal: Reader) -> Found | None:
     plan = journal.plan()
     rows = [row for row in journal.query(_FAULTS) if is_judged(row[1])]
     found = []
-    for measure, label, _ in measures_of(journal):
-        if not label.startswith(ALARM):
-            continue  # Of recovery.
-        name = label.removeprefix(ALARM)
+    for measure, name in detectors_of(journal):
         steps = dict(scores_of(journal, measure))
         threshold = float(plan["thresholds of detectors"][name])
         golden = golden_scores_of(journal, measure)
         own = [steps[number] for number, *_ in rows]
         found.append(Scores(name, threshold, golden, own))
     return found_of(rows, found)
+
+
+def detectors_of(journal: Reader) -> Iterator[tuple[int, str]]:
+    """Yield number and name of each detector; other measures are those of recovery."""
+    for measure, label, _ in measures_of(journal):
+        if label.startswith(ALARM):
+            yield measure, label.removeprefix(ALARM)
 
 
 def found_of(rows: Iterable[tuple], detectors: Iterable[Scores]) -> Found:

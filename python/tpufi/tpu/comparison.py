@@ -140,7 +140,7 @@ def _with(result: dict, name: str, program: dict) -> dict:
 
 
 def _exported(request: Request, export: Callable[..., bytes], **what: Any) -> Export:
-    """Return what exports a program of a request, in a process of its own."""
+    """Return what exports a program of a request, in a separate process."""
     given = request.typed_workload, request.per_replica, request.replicas
     return lambda: in_own_process("exports a step", export, *given, **what)
 

@@ -167,7 +167,7 @@ def page(results: Sequence[dict]) -> str:
 
 
 def detector_prices(folder: pathlib.Path) -> dict[str, dict[str, float]]:
-    """Return what detectors cost clean steps of the page, in clean steps.
+    """Return the prices of detectors on the page, in clean steps.
 
     Args:
       folder: folder of `tpu.json`.
@@ -195,7 +195,7 @@ def _ratios(results: Sequence[dict]) -> dict[str, dict[str, float]]:
 
 
 def _watched(results: Sequence[dict]) -> list[dict]:
-    """Return the rows of what detectors cost, with a column for each step."""
+    """Return the rows of these prices, with a column for each step."""
     found = _ratios(results)
     names = sorted({name for own in found.values() for name in own})
     return [

@@ -67,7 +67,7 @@ class FaultyBatch:
         """Return the answer to each item under its fault.
 
         Faults of items that do not touch each other are one run. A unit has a part in
-        the answers to all items, so each has a run of its own.
+        the answers to all items, so each has a separate run.
 
         Args:
           faults: one for each item, as it was drawn.
