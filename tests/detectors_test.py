@@ -25,6 +25,8 @@ from tpufi.training import Program, Session, same_state
 from tpufi.training.program import step_inputs
 from tpufi.training.step_values import StepInputs
 
+pytestmark = pytest.mark.large
+
 SMALL = dataclasses.replace(TINY, input_shape=(32, 32, 3))
 WORKLOADS = {
     "small": SMALL,

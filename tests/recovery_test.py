@@ -36,6 +36,8 @@ from tpufi.faults.csv import read_injection
 from tpufi.golden import GoldenConfig, train_golden
 from tpufi.training import Program, Session, same_state
 
+pytestmark = pytest.mark.large
+
 PUBLISHED = pathlib.Path(__file__).resolve().parents[1] / "injections" / "resnet18"
 STEPS, FAULTY = 8, 4
 NAMES = ("non_finite", "history_bounds", "state_checksum", "gradient_norm_z_score")

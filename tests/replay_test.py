@@ -20,6 +20,8 @@ from tpufi.faults.injection import Injection
 from tpufi.golden import GoldenConfig, GoldenFolder, train_golden
 from tpufi.training import program
 
+pytestmark = pytest.mark.large
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = GoldenConfig("resnet18", "synthetic:64", per_replica=2)  # 4 steps an epoch.
 STEPS = 7

@@ -17,6 +17,8 @@ from tpufi.models import WORKLOADS
 from tpufi.training import initial_state
 from tpufi.training.step_values import ReplicaResult
 
+pytestmark = pytest.mark.large
+
 Weights = dict[str, tf.Tensor]
 Drop = Callable[[str, tf.Tensor], tf.Tensor]
 

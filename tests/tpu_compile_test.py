@@ -17,7 +17,7 @@ from tpufi.models import WORKLOADS
 from tpufi.tpu.comparison import compare, with_detectors, with_unit
 from tpufi.tpu.compiler import compile_for, interpreter, versions
 from tpufi.tpu.export import export_step, export_watched_step
-from tpufi.tpu.page import add_result, detector_prices, result_of
+from tpufi.tpu.page import add_result, detector_prices, page, result_of
 from tpufi.tpu.request import Request, described
 from tpufi.units import ProcessingElement
 
@@ -64,11 +64,11 @@ def test_both_programs_compile_for_a_tpu_without_host_traffic(tmp_path):
     add_result(result, tmp_path)
     (prices,) = detector_prices(tmp_path).values()
     assert prices == {"sentinel": watched["cycles"] / clean["cycles"]}
-    page = (tmp_path / "tpu.md").read_text()
-    assert f"| sentinel | {prices['sentinel']:.4f} |" in page
-    assert f"{armed['cycles']:,}" in page
-    assert f"{broken['cycles_with_branches']:,}" in page
-    assert result["versions"]["libtpu"] in page
+    text = (tmp_path / "tpu.md").read_text()
+    assert f"| sentinel | {prices['sentinel']:.4f} |" in text
+    assert f"{armed['cycles']:,}" in text
+    assert f"{broken['cycles_with_branches']:,}" in text
+    assert result["versions"]["libtpu"] in text
 
 
 @pytest.mark.slow
@@ -130,12 +130,43 @@ def test_a_foreign_store_of_results_is_refused(tmp_path):
         add_result({"model": ""}, tmp_path)
 
 
+def _results() -> list[dict]:
+    return json.loads((RESULTS / "tpu.json").read_text())
+
+
 def test_the_page_shows_workloads_as_they_are_now():
     """A change of its sites asks for new figures."""
-    for row in json.loads((RESULTS / "tpu.json").read_text()):
+    for row in _results():
         assert row["sites"] == len(WORKLOADS[row["model"]].sites(row["per_replica"]))
         assert row["host_transfers"] == 0
         assert row["fault_models_accepted"] == len(NAMES)
+    shown = (RESULTS / "tpu.md").read_text().split("\nVersions:")[0]
+    assert shown == page(_results()).split("\nVersions:")[0]
+
+
+def test_the_page_has_every_workload_and_two_on_each_chip():
+    rows = {(r["model"], r["topology"], r["dtype"], r["replicas"]) for r in _results()}
+    assert {(name, "v5e:2x2", "float32", 1) for name in WORKLOADS} < rows
+    assert ("decoder", "v5e:2x2", "bfloat16", 1) in rows
+    for name in ("decoder", "resnet18"):
+        for topology, chips in (("v4:2x2x1", 1), ("v6e:2x2", 1), ("v5e:2x4", 8)):
+            assert (name, topology, "float32", chips) in rows
+
+
+def test_the_page_names_the_worst_step_of_each_goal():
+    decoder, *others = _results()
+    heavy = {**decoder["programs"]["armed"], "compiler_bytes": 13 << 30}
+    programs = {**decoder["programs"], "armed": heavy}
+    worst = {**decoder, "model": "mine", "experiment_100": 2.0, "programs": programs}
+    assert "| experiment of 100 steps | 1.06 | 0 of 1 | 2: mine float32" in page(
+        [worst]
+    )
+    rest = [
+        {**r, "experiment_100": 1.06, "programs": decoder["programs"]} for r in others
+    ]
+    text = page([worst, *rest])
+    assert f"| 1.06 | {len(rest)} of {len(rest) + 1} | 2: mine float32" in text
+    assert f"| 12 | {len(rest)} of {len(rest) + 1} | 13: mine float32" in text
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from tpufi.layers import Conv2D, StandardisedConv2D
 from tpufi.models import NAMES, WORKLOADS, densenet, effnet, nfnet, workload
 from tpufi.workload import Workload
 
+pytestmark = pytest.mark.large
+
 DATA = pathlib.Path(__file__).resolve().parent / "data"
 
 
