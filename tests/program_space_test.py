@@ -160,24 +160,24 @@ def test_a_program_without_a_site_is_told():
         ProgramSpace.of_sites(fi.armed(tf.ones((2, 3))).sites, 7)
 
 
-def test_a_unit_needs_no_site_and_its_bit_fits_the_narrowest_product():
+@pytest.mark.parametrize(("narrow", "bits"), [("float32", 32), ("bfloat16", 16)])
+def test_a_unit_needs_no_site_and_its_bit_fits_the_narrowest_product(narrow, bits):
     unit = ProcessingElement(2, 2, "output", "output")
     models = equally([UnitModel(unit)])
     plan = SamplingPlan(models, epochs=(0, 0), steps=(0, 0), replicas=(0,))
-    for narrow, bits in (("float32", 32), ("bfloat16", 16)):
 
-        def program(x, narrow=narrow):
-            for _ in tf.range(2):  # Where faults of sites cannot be drawn.
-                x = tf.matmul(x, x)
-                y = tf.cast(x, narrow)
-                x = tf.cast(tf.matmul(y, y), tf.float32)
-            return x
+    def program(x):
+        for _ in tf.range(2):  # Where faults of sites cannot be drawn.
+            x = tf.matmul(x, x)
+            y = tf.cast(x, narrow)
+            x = tf.cast(tf.matmul(y, y), tf.float32)
+        return x
 
-        fi = tpufi.instrument(tf.function(program), sites=["MatMul"])
-        armed = fi.armed(tf.ones((2, 2)))
-        with pytest.raises(InputError, match="no armed site fits"):
-            ProgramSpace.of_program(armed)
-        source = Sampler(ProgramSpace.of_program(armed, plan.units), plan)
-        drawn = [source.draw(1, number) for number in range(200)]
-        assert {fault.bit for fault in drawn} == {*range(bits)}
-        assert fi.run(drawn[0], tf.ones((2, 2))).injections[0].passed
+    fi = tpufi.instrument(tf.function(program), sites=["MatMul"])
+    armed = fi.armed(tf.ones((2, 2)))
+    with pytest.raises(InputError, match="no armed site fits"):
+        ProgramSpace.of_program(armed)
+    source = Sampler(ProgramSpace.of_program(armed, plan.units), plan)
+    drawn = [source.draw(1, number) for number in range(200)]
+    assert {fault.bit for fault in drawn} == {*range(bits)}
+    assert fi.run(drawn[0], tf.ones((2, 2))).injections[0].passed

@@ -2,10 +2,12 @@
 """A training step with virtual replicas: one trace, exact controls, real replicas."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from tests.modes import assert_same_bits
 from tests.one_replica import replica_passes
@@ -19,6 +21,7 @@ from tpufi.descriptor import (
     replacing,
 )
 from tpufi.element import to_words
+from tpufi.layers import Bias, Sequence
 from tpufi.optimizers import SGD
 from tpufi.training import Program, State, initial_state, same_state
 from tpufi.training.state import to_arrays
@@ -271,3 +274,27 @@ def test_evaluation_counts_present_images_only(program, state):
 def test_the_initial_state_is_a_pure_function_of_the_seed():
     assert same_state(initial_state(TINY, 5), initial_state(TINY, 5))
     assert not same_state(initial_state(TINY, 5), initial_state(TINY, 6))
+
+
+def _kernels(run: Callable[[], object]) -> set[str]:
+    """Return the operations of all graphs as they were executed."""
+    context.context().enable_run_metadata()
+    run()
+    metadata = context.context().export_run_metadata()
+    context.context().disable_run_metadata()
+    graphs = [g for f in metadata.function_graphs for g in f.partition_graphs]
+    functions = [f.node_def for g in graphs for f in g.library.function]
+    return {
+        node.op for nodes in [*(g.node for g in graphs), *functions] for node in nodes
+    }
+
+
+def test_a_bias_is_added_apart_from_its_convolution():
+    """A kernel for both may begin its sums with the bias (decision 0009)."""
+    layers = (*TINY.model.parts[:1], Bias("bias1"), *TINY.model.parts[1:])
+    workload = dataclasses.replace(TINY, model=Sequence(layers))
+    program, (batch, keys) = Program(workload, 1, 2), tiny_batch(1, 2)
+    state = initial_state(workload, 2)
+    seen = _kernels(lambda: program.step(state, batch, keys, 0.01))
+    assert any("Conv2D" in op for op in seen)
+    assert not [op for op in seen if "Conv2D" in op and ("Fused" in op or "Bias" in op)]

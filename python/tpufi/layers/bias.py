@@ -52,7 +52,8 @@ class Bias(Layer):
     def add(self, x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
         """Return the sum; of 16-bit elements in float32, which gives the same sum.
 
-        TensorFlow on CPU merges a 16-bit convolution with the bias_add behind it, and
-        then rounds once, not twice; where a site stands between them it does not.
+        TensorFlow on a CPU merges a `bias_add` with the convolution before it, which
+        then may begin its sums with the bias (SSE4.1) or round once, not twice (16
+        bits); where a site stands between them it does not.
         """
-        return tf.cast(tf.nn.bias_add(widened(x), widened(bias)), x.dtype)
+        return tf.cast(widened(x) + widened(bias), x.dtype)

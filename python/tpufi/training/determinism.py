@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-# Rewrites that change the order of rounding; the other optimisers keep it.
-_REWRITES = ("arithmetic_optimization", "constant_folding")
+# Rewrites that change the order of rounding; the other optimisers keep it. Remapping
+# merges an addition with the convolution before it.
+_REWRITES = ("arithmetic_optimization", "constant_folding", "remapping")
 
 
 @contextlib.contextmanager
