@@ -11,7 +11,7 @@ with AVX2 and without AVX-512, where AVX2 and the default are the same kernels:
 - 4 threads against 1 or 2: every golden state differs.
 - TF_ENABLE_ONEDNN_OPTS=0 is the default there, but not with AVX512_VNNI. It leaves
   matrix products to oneDNN, which is why ONEDNN_MAX_CPU_ISA matters all the same. 1
-  gives other golden states, and with 1 thread TensorFlow alone corrupts its memory.
+  gives other golden states.
 - `faults`, the bits that the op leaves, never differ: no sum is in them.
 - With one setting all runs give the same bits, on a loaded machine too.
 """

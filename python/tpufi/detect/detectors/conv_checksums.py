@@ -12,7 +12,7 @@ from tpufi.detect.detectors.free_invariants import rounding
 from tpufi.detect.signals import LAYERS, Network, Signals
 from tpufi.layers import Conv2D
 from tpufi.layers.accumulator import widened
-from tpufi.layers.conv2d import dilate
+from tpufi.layers.conv2d import dilate, kernel_gradient
 from tpufi.layers.layer import LayerPass
 from tpufi.layers.patches import same_padding, same_window
 
@@ -118,13 +118,9 @@ def _of_kernel_gradient(
 ) -> tf.Tensor:
     """Return the errors of the rows of the kernel gradient, [kernel, kernel, in]."""
     sums = tf.reduce_sum(dy, 3)
-    both = tf.raw_ops.Conv2DBackpropFilter(
-        input=x,
-        filter_sizes=[*dkernel.shape[:3], 2],
-        out_backprop=tf.stack([sums, tf.ones_like(sums)], 3),
-        strides=[1, layer.stride, layer.stride, 1],
-        padding="SAME",
-    )
+    ones = tf.ones_like(sums)
+    sizes = [*dkernel.shape[:3], 2]
+    both = kernel_gradient(x, sizes, tf.stack([sums, ones], 3), layer.stride)
     expected, whole = tf.unstack(both, axis=3)
     # A tap may see the zeros around the image.
     top = tf.maximum(tf.reduce_max(x, [0, 1, 2]), 0.0)
