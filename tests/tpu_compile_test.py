@@ -134,6 +134,20 @@ def _results() -> list[dict]:
     return json.loads((RESULTS / "tpu.json").read_text())
 
 
+def test_a_result_in_place_of_another_keeps_programs_of_the_same_clean_step(tmp_path):
+    decoder, *_ = (r for r in _results() if len(r["programs"]) > 2)
+    both = {name: decoder["programs"][name] for name in ("clean", "armed")}
+    add_result(decoder, tmp_path)
+    add_result(decoder | {"ratio": 9.5, "programs": both}, tmp_path)
+    (stored,) = json.loads((tmp_path / "tpu.json").read_text())
+    assert stored == decoder | {"ratio": 9.5}
+    assert list(stored["programs"]) == list(decoder["programs"])
+    slower = both["clean"] | {"cycles": both["clean"]["cycles"] + 1}
+    add_result(decoder | {"programs": both | {"clean": slower}}, tmp_path)
+    (stored,) = json.loads((tmp_path / "tpu.json").read_text())
+    assert stored["programs"] == both | {"clean": slower}
+
+
 def test_the_page_shows_workloads_as_they_are_now():
     """A change of its sites asks for new figures."""
     for row in _results():

@@ -109,6 +109,9 @@ def result_line(result: dict) -> str:
 def add_result(result: dict, folder: pathlib.Path) -> None:
     """Add a result to `tpu.json`, in place of one of the same step, and write the page.
 
+    Programs of units and detectors that the one replaced has, and the other has not,
+    stay if both have the same clean program.
+
     Args:
       result: what `tpufi.tpu.comparison.compare` returned.
       folder: folder of `tpu.json` and `tpu.md`.
@@ -116,7 +119,11 @@ def add_result(result: dict, folder: pathlib.Path) -> None:
     Raises:
       InputError: `tpu.json` is not what this function writes.
     """
-    others = [old for old in _stored(folder) if _key(old) != _key(result)]
+    stored = _stored(folder)
+    others = [old for old in stored if _key(old) != _key(result)]
+    for old in stored:
+        if old not in others and _clean(old) == _clean(result):
+            result = {**result, "programs": old["programs"] | result["programs"]}
     results = sorted([*others, result], key=_key)
     folder.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(_lines(one) for one in results)
@@ -289,7 +296,7 @@ def _stored(folder: pathlib.Path) -> list[dict]:
     try:
         results = json.loads(store.read_text())
         for result in results:
-            _key(result), result["versions"], result["armed_sites"]
+            _key(result), _clean(result), result["armed_sites"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{store} is not a list of results ({error}); remove it to begin again"
@@ -299,6 +306,14 @@ def _stored(folder: pathlib.Path) -> list[dict]:
 
 def _key(result: dict) -> tuple:
     return tuple(result[name] for name in _KEY)
+
+
+def _clean(result: dict) -> tuple:
+    """Return what tells whether two results have the same clean program."""
+    program = result["programs"][CLEAN]
+    return result["versions"], *(
+        program[n] for n in ("cycles", "fusions", "code_bytes")
+    )
 
 
 def _write(path: pathlib.Path, text: str) -> None:
