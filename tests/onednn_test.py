@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests are skipped only where oneDNN's setting makes TensorFlow abort."""
+"""What oneDNN's setting forbids in tests, and a kernel of oneDNN that is avoided."""
 
 import os
 import subprocess
@@ -25,8 +25,8 @@ def test_no_setting_or_an_older_processor_forbids_nothing(setting, flags):
     assert forbidden(setting, flags) is None
 
 
-# In a process of its own: oneDNN reads its setting once, and the kernel that
-# TensorFlow would take otherwise corrupts the memory of its process.
+# A separate process: oneDNN reads its setting once, and the kernel that TensorFlow
+# would take otherwise corrupts memory.
 GRADIENTS = """
 import numpy as np
 import tensorflow as tf

@@ -119,11 +119,10 @@ def add_result(result: dict, folder: pathlib.Path) -> None:
     Raises:
       InputError: `tpu.json` is not what this function writes.
     """
-    stored = _stored(folder)
-    others = [old for old in stored if _key(old) != _key(result)]
-    for old in stored:
-        if old not in others and _clean(old) == _clean(result):
-            result = {**result, "programs": old["programs"] | result["programs"]}
+    old = result_of(result, folder)
+    if old and _clean(old) == _clean(result):
+        result = {**result, "programs": old["programs"] | result["programs"]}
+    others = [other for other in _stored(folder) if _key(other) != _key(result)]
     results = sorted([*others, result], key=_key)
     folder.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(_lines(one) for one in results)
@@ -296,7 +295,7 @@ def _stored(folder: pathlib.Path) -> list[dict]:
     try:
         results = json.loads(store.read_text())
         for result in results:
-            _key(result), _clean(result), result["armed_sites"]
+            _key(result), _clean(result), result["versions"], result["armed_sites"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{store} is not a list of results ({error}); remove it to begin again"
@@ -311,9 +310,7 @@ def _key(result: dict) -> tuple:
 def _clean(result: dict) -> tuple:
     """Return what tells whether two results have the same clean program."""
     program = result["programs"][CLEAN]
-    return result["versions"], *(
-        program[n] for n in ("cycles", "fusions", "code_bytes")
-    )
+    return program["cycles"], program["fusions"], program["code_bytes"]
 
 
 def _write(path: pathlib.Path, text: str) -> None:
